@@ -1,0 +1,98 @@
+//! Security events: what is worth a row, and what a row says. Never a password, token or secret.
+
+use super::{
+    id::{RequestId, RowId, SessionId, UserId},
+    time::Timestamp,
+};
+
+/// The events that are written. The names are part of the public contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An account was created.
+    Register,
+    /// Someone signed in.
+    LoginSuccess,
+    /// Someone tried to, and failed.
+    LoginFailure,
+    /// A session was ended by its owner.
+    Logout,
+    /// A refresh token was exchanged.
+    TokenRefresh,
+    /// A refresh token was used that had been replaced long since.
+    TokenReuseDetected,
+}
+
+/// How loud an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// As it should be.
+    Info,
+    /// A failure, a lock, a reuse, a denial.
+    Warning,
+}
+
+impl Event {
+    /// The name in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Register => "register",
+            Self::LoginSuccess => "login_success",
+            Self::LoginFailure => "login_failure",
+            Self::Logout => "logout",
+            Self::TokenRefresh => "token_refresh",
+            Self::TokenReuseDetected => "token_reuse_detected",
+        }
+    }
+
+    /// How loud it is.
+    #[must_use]
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::LoginFailure | Self::TokenReuseDetected => Severity::Warning,
+            Self::Register | Self::LoginSuccess | Self::Logout | Self::TokenRefresh => Severity::Info,
+        }
+    }
+}
+
+impl Severity {
+    /// The name in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// Where a request came from, as far as the log is concerned.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The request.
+    pub request: RequestId,
+    /// The connecting address, if known.
+    pub ip: Option<String>,
+    /// The client's own description of itself, cut to [`MAX_USER_AGENT`] characters.
+    pub user_agent: Option<String>,
+}
+
+/// A stored user agent is cut to this many characters.
+pub const MAX_USER_AGENT: usize = 256;
+
+/// One row of the log.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its id, made before it is written, so that a repeated write is one row.
+    pub id: RowId,
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub event: Event,
+    /// Whom it is about, if that is known.
+    pub subject: Option<UserId>,
+    /// Which session, if one.
+    pub session: Option<SessionId>,
+    /// From where.
+    pub origin: Origin,
+}

@@ -1,0 +1,18 @@
+//! What is decided, apart from where it runs: pure and synchronous.
+//!
+//! Nothing here does I/O, reads a clock or draws randomness; time and random bytes are arguments.
+//! So every rule of the product can be tested on the host in microseconds.
+
+pub mod audit;
+pub mod id;
+pub mod net;
+pub mod password;
+pub mod rate_limit;
+pub mod rbac;
+pub mod sealed;
+pub mod secret;
+pub mod session;
+pub mod strict_json;
+pub mod time;
+pub mod token;
+pub mod user;

@@ -1,0 +1,207 @@
+//! Roles, what they inherit, and the one way to say what a request needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One role as it is stored.
+#[derive(Clone, Debug, Default)]
+pub struct RoleRecord {
+    /// Roles whose permissions it has too.
+    pub inherits: Vec<String>,
+    /// Permissions of its own.
+    pub permissions: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Closure {
+    roles: BTreeSet<String>,
+    permissions: BTreeSet<String>,
+}
+
+/// The role graph with everything inherited worked out. Unknown roles give nothing.
+#[derive(Clone, Debug, Default)]
+pub struct RoleGraph {
+    closures: BTreeMap<String, Closure>,
+}
+
+impl RoleGraph {
+    /// Works out the closure. A cycle, should one ever be stored, gives every role on it the same.
+    #[must_use]
+    pub fn new(records: &BTreeMap<String, RoleRecord>) -> Self {
+        let closures = records.keys().map(|role| (role.clone(), Self::close(records, role))).collect();
+        Self { closures }
+    }
+
+    fn close(records: &BTreeMap<String, RoleRecord>, start: &str) -> Closure {
+        let mut closure = Closure::default();
+        let mut pending = vec![start.to_owned()];
+        while let Some(role) = pending.pop() {
+            let Some(record) = records.get(&role) else { continue };
+            if closure.roles.insert(role) {
+                closure.permissions.extend(record.permissions.iter().cloned());
+                pending.extend(record.inherits.iter().cloned());
+            }
+        }
+        closure
+    }
+
+    /// What the roles give together.
+    #[must_use]
+    pub fn permissions(&self, roles: &[String]) -> BTreeSet<String> {
+        roles.iter().filter_map(|role| self.closures.get(role)).flat_map(|c| c.permissions.iter().cloned()).collect()
+    }
+
+    /// Whether one of `held` is `role` or inherits it.
+    #[must_use]
+    pub fn reaches(&self, held: &[String], role: &str) -> bool {
+        held.iter().filter_map(|held| self.closures.get(held)).any(|closure| closure.roles.contains(role))
+    }
+
+    /// Whether the graph knows this role.
+    #[must_use]
+    pub fn knows(&self, role: &str) -> bool {
+        self.closures.contains_key(role)
+    }
+}
+
+/// What a request needs of its caller. Everything that is stated must hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requirement {
+    /// All of these permissions.
+    pub permissions: Vec<String>,
+    /// One of these roles, held directly or inherited.
+    pub any_role: Vec<String>,
+    /// This role, or one that inherits it.
+    pub min_role: Option<String>,
+    /// The caller's subject equals this path parameter …
+    pub owner: Option<String>,
+    /// … unless they hold one of these roles.
+    pub unless_role: Vec<String>,
+}
+
+/// What a caller brings to a requirement.
+#[derive(Clone, Copy, Debug)]
+pub struct Holdings<'a> {
+    /// Who they are.
+    pub subject: &'a str,
+    /// Roles granted directly.
+    pub roles: &'a [String],
+    /// Effective permissions: of the roles and what they inherit, within the token's scope.
+    pub permissions: &'a BTreeSet<String>,
+}
+
+/// What is missing; shown to the caller, who is known by then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// These permissions.
+    #[error("missing permission: {}", .0.join(" "))]
+    Permissions(Vec<String>),
+    /// One of these roles.
+    #[error("missing role: one of {}", .0.join(" "))]
+    AnyRole(Vec<String>),
+    /// At least this role.
+    #[error("missing role: {0}")]
+    MinRole(String),
+    /// It is someone else's.
+    #[error("not the owner")]
+    Owner,
+}
+
+impl Requirement {
+    /// Holds a caller against the requirement. `param` looks up a path parameter.
+    pub fn check<'p>(
+        &self,
+        caller: Holdings<'_>,
+        graph: &RoleGraph,
+        param: impl Fn(&str) -> Option<&'p str>,
+    ) -> Result<(), Missing> {
+        let lacking: Vec<_> =
+            self.permissions.iter().filter(|needed| !caller.permissions.contains(*needed)).cloned().collect();
+        if !lacking.is_empty() {
+            return Err(Missing::Permissions(lacking));
+        }
+        let holds = |role: &String| graph.reaches(caller.roles, role);
+        if !self.any_role.is_empty() && !self.any_role.iter().any(holds) {
+            return Err(Missing::AnyRole(self.any_role.clone()));
+        }
+        if let Some(role) = self.min_role.as_ref().filter(|role| !holds(role)) {
+            return Err(Missing::MinRole(role.clone()));
+        }
+        if let Some(name) = &self.owner {
+            let owns = param(name).is_some_and(|value| value == caller.subject);
+            if !owns && !self.unless_role.iter().any(holds) {
+                return Err(Missing::Owner);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph() -> RoleGraph {
+        let role = |inherits: &[&str], permissions: &[&str]| RoleRecord {
+            inherits: inherits.iter().map(ToString::to_string).collect(),
+            permissions: permissions.iter().map(ToString::to_string).collect(),
+        };
+        RoleGraph::new(&BTreeMap::from([
+            ("user".to_owned(), role(&[], &["profile:read"])),
+            ("moderator".to_owned(), role(&["user"], &["content:delete"])),
+            ("admin".to_owned(), role(&["moderator"], &["users:write"])),
+            ("a".to_owned(), role(&["b"], &["x:a"])),
+            ("b".to_owned(), role(&["a"], &["x:b"])),
+        ]))
+    }
+
+    fn check(requirement: &Requirement, roles: &[&str], owner: Option<&str>) -> Result<(), Missing> {
+        let graph = graph();
+        let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
+        let permissions = graph.permissions(&roles);
+        let caller = Holdings { subject: "me", roles: &roles, permissions: &permissions };
+        requirement.check(caller, &graph, |_| owner)
+    }
+
+    #[test]
+    fn inheritance_is_transitive_and_cycles_end() {
+        let graph = graph();
+        let admin = ["admin".to_owned()];
+        assert_eq!(graph.permissions(&admin).len(), 3);
+        assert!(graph.reaches(&admin, "user"));
+        assert!(!graph.reaches(&["user".to_owned()], "admin"));
+        assert_eq!(graph.permissions(&["a".to_owned()]), graph.permissions(&["b".to_owned()]));
+        assert!(graph.permissions(&["nobody".to_owned()]).is_empty());
+    }
+
+    #[test]
+    fn every_stated_need_must_hold_and_what_is_missing_is_named() {
+        let needs = Requirement {
+            permissions: vec!["profile:read".into(), "users:write".into()],
+            min_role: Some("moderator".into()),
+            ..Requirement::default()
+        };
+        assert_eq!(check(&needs, &["admin"], None), Ok(()));
+        assert_eq!(check(&needs, &["moderator"], None), Err(Missing::Permissions(vec!["users:write".into()])));
+        assert_eq!(check(&needs, &[], None).unwrap_err().to_string(), "missing permission: profile:read users:write");
+        let min = Requirement { min_role: Some("admin".into()), ..Requirement::default() };
+        assert_eq!(check(&min, &["user"], None), Err(Missing::MinRole("admin".into())));
+        let any = Requirement { any_role: vec!["admin".into(), "b".into()], ..Requirement::default() };
+        assert_eq!(check(&any, &["a"], None), Ok(()), "a inherits b");
+        assert!(matches!(check(&any, &["user"], None), Err(Missing::AnyRole(_))));
+    }
+
+    #[test]
+    fn owners_and_the_privileged_pass() {
+        let needs =
+            Requirement { owner: Some("user_id".into()), unless_role: vec!["admin".into()], ..Requirement::default() };
+        assert_eq!(check(&needs, &["user"], Some("me")), Ok(()));
+        assert_eq!(check(&needs, &["user"], Some("you")), Err(Missing::Owner));
+        assert_eq!(check(&needs, &["user"], None), Err(Missing::Owner));
+        assert_eq!(check(&needs, &["admin"], Some("you")), Ok(()));
+    }
+
+    #[test]
+    fn an_empty_requirement_asks_nothing() {
+        assert_eq!(check(&Requirement::default(), &[], None), Ok(()));
+    }
+}

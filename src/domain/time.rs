@@ -1,0 +1,88 @@
+//! Points in time, as the product counts them: milliseconds since the Unix epoch, UTC.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// A point in time in milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, Default, Hash, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// From whole seconds since the Unix epoch (a JWT `NumericDate`).
+    #[must_use]
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down.
+    #[must_use]
+    pub const fn secs(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// This much later.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+
+    /// This much earlier.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(duration)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// As RFC 3339 in UTC with milliseconds, for example `2026-01-31T12:00:00.000Z`.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
+    }
+}
+
+/// A duration in whole milliseconds, saturating.
+#[must_use]
+pub fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_round_down_on_both_sides_of_the_epoch() {
+        assert_eq!(Timestamp::from_millis(1999).secs(), 1);
+        assert_eq!(Timestamp::from_millis(-1).secs(), -1);
+    }
+
+    #[test]
+    fn since_never_goes_negative() {
+        let (a, b) = (Timestamp::from_secs(1), Timestamp::from_secs(3));
+        assert_eq!(b.since(a), Duration::from_secs(2));
+        assert_eq!(a.since(b), Duration::ZERO);
+    }
+
+    #[test]
+    fn text_is_rfc_3339_utc() {
+        assert_eq!(Timestamp::from_millis(1_767_225_600_007).rfc3339(), "2026-01-01T00:00:00.007Z");
+    }
+}

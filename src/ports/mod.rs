@@ -1,0 +1,146 @@
+//! What the rest of the product needs of the world: a few traits, each with a Workers adapter in
+//! [`crate::platform`] and a host adapter in `native`.
+//!
+//! Ports are `Send`, so that handlers need no attribute; the Workers adapters wrap their futures.
+//! Every call is bounded in time by its adapter.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    id::{RequestId, RowId, SessionId, TokenId, UserId},
+    rate_limit::{Decision, Rule},
+    time::Timestamp,
+    token::{
+        jwk::{KeyId, PublicKey},
+        jws::Untrusted,
+        verify::SignatureProof,
+    },
+};
+
+mod database;
+
+pub use database::{BadRow, Database, DatabaseError, Row, Rows, Statement, Value};
+
+/// A store, a limiter or the crypto platform could not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{port} unavailable: {message}")]
+pub struct Unavailable {
+    /// Which port.
+    pub port: &'static str,
+    /// What it said, for the log.
+    pub message: String,
+}
+
+/// A key-value store: eventually consistent, for reading, never the referee.
+#[async_trait]
+pub trait KeyValue: Send + Sync {
+    /// Reads several keys in one operation; answers in their order.
+    async fn get_bulk(&self, keys: &[String]) -> Result<Vec<Option<String>>, Unavailable>;
+    /// Writes one key that expires after `ttl_secs`, which the platform wants to be at least 60.
+    async fn put(&self, key: &str, value: &str, ttl_secs: u64) -> Result<(), Unavailable>;
+}
+
+/// Exact limits, one referee for each key.
+#[async_trait]
+pub trait RateLimiter: Send + Sync {
+    /// Decides on one request under all rules at once.
+    async fn admit(&self, key: &str, rules: &[Rule]) -> Result<Decision, Unavailable>;
+}
+
+/// A private key sealed under the master key, with its public half.
+#[derive(Clone, Debug)]
+pub struct SealedKey {
+    /// The public half.
+    pub public: PublicKey,
+    /// The private half, sealed; only the adapter reads it.
+    pub sealed: String,
+}
+
+/// Asymmetric signatures and sealing. Primitives are the platform's, never ours.
+#[async_trait]
+pub trait Crypto: Send + Sync {
+    /// Makes an Ed25519 key pair and seals its private half, bound to its `kid`.
+    async fn make_key(&self) -> Result<SealedKey, Unavailable>;
+    /// Signs with a sealed key.
+    async fn sign(&self, kid: &KeyId, sealed: &str, message: &[u8]) -> Result<Vec<u8>, Unavailable>;
+    /// Whether the signature is the key's.
+    async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<bool, Unavailable>;
+}
+
+/// Asks the crypto port about one token's signature.
+pub async fn prove(crypto: &dyn Crypto, key: &PublicKey, token: &Untrusted<'_>) -> Result<SignatureProof, Unavailable> {
+    let good = crypto.verify(key, token.signing_input().as_bytes(), token.signature()).await?;
+    Ok(SignatureProof::from_port(key, token, good))
+}
+
+/// The time.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// Random bytes fit for keys.
+pub trait Rng: Send + Sync {
+    /// Fills the buffer.
+    fn fill(&self, buffer: &mut [u8]);
+}
+
+/// Where log lines go: one JSON object a line.
+pub trait Log: Send + Sync {
+    /// Writes one line.
+    fn line(&self, line: &str);
+}
+
+/// All of them.
+#[derive(Clone)]
+pub struct Ports {
+    /// D1.
+    pub database: Arc<dyn Database>,
+    /// KV `BLACKLIST`.
+    pub blacklist: Arc<dyn KeyValue>,
+    /// The `RateLimiter` objects.
+    pub limiter: Arc<dyn RateLimiter>,
+    /// Web Crypto.
+    pub crypto: Arc<dyn Crypto>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub rng: Arc<dyn Rng>,
+    /// The log.
+    pub log: Arc<dyn Log>,
+}
+
+macro_rules! new_ids {
+    ($($(#[$doc:meta])* $name:ident -> $id:ident;)*) => {
+        impl Ports {
+            /// Random bytes.
+            #[must_use]
+            pub fn random<const N: usize>(&self) -> [u8; N] {
+                let mut bytes = [0; N];
+                self.rng.fill(&mut bytes);
+                bytes
+            }
+
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $name(&self) -> $id {
+                $id::new(self.clock.now(), &self.random())
+            })*
+        }
+    };
+}
+
+new_ids! {
+    /// A new user id.
+    new_user_id -> UserId;
+    /// A new session id.
+    new_session_id -> SessionId;
+    /// A new token id.
+    new_token_id -> TokenId;
+    /// A new request id.
+    new_request_id -> RequestId;
+    /// A new row id.
+    new_row_id -> RowId;
+}
