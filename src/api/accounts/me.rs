@@ -1,0 +1,22 @@
+//! `GET users/me`: the caller's own account.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+
+use super::UserView;
+use crate::{
+    api::extract::Principal,
+    app::App,
+    domain::{rbac::Requirement, token::verify::Refusal},
+    error::ApiError,
+    stores::users,
+};
+
+/// Answers with the account as it is now, not as the token remembers it.
+pub async fn me(State(app): State<Arc<App>>, principal: Principal) -> Result<Json<UserView>, ApiError> {
+    let needs = Requirement { permissions: vec!["profile:read".to_owned()], ..Requirement::default() };
+    principal.require(&app, &needs).await?;
+    let user = users::by_id(app.ports.database.as_ref(), principal.user()?).await?;
+    user.map(|user| Json(user.into())).ok_or(ApiError::InvalidToken(Refusal::Revoked))
+}

@@ -1,0 +1,42 @@
+//! What a person does with an account.
+
+pub mod me;
+pub mod register;
+
+use serde::Serialize;
+
+use crate::domain::{id::UserId, user::User};
+
+/// A user as the API shows one: never the hash.
+#[derive(Serialize)]
+pub struct UserView {
+    id: UserId,
+    username: String,
+    email: String,
+    email_verified: bool,
+    full_name: String,
+    roles: Vec<String>,
+    is_active: bool,
+    mfa_enabled: bool,
+    created_at: String,
+    updated_at: String,
+    last_login_at: Option<String>,
+}
+
+impl From<User> for UserView {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            username: user.username,
+            email: user.email,
+            email_verified: user.email_verified,
+            full_name: user.full_name,
+            roles: user.roles,
+            is_active: user.is_active,
+            mfa_enabled: user.mfa_enabled,
+            created_at: user.created_at.rfc3339(),
+            updated_at: user.updated_at.rfc3339(),
+            last_login_at: user.last_login_at.map(crate::domain::time::Timestamp::rfc3339),
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `POST users/register`: create an account.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+
+use super::UserView;
+use crate::{
+    api::{Connection, extract::JsonObject, form::Fields},
+    app::App,
+    domain::{
+        audit::{Entry, Event},
+        password::Password,
+        user::{Email, FullName, Username},
+    },
+    error::{ApiError, FieldError},
+    stores::{
+        audit,
+        users::{self, Created, NewUser},
+    },
+};
+
+/// (1) Every field is read, and every bad one named. (2) The password is hashed. (3) One batch
+/// creates the account, or tells what of it is taken.
+pub async fn register(
+    State(app): State<Arc<App>>,
+    connection: Connection,
+    JsonObject(body): JsonObject,
+) -> Result<(StatusCode, Json<UserView>), ApiError> {
+    // (1)
+    let mut fields = Fields::new(body);
+    let username = fields.required("username", Username::parse);
+    let email = fields.required("email", Email::parse);
+    let full_name = fields.optional("full_name", FullName::parse);
+    let classes = app.config.password_classes;
+    let password =
+        fields.required("password", |text| Password::choose(text, classes, username.as_ref(), email.as_ref()));
+    fields.refuse()?;
+    let (Some(username), Some(email), Some(password)) = (username, email, password) else {
+        return Err(ApiError::Internal("a field is neither there nor refused".to_owned()));
+    };
+    // (2)
+    let hash = app.config.password_cost.hash(&password, &app.ports.random());
+    let password_hash = hash.map_err(|error| ApiError::Internal(error.to_string()))?;
+    // (3)
+    let id = app.ports.new_user_id();
+    let entry = Entry {
+        id: app.ports.new_row_id(),
+        at: app.ports.clock.now(),
+        event: Event::Register,
+        subject: Some(id),
+        session: None,
+        origin: connection.origin,
+    };
+    let new = NewUser {
+        id,
+        username: &username,
+        email: &email,
+        full_name: full_name.as_ref(),
+        password_hash: &password_hash,
+    };
+    match users::create(app.ports.database.as_ref(), new, &entry).await? {
+        Created::Account(user) => {
+            audit::log(app.ports.log.as_ref(), &entry);
+            Ok((StatusCode::CREATED, Json(user.into())))
+        }
+        Created::Taken { username, email } => {
+            let taken = [(username, "username"), (email, "email")];
+            let errors = taken.into_iter().filter(|(taken, _)| *taken);
+            Err(ApiError::Conflict(errors.map(|(_, field)| FieldError::new(field, "is taken")).collect()))
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! Signing in, staying signed in, signing out.
+
+pub mod logout;
+pub mod refresh;
+pub mod token;
+
+use serde::Serialize;
+
+use crate::{app::AccessToken, domain::id::SessionId};
+
+/// The answer of `auth/token` and `auth/refresh` (RFC 6749, §5.1).
+#[derive(Serialize)]
+pub struct TokenAnswer {
+    access_token: String,
+    refresh_token: String,
+    token_type: &'static str,
+    expires_in: i64,
+    scope: String,
+    session_id: SessionId,
+}
+
+impl TokenAnswer {
+    fn new(access: AccessToken, refresh_token: String, session_id: SessionId) -> Self {
+        let AccessToken { token, expires_in, scope } = access;
+        Self { access_token: token, refresh_token, token_type: "bearer", expires_in, scope, session_id }
+    }
+}

@@ -1,0 +1,87 @@
+//! `POST auth/refresh`: exchange a refresh token for a new pair (RFC 6749, §6; RFC 9700, §4.14).
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+
+use super::TokenAnswer;
+use crate::{
+    api::{Connection, extract::JsonObject, form::Fields},
+    app::{App, Grant},
+    domain::{
+        audit::{Entry, Event},
+        token::refresh::RefreshToken,
+    },
+    error::ApiError,
+    gateway::knowledge::session_key,
+    stores::{
+        audit, blacklist,
+        refresh::{self, Entries, Presented, Terms},
+    },
+};
+
+/// Takes `{refresh_token}`.
+pub async fn refresh(
+    State(app): State<Arc<App>>,
+    connection: Connection,
+    JsonObject(body): JsonObject,
+) -> Result<Json<TokenAnswer>, ApiError> {
+    let mut fields = Fields::new(body);
+    let token = fields.required("refresh_token", |text| Ok(text.to_owned()));
+    fields.refuse()?;
+    exchange(&app, connection, token.as_deref().unwrap_or_default()).await.map(Json)
+}
+
+/// (1) The token's MAC, before any I/O. (2) One batch rotates, repeats a lost answer, or ends the
+/// session. (3) The same token always has the same successor; the access token is new, with the
+/// roles as they are now.
+pub async fn exchange(app: &App, connection: Connection, text: &str) -> Result<TokenAnswer, ApiError> {
+    // (1)
+    let token = RefreshToken::decode(text, &app.config.token_mac_key).map_err(|_| ApiError::InvalidRefresh)?;
+    let successor = token.clone().successor().ok_or(ApiError::InvalidRefresh)?;
+    // (2)
+    let now = app.ports.clock.now();
+    let lifetimes = app.config.lifetimes;
+    let terms = Terms {
+        grace: lifetimes.refresh_grace,
+        expires_at: now.plus(lifetimes.refresh),
+        revoked_until: app.revoked_until(now),
+    };
+    let entry = |event| Entry {
+        id: app.ports.new_row_id(),
+        at: now,
+        event,
+        subject: None,
+        session: Some(token.session),
+        origin: connection.origin.clone(),
+    };
+    let entries = Entries { rotated: entry(Event::TokenRefresh), reuse: entry(Event::TokenReuseDetected) };
+    let standing = match refresh::present(app.ports.database.as_ref(), &token, terms, &entries).await? {
+        Presented::Good(standing) => standing,
+        Presented::Refused => return Err(ApiError::InvalidRefresh),
+        Presented::Reuse => {
+            audit::log(app.ports.log.as_ref(), &entries.reuse);
+            let key = session_key(token.session);
+            app.knowledge().revocations.revoke(key.clone(), terms.revoked_until, now);
+            let life = terms.revoked_until.since(now).as_secs();
+            // The thief is told no more than the owner; what is not yet everywhere is logged.
+            if let Err(error) = blacklist::publish_missing(app.ports.blacklist.as_ref(), &[key], life).await {
+                app.log_fault("blacklist", &error.to_string());
+            }
+            return Err(ApiError::RefreshReuse);
+        }
+    };
+    if standing.rotated_now {
+        audit::log(app.ports.log.as_ref(), &entries.rotated);
+    }
+    // (3)
+    let grant = Grant {
+        user: &standing.user,
+        session: token.session,
+        amr: &standing.amr,
+        signed_in_at: standing.signed_in_at,
+        session_expires_at: standing.session_expires_at,
+    };
+    let access = app.issue_access(grant).await?;
+    Ok(TokenAnswer::new(access, app.encode_refresh(&successor), token.session))
+}

@@ -1,0 +1,135 @@
+//! `POST auth/token`: the OAuth2 password and refresh grants (RFC 6749, §4.3 and §6).
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderName, HeaderValue},
+};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+
+use super::{TokenAnswer, refresh};
+use crate::{
+    api::{Connection, extract::OauthForm},
+    app::{App, Grant},
+    domain::{
+        audit::{Entry, Event},
+        password::{self, Password},
+        session::NewSession,
+        token::refresh::RefreshToken,
+        user::{Identifier, User},
+    },
+    error::{ApiError, limit_headers},
+    stores::{
+        audit,
+        sign_in::{self, Attempt},
+    },
+};
+
+/// How a password sign-in is told in `amr` (RFC 8176, §2).
+const PASSWORD: &str = "pwd";
+/// What the MAC that stands for an unknown account is for.
+const UNKNOWN_ACCOUNT: &str = "edgewarden unknown account v1";
+
+/// Answers either grant.
+pub async fn token(
+    State(app): State<Arc<App>>,
+    connection: Connection,
+    form: OauthForm,
+) -> Result<(HeaderMap, Json<TokenAnswer>), ApiError> {
+    match form.value("grant_type") {
+        None | Some("password") => {
+            let (identifier, password) = (form.required("username")?, form.required("password")?);
+            sign_in(&app, connection, &Identifier::new(identifier), password).await
+        }
+        Some("refresh_token") => {
+            let answer = refresh::exchange(&app, connection, form.required("refresh_token")?).await?;
+            Ok((HeaderMap::new(), Json(answer)))
+        }
+        Some(_) => Err(ApiError::UnsupportedGrant),
+    }
+}
+
+/// (1) The limit by address, before any work; if it cannot answer, nobody signs in. (2) One batch
+/// reserves the attempt and reads the account. (3) The password is hashed, against a decoy where
+/// there is no account, so that both cost the same. (4) The tokens are made. (5) One batch records
+/// what came of it; only then are they given out.
+async fn sign_in(
+    app: &App,
+    connection: Connection,
+    identifier: &Identifier,
+    password: &str,
+) -> Result<(HeaderMap, Json<TokenAnswer>), ApiError> {
+    let database = app.ports.database.as_ref();
+    // (1)
+    let limit_key = format!("sign-in|{}", connection.ip.limit_key());
+    let decision = app.ports.limiter.admit(&limit_key, &app.config.sign_in_rules).await?;
+    let now = app.ports.clock.now();
+    if !decision.admitted {
+        return Err(ApiError::RateLimited(decision, now));
+    }
+    // (2)
+    let mac = app.config.token_mac_key.current().mac(UNKNOWN_ACCOUNT, &[identifier.as_str().as_bytes()]);
+    let attempt = Attempt {
+        id: app.ports.new_row_id(),
+        identifier,
+        unknown_account: Base64UrlUnpadded::encode_string(&mac),
+        at: now,
+        origin: &connection.origin,
+    };
+    let account = sign_in::reserve(database, &attempt).await?;
+    // (3)
+    let right = check_password(app, account.as_ref(), password)?;
+    let subject = account.as_ref().map(|(user, _)| user.id);
+    let entry = |event, session| Entry {
+        id: app.ports.new_row_id(),
+        at: now,
+        event,
+        subject,
+        session,
+        origin: connection.origin.clone(),
+    };
+    let Some((user, hash)) = account.filter(|(user, _)| right && user.is_active) else {
+        let entry = entry(Event::LoginFailure, None);
+        sign_in::record_failure(database, attempt.id, &entry).await?;
+        audit::log(app.ports.log.as_ref(), &entry);
+        return Err(ApiError::BadCredentials);
+    };
+    // (4)
+    let session = NewSession::open(app.ports.new_session_id(), user.id, app.ports.random(), &app.config.lifetimes, now);
+    let amr = [PASSWORD.to_owned()];
+    let grant = Grant {
+        user: &user,
+        session: session.id,
+        amr: &amr,
+        signed_in_at: now,
+        session_expires_at: session.expires_at,
+    };
+    let access = app.issue_access(grant).await?;
+    let refresh = app.encode_refresh(&RefreshToken::first(session.id, session.salt));
+    // (5)
+    let entry = entry(Event::LoginSuccess, Some(session.id));
+    if !sign_in::record_success(database, attempt.id, &user, &hash, &session, &amr, &entry).await? {
+        return Err(ApiError::BadCredentials);
+    }
+    audit::log(app.ports.log.as_ref(), &entry);
+    let headers: Vec<(HeaderName, HeaderValue)> = limit_headers(&decision, now);
+    Ok((headers.into_iter().collect(), Json(TokenAnswer::new(access, refresh, session.id))))
+}
+
+/// Hashes once, whatever there is to hash against.
+fn check_password(app: &App, account: Option<&(User, String)>, typed: &str) -> Result<bool, ApiError> {
+    let decoy = app.config.password_cost.decoy();
+    let hash = account.map_or(decoy.as_str(), |(_, hash)| hash);
+    // A text that is too long to be a password is not hashed; an empty one in its place is, so
+    // that the cost is the same.
+    let (password, possible) = match Password::presented(typed) {
+        Some(password) => (Some(password), true),
+        None => (Password::presented(""), false),
+    };
+    let password = password.ok_or_else(|| ApiError::Internal("no password".to_owned()))?;
+    let matches = password::verify(hash, &password).map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok(matches && possible && account.is_some())
+}

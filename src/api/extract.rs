@@ -1,0 +1,142 @@
+//! What handlers ask of a request: who is calling, and a body of the right kind and size.
+
+use std::sync::Arc;
+
+use axum::{
+    body::{Bytes, to_bytes},
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use serde_json::{Map, Value};
+
+use super::Connection;
+use crate::{
+    app::App,
+    domain::{id::UserId, rbac::Requirement, strict_json},
+    error::ApiError,
+    gateway::{knowledge::Remembered, policy::Revocation},
+};
+
+/// A larger body is refused, in bytes. No endpoint of ours needs more.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+impl FromRequestParts<Arc<App>> for Connection {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, _app: &Arc<App>) -> Result<Self, ApiError> {
+        let known = parts.extensions.get::<Self>().cloned();
+        known.ok_or_else(|| ApiError::Internal("no connection".to_owned()))
+    }
+}
+
+/// The bearer token of a request (RFC 6750, §2.1), if there is one.
+pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+}
+
+/// The signed-in caller. Revocations count from the next request on: the record is asked.
+pub struct Principal(pub Arc<Remembered>);
+
+impl Principal {
+    /// The user's id.
+    pub fn user(&self) -> Result<UserId, ApiError> {
+        UserId::parse(&self.0.caller.subject).map_err(|error| ApiError::Internal(error.to_string()))
+    }
+
+    /// Holds the caller against a requirement.
+    pub async fn require(&self, app: &App, requirement: &Requirement) -> Result<(), ApiError> {
+        let bundle = app.bundle().await?;
+        requirement.check(self.0.caller.holdings(), &bundle.roles, |_| None).map_err(ApiError::Forbidden)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Principal {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let token = bearer_token(&parts.headers).ok_or(ApiError::Unauthenticated)?;
+        app.authenticate(token, Revocation::Strict).await.map(Self)
+    }
+}
+
+fn content_type(request: &Request) -> &str {
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.split(';').next()).unwrap_or_default().trim()
+}
+
+async fn body(request: Request) -> Result<Bytes, ApiError> {
+    let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if announced.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > MAX_BODY_BYTES) {
+        return Err(ApiError::TooLarge);
+    }
+    // One byte more than allowed tells too large from broken off.
+    to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|error| {
+        let too_large = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
+        if too_large { ApiError::TooLarge } else { ApiError::Malformed("The body could not be read.") }
+    })
+}
+
+/// A JSON object.
+pub struct JsonObject(pub Map<String, Value>);
+
+impl FromRequest<Arc<App>> for JsonObject {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, _app: &Arc<App>) -> Result<Self, ApiError> {
+        let kind = content_type(&request).to_ascii_lowercase();
+        if kind != "application/json" {
+            return Err(ApiError::UnsupportedMediaType("application/json"));
+        }
+        let body = body(request).await?;
+        let object = strict_json::object(&body).map_err(|_| ApiError::Malformed("The body is not a JSON object."))?;
+        Ok(Self(object))
+    }
+}
+
+/// A JSON object, or nothing at all.
+pub struct OptionalJsonObject(pub Map<String, Value>);
+
+impl FromRequest<Arc<App>> for OptionalJsonObject {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        if !content_type(&request).is_empty() {
+            return JsonObject::from_request(request, app).await.map(|object| Self(object.0));
+        }
+        if body(request).await?.is_empty() {
+            return Ok(Self(Map::new()));
+        }
+        Err(ApiError::UnsupportedMediaType("application/json"))
+    }
+}
+
+/// The parameters of an `application/x-www-form-urlencoded` body. None may come twice (RFC 6749,
+/// §3.2); one without a value counts as left out.
+pub struct OauthForm(Vec<(String, String)>);
+
+impl OauthForm {
+    /// The value of a parameter.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(other, value)| other == name && !value.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter that must be there.
+    pub fn required(&self, name: &str) -> Result<&str, ApiError> {
+        self.value(name).ok_or_else(|| ApiError::InvalidRequest(format!("The parameter {name} is missing.")))
+    }
+}
+
+impl FromRequest<Arc<App>> for OauthForm {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, _app: &Arc<App>) -> Result<Self, ApiError> {
+        if !content_type(&request).eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(ApiError::UnsupportedMediaType("application/x-www-form-urlencoded"));
+        }
+        let body = body(request).await?;
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for (name, value) in form_urlencoded::parse(&body) {
+            if pairs.iter().any(|(other, _)| *other == name) {
+                return Err(ApiError::InvalidRequest("A parameter appears twice.".to_owned()));
+            }
+            pairs.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(Self(pairs))
+    }
+}

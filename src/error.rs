@@ -1,0 +1,318 @@
+//! What can go wrong, and the only place that picks a status.
+//!
+//! A client's fault is told so that it can be mended. A fault of ours is one bland sentence with
+//! the request's id; the log has the rest under that id.
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::{
+    domain::{id::RequestId, rate_limit::Decision, rbac::Missing, time::Timestamp, token::verify::Refusal},
+    ports::{BadRow, DatabaseError, Unavailable},
+};
+
+/// The protection space that challenges name (RFC 9110, §11.5).
+const REALM: &str = "edgewarden";
+
+/// One bad field of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldError {
+    /// Which field.
+    pub field: &'static str,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl FieldError {
+    /// What is wrong with which field.
+    #[must_use]
+    pub fn new(field: &'static str, message: impl Into<String>) -> Self {
+        Self { field, message: message.into() }
+    }
+}
+
+/// Everything that ends a request early.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum ApiError {
+    /// The body or a header cannot be read.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// The path could be taken in two ways.
+    #[error("The path is ambiguous.")]
+    AmbiguousPath,
+    /// An OAuth request lacks a parameter or repeats one (RFC 6749, §5.2).
+    #[error("{0}")]
+    InvalidRequest(String),
+    /// A grant that is not offered (RFC 6749, §5.2).
+    #[error("The grant type is not supported.")]
+    UnsupportedGrant,
+    /// Fields that do not hold what they should, all of them.
+    #[error("Some fields are not valid.")]
+    Invalid(Vec<FieldError>),
+    /// What should be unique is taken.
+    #[error("Some fields are taken.")]
+    Conflict(Vec<FieldError>),
+    /// Unknown, wrong and inactive alike.
+    #[error("The username or the password is not right.")]
+    BadCredentials,
+    /// No credentials where some are needed.
+    #[error("Authentication is needed.")]
+    Unauthenticated,
+    /// An access token that is not believed; why is for the log.
+    #[error("The access token is not valid.")]
+    InvalidToken(Refusal),
+    /// A refresh token that is not honoured.
+    #[error("The refresh token is not valid.")]
+    InvalidRefresh,
+    /// A refresh token that had been replaced: the session is over.
+    #[error("Refresh token reuse was detected; the session has been ended.")]
+    RefreshReuse,
+    /// Known, but not allowed.
+    #[error("{0}")]
+    Forbidden(Missing),
+    /// Nothing is there.
+    #[error("There is nothing here.")]
+    NotFound,
+    /// It does not do that.
+    #[error("The method is not allowed here.")]
+    MethodNotAllowed,
+    /// The body is larger than anything we read.
+    #[error("The body is too large.")]
+    TooLarge,
+    /// The body is of a kind that is not read here.
+    #[error("The content type must be {0}.")]
+    UnsupportedMediaType(&'static str),
+    /// Too often.
+    #[error("Too many requests.")]
+    RateLimited(Decision, Timestamp),
+    /// The origin cannot be reached or broke off.
+    #[error("The origin could not be reached.")]
+    BadGateway,
+    /// The origin took too long.
+    #[error("The origin did not answer in time.")]
+    GatewayTimeout,
+    /// A store that we need does not answer.
+    #[error("{0}")]
+    Unavailable(String),
+    /// What was asked is recorded, but cannot be promised to be in force everywhere.
+    #[error("{0}")]
+    RevocationPending(String),
+    /// A fault of ours.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<Unavailable> for ApiError {
+    fn from(error: Unavailable) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<DatabaseError> for ApiError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Lost(_) => Self::Unavailable(error.to_string()),
+            DatabaseError::Refused(_) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<BadRow> for ApiError {
+    fn from(error: BadRow) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+/// An answer that is complete but for how it is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The status.
+    pub status: StatusCode,
+    /// Headers beside those that every answer has.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The problem document as JSON.
+    pub body: String,
+}
+
+/// RFC 9457.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    request_id: RequestId,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'static str>,
+}
+
+impl ApiError {
+    /// The status, and the RFC 6749 or 6750 code if there is one.
+    const fn status(&self) -> (StatusCode, Option<&'static str>) {
+        match self {
+            Self::Malformed(_) | Self::AmbiguousPath => (StatusCode::BAD_REQUEST, None),
+            Self::InvalidRequest(_) => (StatusCode::BAD_REQUEST, Some("invalid_request")),
+            Self::UnsupportedGrant => (StatusCode::BAD_REQUEST, Some("unsupported_grant_type")),
+            Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
+            Self::Conflict(_) => (StatusCode::CONFLICT, None),
+            Self::BadCredentials | Self::InvalidRefresh | Self::RefreshReuse => {
+                (StatusCode::UNAUTHORIZED, Some("invalid_grant"))
+            }
+            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, None),
+            Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
+            Self::Forbidden(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
+            Self::NotFound => (StatusCode::NOT_FOUND, None),
+            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
+            Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, None),
+            Self::BadGateway => (StatusCode::BAD_GATEWAY, None),
+            Self::GatewayTimeout => (StatusCode::GATEWAY_TIMEOUT, None),
+            Self::Unavailable(_) | Self::RevocationPending(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
+        }
+    }
+
+    /// The status.
+    #[must_use]
+    pub const fn status_code(&self) -> StatusCode {
+        self.status().0
+    }
+
+    /// What the client is told.
+    fn detail(&self) -> String {
+        match self {
+            Self::Unavailable(_) => "Something this needs is not answering. Try again.".to_owned(),
+            Self::RevocationPending(_) => {
+                "This is recorded, but may not be in force everywhere yet. Try again.".to_owned()
+            }
+            Self::Internal(_) => "Something went wrong on our side.".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    /// What only the log is told: for a fault of ours what happened, for a refusal the closed reason.
+    #[must_use]
+    pub fn log_reason(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Unavailable(what) => Some(("unavailable", what.clone())),
+            Self::RevocationPending(what) => Some(("revocation_pending", what.clone())),
+            Self::Internal(what) => Some(("internal", what.clone())),
+            Self::BadGateway => Some(("bad_gateway", String::new())),
+            Self::GatewayTimeout => Some(("gateway_timeout", String::new())),
+            Self::InvalidToken(why) => Some(("invalid_token", why.to_string())),
+            Self::Forbidden(missing) => Some(("forbidden", missing.to_string())),
+            Self::Unauthenticated => Some(("unauthenticated", String::new())),
+            Self::RateLimited(..) => Some(("rate_limited", String::new())),
+            Self::AmbiguousPath => Some(("ambiguous_path", String::new())),
+            _ => None,
+        }
+    }
+
+    /// The answer.
+    #[must_use]
+    pub fn reply(&self, request_id: RequestId) -> Reply {
+        let (status, code) = self.status();
+        let errors: &[FieldError] = match self {
+            Self::Invalid(errors) | Self::Conflict(errors) => errors,
+            _ => &[],
+        };
+        let problem = Problem {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or_default(),
+            status: status.as_u16(),
+            detail: &self.detail(),
+            request_id,
+            errors,
+            error: code,
+        };
+        let mut headers = vec![
+            (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+        ];
+        headers.extend(self.challenge().map(|value| (header::WWW_AUTHENTICATE, value)));
+        if let Self::RateLimited(decision, now) = self {
+            headers.extend(limit_headers(decision, *now));
+        }
+        let body = serde_json::to_string(&problem).unwrap_or_default();
+        Reply { status, headers, body }
+    }
+
+    /// `WWW-Authenticate` (RFC 6750, §3): it says what is missing.
+    fn challenge(&self) -> Option<HeaderValue> {
+        let text = match self {
+            Self::Unauthenticated | Self::BadCredentials | Self::InvalidRefresh | Self::RefreshReuse => {
+                format!("Bearer realm=\"{REALM}\"")
+            }
+            Self::InvalidToken(_) => format!("Bearer realm=\"{REALM}\", error=\"invalid_token\""),
+            Self::Forbidden(Missing::Permissions(missing)) => {
+                let scope = missing.join(" ");
+                format!("Bearer realm=\"{REALM}\", error=\"insufficient_scope\", scope=\"{scope}\"")
+            }
+            Self::Forbidden(_) => format!("Bearer realm=\"{REALM}\", error=\"insufficient_scope\""),
+            _ => return None,
+        };
+        HeaderValue::try_from(text).ok()
+    }
+}
+
+/// `X-RateLimit-*` for the tightest rule, and `Retry-After` in whole seconds on a refusal.
+#[must_use]
+pub fn limit_headers(decision: &Decision, now: Timestamp) -> Vec<(HeaderName, HeaderValue)> {
+    let seconds = |ms: i64| HeaderValue::from((ms.max(0) + 999) / 1000);
+    let mut headers = vec![
+        (HeaderName::from_static("x-ratelimit-limit"), HeaderValue::from(decision.limit)),
+        (HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from(decision.remaining)),
+        (HeaderName::from_static("x-ratelimit-reset"), seconds(decision.reset_ms.max(now.millis()))),
+    ];
+    if !decision.admitted {
+        headers.push((header::RETRY_AFTER, seconds(decision.retry_after_ms.max(1))));
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(error: &ApiError) -> (u16, serde_json::Value, Vec<String>) {
+        let id = RequestId::new(Timestamp::from_secs(1), &[0; 10]);
+        let reply = error.reply(id);
+        let headers = reply.headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()));
+        (reply.status.as_u16(), serde_json::from_str(&reply.body).unwrap(), headers.collect())
+    }
+
+    #[test]
+    fn our_faults_are_bland_and_carry_the_request_id() {
+        for error in [ApiError::Internal("SELECT x".into()), ApiError::Unavailable("d1 at 10.0.0.1".into())] {
+            let (status, body, _) = reply(&error);
+            assert!(status >= 500);
+            assert!(!body.to_string().contains("SELECT") && !body.to_string().contains("10.0.0.1"));
+            assert!(body["request_id"].is_string());
+            assert!(error.log_reason().is_some());
+        }
+    }
+
+    #[test]
+    fn a_challenge_says_what_is_missing() {
+        let (status, body, headers) = reply(&ApiError::Forbidden(Missing::Permissions(vec!["users:write".into()])));
+        assert_eq!((status, body["error"].as_str()), (403, Some("insufficient_scope")));
+        assert!(headers.iter().any(|h| h.ends_with("scope=\"users:write\"")), "{headers:?}");
+        let (status, body, headers) = reply(&ApiError::InvalidToken(Refusal::Expired));
+        assert_eq!((status, body["error"].as_str()), (401, Some("invalid_token")));
+        assert!(headers.iter().any(|h| h.contains("error=\"invalid_token\"")));
+        assert!(!body.to_string().contains("expired"), "why is for the log");
+    }
+
+    #[test]
+    fn a_limit_says_when_to_come_back_rounded_up() {
+        let decision = Decision { admitted: false, limit: 5, remaining: 0, reset_ms: 61_001, retry_after_ms: 1_001 };
+        let (status, _, headers) = reply(&ApiError::RateLimited(decision, Timestamp::from_secs(60)));
+        assert_eq!(status, 429);
+        for wanted in ["retry-after: 2", "x-ratelimit-limit: 5", "x-ratelimit-remaining: 0", "x-ratelimit-reset: 62"] {
+            assert!(headers.iter().any(|h| h == wanted), "{headers:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Who is calling. An authenticator has three outcomes: it knows who, it is not responsible, or
+//! it refuses; each refusal has a closed reason for the log.
+
+use std::sync::Arc;
+
+use super::{
+    Findings, Want, World,
+    head::Head,
+    knowledge::{Knowledge, Remembered, Standing, digest},
+    policy::Revocation,
+};
+use crate::{
+    domain::{
+        time::Timestamp,
+        token::{jws::Untrusted, verify::Refusal},
+    },
+    error::ApiError,
+};
+
+/// How far authentication got.
+#[derive(Debug)]
+pub enum Outcome {
+    /// This is who.
+    Known(Arc<Remembered>),
+    /// There is no credential of this kind.
+    NotResponsible,
+    /// Something must be asked first.
+    Need(Want),
+}
+
+/// The bearer token of a request (RFC 6750, §2.1), if there is one.
+#[must_use]
+pub fn bearer_token<'a>(head: &Head<'a>) -> Option<&'a str> {
+    let (scheme, token) = head.header("authorization")?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+}
+
+/// Authenticates by bearer token.
+///
+/// # Errors
+/// A token that is not believed; all look alike to the caller.
+pub fn bearer(
+    token: &str,
+    world: &World<'_>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    revocation: Revocation,
+    now: Timestamp,
+) -> Result<Outcome, ApiError> {
+    let refuse = |why| Err(ApiError::InvalidToken(why));
+    if let Some(why) = found.token_refused {
+        return refuse(why);
+    }
+    let Some(bundle) = &knowledge.bundle else { return Ok(Outcome::Need(Want::Bundle)) };
+    // (1) A token that was verified before: its time and its key's are asked again, nothing else.
+    let digest = digest(token);
+    let Some(remembered) = knowledge.token(&digest) else {
+        // (2) Otherwise: readable, by a key that is ours, and then the signature.
+        let untrusted = match Untrusted::parse(token) {
+            Ok(untrusted) => untrusted,
+            Err(fault) => return refuse(fault.into()),
+        };
+        if bundle.keyring.verifying(untrusted.key_id(), now).is_none() {
+            return refuse(Refusal::UnknownKey);
+        }
+        return Ok(Outcome::Need(Want::Verification { token: token.to_owned(), digest }));
+    };
+    if bundle.keyring.verifying(&remembered.kid, now).is_none() {
+        return refuse(Refusal::UnknownKey);
+    }
+    if let Err(why) = remembered.claims.check_time(now) {
+        return refuse(why);
+    }
+    // (3) Not revoked: as of now on a strict route, otherwise as of less than the bound ago.
+    let view = &knowledge.revocations;
+    let standing = match (revocation, found.strict_standing) {
+        _ if view.is_revoked(&remembered.claims) => Standing::Revoked,
+        (Revocation::Strict, Some(standing)) => standing,
+        (Revocation::Strict, None) => Standing::Unknown,
+        (Revocation::Bounded, _) => view.standing(&remembered.claims, now, world.revocation_bound),
+    };
+    match standing {
+        Standing::Revoked => refuse(Refusal::Revoked),
+        Standing::Good => Ok(Outcome::Known(remembered.clone())),
+        Standing::Unknown => {
+            Ok(Outcome::Need(Want::Standing { token: remembered.clone(), strict: revocation == Revocation::Strict }))
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A verdict in the form in which it crosses to JavaScript: one JSON text.
+//!
+//! `{"forward": …}` is carried out by `edge.js` with the request's own body, which is never
+//! touched here; `{"answer": …}` is sent as it stands.
+
+use serde::Serialize;
+
+use super::{
+    canonical::Path,
+    head::Head,
+    headers::HeaderChanges,
+    policy::{Origin, Target},
+};
+use crate::{
+    domain::{id::RequestId, rate_limit::Decision, time::Timestamp},
+    error::{Reply, limit_headers},
+    security_headers,
+};
+
+/// How a request goes on to its origin.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub struct Rewrite {
+    /// The URL it goes to.
+    pub url: String,
+    /// The service binding it goes through, if not over the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// How many milliseconds the origin has to begin its answer.
+    pub timeout_ms: u64,
+    /// Request headers to remove.
+    pub remove: Vec<String>,
+    /// Request headers to set.
+    pub set: Vec<(&'static str, String)>,
+    /// Headers to set on the answer.
+    pub answer: Vec<(String, String)>,
+    /// The request's id, for an answer that must be made when the origin gives none.
+    pub request_id: String,
+}
+
+impl Rewrite {
+    pub(super) fn new(
+        head: &Head<'_>,
+        origin: &Origin,
+        path: &Path,
+        changes: &HeaderChanges<'_>,
+        limit: Option<Decision>,
+        request: RequestId,
+        now: Timestamp,
+    ) -> Self {
+        let (base, service) = match &origin.target {
+            Target::Url(base) => (base.as_str(), None),
+            // The host of a URL that goes through a binding reaches nothing but the bound Worker.
+            Target::Service(name) => ("http://service.internal", Some(name.clone())),
+        };
+        let limits = limit.map(|decision| limit_headers(&decision, now)).unwrap_or_default();
+        let text = |value: &http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let mut answer = vec![("x-request-id".to_owned(), request.to_string())];
+        answer.extend(limits.iter().map(|(name, value)| (name.to_string(), text(value))));
+        Self {
+            url: format!("{base}{}{}", path.as_str(), head.query),
+            service,
+            timeout_ms: u64::try_from(origin.timeout.as_millis()).unwrap_or(u64::MAX),
+            remove: changes.remove.iter().map(ToString::to_string).collect(),
+            set: changes.set.iter().map(|(name, value)| (*name, value.to_string())).collect(),
+            answer,
+            request_id: request.to_string(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    status: u16,
+    headers: Vec<(&'a str, &'a str)>,
+    body: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Outward<'a> {
+    Forward(&'a Rewrite),
+    Answer(Answer<'a>),
+}
+
+fn write(outward: &Outward<'_>) -> String {
+    serde_json::to_string(outward).unwrap_or_default()
+}
+
+/// A rewrite as JSON.
+#[must_use]
+pub fn forward_json(rewrite: &Rewrite) -> String {
+    write(&Outward::Forward(rewrite))
+}
+
+/// A finished answer as JSON, with the headers that every answer of ours has.
+#[must_use]
+pub fn answer_json(reply: &Reply, request: RequestId) -> String {
+    let id = request.to_string();
+    let own = reply.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
+    let mut headers: Vec<_> = own.collect();
+    headers.extend(security_headers::ALWAYS.iter().copied());
+    headers.push(("x-request-id", &id));
+    write(&Outward::Answer(Answer { status: reply.status.as_u16(), headers, body: &reply.body }))
+}

@@ -1,0 +1,265 @@
+//! Header hygiene: nothing that a client can send reaches an origin as if we had said it.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::{caller::Caller, head::Head};
+use crate::domain::{id::RequestId, net::ClientIp};
+
+/// Our session cookie.
+pub const SESSION_COOKIE: &str = "__Host-edgewarden";
+
+/// Names that are ours, or that popular origins trust as an identity; compared after folding.
+const RESERVED: &[&str] = &[
+    "x-request-id",
+    "x-organization-id",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "forwarded",
+    "remote-user",
+    "remote-groups",
+    "remote-name",
+    "remote-email",
+    "x-remote-user",
+    "x-remote-group",
+    "x-remote-groups",
+    "x-user",
+    "x-user-id",
+    "x-username",
+    "x-email",
+    "x-roles",
+    "x-groups",
+    "x-authenticated-user",
+    "x-authenticated-userid",
+    "x-authenticated-groups",
+    "x-authenticated-scope",
+    "x-webauth-user",
+    "x-webauth-name",
+    "x-webauth-email",
+    "x-webauth-groups",
+    "x-credential-identifier",
+    "x-anonymous-consumer",
+    "x-original-url",
+    "x-original-uri",
+    "x-original-method",
+    "x-original-host",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+];
+
+/// Beginnings of such names.
+const RESERVED_PREFIXES: &[&str] = &[
+    "x-auth-",
+    "x-forwarded-",
+    "x-consumer-",
+    "x-goog-authenticated-",
+    "x-goog-iap-",
+    "x-amzn-oidc-",
+    "x-ms-client-principal",
+    "x-ms-token-",
+    "cf-access-",
+    "x-pomerium-",
+    "x-authentik-",
+    "x-vouch-",
+];
+
+/// Headers of one connection (RFC 9110, §7.6.1), which end at us.
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+];
+
+/// What is done to a request's headers: first the removals, then the settings.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct HeaderChanges<'a> {
+    /// Names to remove, as they came.
+    pub remove: Vec<&'a str>,
+    /// Names and values to set.
+    pub set: Vec<(&'static str, Cow<'a, str>)>,
+}
+
+/// A name as the most lenient origin would read it: case aside, `_` and `.` are `-` (CGI turns
+/// all of them into `_`).
+fn fold(name: &str) -> String {
+    name.chars().map(|c| if matches!(c, '_' | '.') { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
+fn is_reserved(folded: &str) -> bool {
+    RESERVED.contains(&folded) || RESERVED_PREFIXES.iter().any(|prefix| folded.starts_with(prefix))
+}
+
+fn is_credential(folded: &str) -> bool {
+    matches!(folded, "authorization" | "x-api-key")
+}
+
+/// Works out what to change.
+#[must_use]
+pub fn rewrite<'a>(head: &Head<'a>, caller: Option<&'a Caller>, request: RequestId) -> HeaderChanges<'a> {
+    let mut changes = HeaderChanges::default();
+    // (1) What `Connection` names goes with it, whatever it is.
+    let named = head.header("connection").unwrap_or("");
+    let named: Vec<String> = named.split(',').map(|name| name.trim().to_ascii_lowercase()).collect();
+    let is_websocket = head.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
+    for (name, value) in &head.headers {
+        let folded = fold(name);
+        let hop = HOP_BY_HOP.contains(&folded.as_str()) || named.iter().any(|one| one == name);
+        let upgrade = folded == "upgrade";
+        // (2) Connection headers, forgeries and credentials. A WebSocket's `Upgrade` is the one
+        //     connection header that the platform carries on.
+        if (hop && !upgrade) || (upgrade && !is_websocket) || is_reserved(&folded) || is_credential(&folded) {
+            changes.remove.push(name);
+        } else if folded == "cookie" {
+            // (3) Our own cookie out of the others.
+            match without_our_cookie(value) {
+                Cow::Borrowed(_) => {}
+                Cow::Owned(rest) if rest.is_empty() => changes.remove.push(name),
+                Cow::Owned(rest) => changes.set.push(("cookie", Cow::Owned(rest))),
+            }
+        }
+    }
+    // (4) Ours.
+    let ip = ClientIp::parse(head.header("cf-connecting-ip")).text();
+    let set = &mut changes.set;
+    set.push(("x-request-id", request.to_string().into()));
+    if let Some(ip) = ip {
+        set.push(("x-forwarded-for", ip.into()));
+    }
+    set.push(("x-forwarded-proto", head.scheme.into()));
+    set.push(("x-forwarded-host", head.authority.into()));
+    if let Some(caller) = caller {
+        identity(set, caller);
+    }
+    changes
+}
+
+fn identity<'a>(set: &mut Vec<(&'static str, Cow<'a, str>)>, caller: &'a Caller) {
+    set.push(("x-auth-subject", safe(&caller.subject)));
+    set.push(("x-auth-issuer", safe(&caller.issuer)));
+    if let Some(username) = &caller.username {
+        set.push(("x-auth-username", safe(username)));
+    }
+    if let Some(email) = &caller.verified_email {
+        set.push(("x-auth-email", safe(email)));
+    }
+    set.push(("x-auth-roles", safe(&caller.roles_text)));
+    set.push(("x-auth-scopes", safe(&caller.scopes_text)));
+    set.push(("x-auth-session", caller.session.to_string().into()));
+    set.push(("x-auth-method", caller.method.into()));
+}
+
+/// What may not stand in a value of ours as it is. `%` is escaped so that the rest can be undone.
+const UNSAFE: &AsciiSet = &CONTROLS.add(b'%');
+
+/// A value that cannot break out of its header: visible ASCII and spaces, the rest
+/// percent-encoded as UTF-8.
+fn safe(value: &str) -> Cow<'_, str> {
+    utf8_percent_encode(value, UNSAFE).into()
+}
+
+fn without_our_cookie(value: &str) -> Cow<'_, str> {
+    let is_ours = |pair: &&str| pair.trim().split('=').next().is_some_and(|name| name.trim() == SESSION_COOKIE);
+    if !value.split(';').any(|pair| is_ours(&pair)) {
+        return Cow::Borrowed(value);
+    }
+    let rest: Vec<_> = value.split(';').filter(|pair| !is_ours(pair)).map(str::trim).collect();
+    Cow::Owned(rest.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::time::Timestamp;
+
+    fn request() -> RequestId {
+        RequestId::new(Timestamp::from_secs(1), &[1; 10])
+    }
+
+    fn removed(headers: &str) -> Vec<String> {
+        let text = format!("GET\nhttp://h/x\n{headers}");
+        let head = Head::parse(&text).unwrap();
+        rewrite(&head, None, request()).remove.into_iter().map(ToOwned::to_owned).collect()
+    }
+
+    #[test]
+    fn every_spelling_of_a_reserved_name_is_removed() {
+        for name in [
+            "x-auth-subject",
+            "x_auth_subject",
+            "x.auth.roles",
+            "x-auth_anything",
+            "x-request-id",
+            "x_forwarded_for",
+            "x-forwarded-user",
+            "remote_user",
+            "remote-user",
+            "x-webauth-user",
+            "x-consumer-username",
+            "cf-access-authenticated-user-email",
+            "cf_access_jwt_assertion",
+            "x-goog-authenticated-user-email",
+            "x-amzn-oidc-data",
+            "x-ms-client-principal",
+            "x-ms-client-principal-id",
+            "authorization",
+            "x-api-key",
+            "x_api_key",
+            "forwarded",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-http-method-override",
+            "proxy-authorization",
+            "te",
+            "transfer-encoding",
+            "x-organization-id",
+        ] {
+            assert_eq!(removed(&format!("{name}\nx")), [name]);
+        }
+    }
+
+    #[test]
+    fn ordinary_headers_stay() {
+        for name in ["accept", "content-type", "x-custom", "x-authority", "origin", "user-agent", "if-none-match"] {
+            assert!(removed(&format!("{name}\nx")).is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_connection_names_goes_too() {
+        assert_eq!(removed("connection\nclose, X-Secret\nx-secret\n1\nx-other\n2"), ["connection", "x-secret"]);
+        assert_eq!(removed("upgrade\nh2c\nconnection\nupgrade"), ["upgrade", "connection"]);
+        assert_eq!(removed("upgrade\nwebsocket\nconnection\nupgrade"), ["connection"]);
+    }
+
+    #[test]
+    fn our_cookie_is_taken_out_of_the_others() {
+        let cookie = |value: &str| {
+            let text = format!("GET\nhttp://h/x\ncookie\n{value}");
+            let head = Head::parse(&text).unwrap();
+            let changes = rewrite(&head, None, request());
+            let set = changes.set.iter().find(|(name, _)| *name == "cookie").map(|(_, value)| value.to_string());
+            (changes.remove.contains(&"cookie"), set)
+        };
+        assert_eq!(cookie("a=1; b=2"), (false, None));
+        assert_eq!(cookie("a=1; __Host-edgewarden=secret; b=2"), (false, Some("a=1; b=2".into())));
+        assert_eq!(cookie("__Host-edgewarden=secret"), (true, None));
+        assert_eq!(cookie("__Host-edgewarden =x;__Host-edgewarden"), (true, None));
+        assert_eq!(cookie("x__Host-edgewarden=1"), (false, None));
+    }
+
+    #[test]
+    fn values_cannot_break_out() {
+        assert_eq!(safe("a b:c"), "a b:c");
+        assert_eq!(safe("x\r\nX-Auth-Roles: admin"), "x%0D%0AX-Auth-Roles: admin");
+        assert_eq!(safe("é%"), "%C3%A9%25");
+    }
+}

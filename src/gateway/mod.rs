@@ -1,0 +1,260 @@
+//! Proxied traffic: what reaches an origin, and as whom.
+//!
+//! [`decide`] is one pure, synchronous function of a request's head and what is known. A warm
+//! request is decided in one call from JavaScript; where something must be asked first, the
+//! verdict says what, [`loader`] asks it, and the same function decides again.
+
+pub mod authenticate;
+pub mod caller;
+pub mod canonical;
+pub mod forward;
+pub mod head;
+pub mod headers;
+pub mod knowledge;
+pub mod loader;
+pub mod policy;
+pub mod routes;
+
+use std::{sync::Arc, time::Duration};
+
+use self::{
+    authenticate::Outcome,
+    canonical::Path,
+    forward::Rewrite,
+    head::Head,
+    knowledge::{Knowledge, Remembered, Standing, TokenDigest},
+    policy::{Access, OnLimiterError, Policy, Route},
+};
+use crate::{
+    config::{Config, Environment},
+    domain::{
+        id::RequestId,
+        net::ClientIp,
+        rate_limit::{Decision, Rule},
+        time::Timestamp,
+        token::verify::Refusal,
+    },
+    error::ApiError,
+};
+
+/// What a decision rests on that does not change while the isolate lives.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// Routes and origins.
+    pub policy: &'a Policy,
+    /// Host and port of our own endpoints.
+    pub auth_authority: &'a str,
+    /// Whether loopback names are the auth host too.
+    pub environment: Environment,
+    /// The path under which our own endpoints are.
+    pub api_prefix: &'a str,
+    /// How old an answer about a revocation may be.
+    pub revocation_bound: Duration,
+}
+
+impl<'a> World<'a> {
+    /// From configuration and policy.
+    #[must_use]
+    pub fn new(config: &'a Config, policy: &'a Policy) -> Self {
+        Self {
+            policy,
+            auth_authority: config.public_url.authority(),
+            environment: config.environment,
+            api_prefix: &config.api_prefix,
+            revocation_bound: config.revocation_bound,
+        }
+    }
+}
+
+/// What was asked for one request only, and what came of it.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// The token was looked at and is not believed.
+    pub token_refused: Option<Refusal>,
+    /// What a strict question about its revocation gave.
+    pub strict_standing: Option<Standing>,
+    /// What the limiter said by address.
+    pub ip_limit: Option<LimitAnswer>,
+    /// What the limiter said by subject.
+    pub subject_limit: Option<LimitAnswer>,
+}
+
+/// What came of asking a limiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitAnswer {
+    /// It decided.
+    Decided(Decision),
+    /// It did not answer.
+    NoAnswer,
+}
+
+/// Which limit is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitKind {
+    /// By address, before authentication.
+    Ip,
+    /// By subject, after authorisation.
+    Subject,
+}
+
+/// Something that must be asked before a verdict can be given.
+#[derive(Debug)]
+pub enum Want {
+    /// Keys and roles.
+    Bundle,
+    /// Whether a token's signature is its key's, and all that follows from it.
+    Verification {
+        /// The token.
+        token: String,
+        /// Its digest.
+        digest: TokenDigest,
+    },
+    /// Whether a token was revoked.
+    Standing {
+        /// The token.
+        token: Arc<Remembered>,
+        /// Whether the record itself must be asked, not a copy.
+        strict: bool,
+    },
+    /// A limiter's yes.
+    Limit {
+        /// Which.
+        kind: LimitKind,
+        /// What it counts under.
+        key: String,
+        /// Its rules.
+        rules: Vec<Rule>,
+    },
+}
+
+/// What is to be done with a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It is for our own endpoints.
+    Own,
+    /// It goes to its origin, changed like this.
+    Forward(Box<Rewrite>),
+    /// It ends here; the log gets the route's id.
+    Refuse(ApiError, Option<String>),
+    /// Something must be asked first.
+    Need(Want),
+}
+
+/// Decides on a request.
+#[must_use]
+pub fn decide(
+    head: &Head<'_>,
+    world: &World<'_>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    request: RequestId,
+    now: Timestamp,
+) -> Verdict {
+    if is_own(head, world) {
+        return Verdict::Own;
+    }
+    let mut route_id = None;
+    route(head, world, knowledge, found, request, now, &mut route_id)
+        .unwrap_or_else(|error| Verdict::Refuse(error, route_id))
+}
+
+/// Whether a request is for our own endpoints: on the auth host, under the API's prefix or at one
+/// of the few well-known paths.
+fn is_own(head: &Head<'_>, world: &World<'_>) -> bool {
+    let path = head.raw_path;
+    let ours = path.strip_prefix(world.api_prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        || matches!(path, "/.well-known/jwks.json" | "/health");
+    ours && is_auth_host(head, world)
+}
+
+fn is_auth_host(head: &Head<'_>, world: &World<'_>) -> bool {
+    let loopback =
+        || world.environment == Environment::Development && matches!(head.host(), "localhost" | "127.0.0.1" | "[::1]");
+    head.authority == world.auth_authority || loopback()
+}
+
+fn route(
+    head: &Head<'_>,
+    world: &World<'_>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    request: RequestId,
+    now: Timestamp,
+    route_id: &mut Option<String>,
+) -> Result<Verdict, ApiError> {
+    // (1) One spelling of the path, and the route it has.
+    let path = Path::parse(head.raw_path).map_err(|_| ApiError::AmbiguousPath)?;
+    let (route, params) = world.policy.find(head.method, head.host(), &path).ok_or(ApiError::NotFound)?;
+    *route_id = Some(route.id.clone());
+    // (2) Limits by address.
+    let ip_key = || ClientIp::parse(head.header("cf-connecting-ip")).limit_key();
+    let ip_limit = match limit(route, &route.ip_limits, LimitKind::Ip, found.ip_limit, ip_key, now)? {
+        Limited::Ask(want) => return Ok(Verdict::Need(want)),
+        Limited::Passed(decision) => decision,
+    };
+    // (3) Who is calling.
+    let caller = match authenticate(head, world, knowledge, found, route, now)? {
+        Outcome::Need(want) => return Ok(Verdict::Need(want)),
+        Outcome::Known(token) => Some(token),
+        Outcome::NotResponsible if route.access == Access::Authenticated => return Err(ApiError::Unauthenticated),
+        Outcome::NotResponsible => None,
+    };
+    // (4) Whether they may.
+    if let (Some(token), Some(bundle)) = (&caller, &knowledge.bundle) {
+        let param = |name: &str| params.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_ref());
+        route.require.check(token.caller.holdings(), &bundle.roles, param).map_err(ApiError::Forbidden)?;
+    }
+    // (5) Limits by subject.
+    let subject_key = || caller.as_ref().map_or_else(String::new, |token| format!("sub:{}", token.caller.subject));
+    let limits = &route.subject_limits;
+    let subject_limit = match limit(route, limits, LimitKind::Subject, found.subject_limit, subject_key, now)? {
+        Limited::Ask(want) => return Ok(Verdict::Need(want)),
+        Limited::Passed(decision) => decision,
+    };
+    // (6) What the origin gets to see.
+    let origin = world.policy.origin(route).ok_or_else(|| ApiError::Internal("route without origin".to_owned()))?;
+    let tightest = [ip_limit, subject_limit].into_iter().flatten().min_by_key(|decision| decision.remaining);
+    let identity = caller.as_ref().map(|token| &token.caller);
+    let changes = headers::rewrite(head, identity, request);
+    Ok(Verdict::Forward(Box::new(Rewrite::new(head, origin, &path, &changes, tightest, request, now))))
+}
+
+fn authenticate(
+    head: &Head<'_>,
+    world: &World<'_>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    route: &Route,
+    now: Timestamp,
+) -> Result<Outcome, ApiError> {
+    match (route.access, authenticate::bearer_token(head)) {
+        (Access::Public, _) | (_, None) => Ok(Outcome::NotResponsible),
+        (_, Some(token)) => authenticate::bearer(token, world, knowledge, found, route.revocation, now),
+    }
+}
+
+enum Limited {
+    Passed(Option<Decision>),
+    Ask(Want),
+}
+
+fn limit(
+    route: &Route,
+    rules: &[Rule],
+    kind: LimitKind,
+    answer: Option<LimitAnswer>,
+    key: impl FnOnce() -> String,
+    now: Timestamp,
+) -> Result<Limited, ApiError> {
+    match answer {
+        _ if rules.is_empty() => Ok(Limited::Passed(None)),
+        // A route's limits count by themselves: the key names the route.
+        None => Ok(Limited::Ask(Want::Limit { kind, key: format!("{}|{}", route.id, key()), rules: rules.to_vec() })),
+        Some(LimitAnswer::Decided(decision)) if decision.admitted => Ok(Limited::Passed(Some(decision))),
+        Some(LimitAnswer::Decided(decision)) => Err(ApiError::RateLimited(decision, now)),
+        Some(LimitAnswer::NoAnswer) => match route.on_limiter_error {
+            OnLimiterError::Allow => Ok(Limited::Passed(None)),
+            OnLimiterError::Deny => Err(ApiError::Unavailable("limiter did not answer".to_owned())),
+        },
+    }
+}

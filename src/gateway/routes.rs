@@ -1,0 +1,265 @@
+//! Finding the route for a request: by path first (a static segment before a parameter before a
+//! catch-all), then by host and method.
+
+use std::collections::BTreeMap;
+
+use super::{canonical, policy::Params};
+
+/// Every method a route may name; one that names none takes all of them.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Which route a request is for: a tree of path segments.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    root: Node,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    literal: BTreeMap<String, Node>,
+    param: Option<Box<Node>>,
+    /// Routes that end here.
+    here: Vec<Candidate>,
+    /// Routes that take all the rest, which is never empty.
+    rest: Vec<Candidate>,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    route: usize,
+    host: Host,
+    methods: Vec<String>,
+    params: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Host {
+    Any,
+    Exactly(String),
+    /// `*.example.com`: one label or more before the suffix, which begins with a dot.
+    Under(String),
+}
+
+impl Host {
+    fn parse(text: Option<&str>) -> Result<Self, String> {
+        let Some(text) = text else { return Ok(Self::Any) };
+        let (wildcard, name) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
+        let valid = !name.is_empty()
+            && name.split('.').all(|label| {
+                !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            });
+        match (valid, wildcard) {
+            (false, _) => Err("host must be a lower-case name, or one under *.".to_owned()),
+            (true, true) => Ok(Self::Under(format!(".{name}"))),
+            (true, false) => Ok(Self::Exactly(name.to_owned())),
+        }
+    }
+
+    fn takes(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Exactly(name) => host == name,
+            Self::Under(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+        }
+    }
+
+    /// The more particular, the earlier it is tried.
+    const fn rank(&self) -> (u8, usize) {
+        match self {
+            Self::Exactly(_) => (0, 0),
+            Self::Under(suffix) => (1, usize::MAX - suffix.len()),
+            Self::Any => (2, 0),
+        }
+    }
+}
+
+impl RouteTable {
+    /// Adds a route.
+    ///
+    /// # Errors
+    /// What is wrong with it, or which part of it another route claims already.
+    pub fn add(&mut self, route: usize, host: Option<&str>, methods: &[String], path: &str) -> Result<(), String> {
+        let host = Host::parse(host)?;
+        if let Some(odd) = methods.iter().find(|method| !METHODS.contains(&method.as_str())) {
+            return Err(format!("{odd:?} is not a method that can be routed"));
+        }
+        let (segments, params) = parse(path)?;
+        let mut node = &mut self.root;
+        let mut rest = false;
+        for segment in segments {
+            match segment {
+                Segment::Literal(text) => node = node.literal.entry(text).or_default(),
+                Segment::Param => node = node.param.get_or_insert_default(),
+                Segment::Rest => rest = true,
+            }
+        }
+        let candidates = if rest { &mut node.rest } else { &mut node.here };
+        if candidates.iter().any(|other| other.host == host && overlap(&other.methods, methods)) {
+            return Err("another route has this path, host and method".to_owned());
+        }
+        candidates.push(Candidate { route, host, methods: methods.to_vec(), params });
+        candidates.sort_by_key(|candidate| candidate.host.rank());
+        Ok(())
+    }
+
+    /// The route and its parameters. A more particular path on this host hides the less particular
+    /// ones, for methods that it does not take as well.
+    #[must_use]
+    pub fn find<'p>(&self, method: &str, host: &str, path: &'p canonical::Path) -> Option<(usize, Params<'p>)> {
+        let mut values = Vec::new();
+        let candidates = self.root.walk(path.as_str().strip_prefix('/')?, host, &mut values)?;
+        let takes = |methods: &[String]| methods.is_empty() || methods.iter().any(|one| one == method);
+        let hit = candidates.iter().find(|candidate| candidate.host.takes(host) && takes(&candidate.methods))?;
+        let values = values.into_iter().map(canonical::decoded);
+        Some((hit.route, hit.params.iter().cloned().zip(values).collect()))
+    }
+}
+
+impl Node {
+    /// The candidates for what is left of a path, of which at least one is for this host.
+    fn walk<'n, 'p>(&'n self, left: &'p str, host: &str, values: &mut Vec<&'p str>) -> Option<&'n [Candidate]> {
+        let (segment, after) = left.split_once('/').map_or((left, None), |(segment, after)| (segment, Some(after)));
+        let literal = self.literal.get(segment);
+        if let Some(found) = literal.and_then(|node| node.step(after, host, values)) {
+            return Some(found);
+        }
+        if let Some(node) = self.param.as_deref().filter(|_| !segment.is_empty()) {
+            values.push(segment);
+            if let Some(found) = node.step(after, host, values) {
+                return Some(found);
+            }
+            values.pop();
+        }
+        if left.is_empty() || !for_host(&self.rest, host) {
+            return None;
+        }
+        values.push(left);
+        Some(&self.rest)
+    }
+
+    /// One segment further: here, if it was the last.
+    fn step<'n, 'p>(
+        &'n self,
+        after: Option<&'p str>,
+        host: &str,
+        values: &mut Vec<&'p str>,
+    ) -> Option<&'n [Candidate]> {
+        match after {
+            Some(left) => self.walk(left, host, values),
+            None => for_host(&self.here, host).then_some(self.here.as_slice()),
+        }
+    }
+}
+
+fn for_host(candidates: &[Candidate], host: &str) -> bool {
+    candidates.iter().any(|candidate| candidate.host.takes(host))
+}
+
+fn overlap(a: &[String], b: &[String]) -> bool {
+    a.is_empty() || b.is_empty() || a.iter().any(|method| b.contains(method))
+}
+
+enum Segment {
+    Literal(String),
+    Param,
+    Rest,
+}
+
+/// Splits `/orders/{order_id}/{*rest}` into segments and the names of its parameters.
+fn parse(path: &str) -> Result<(Vec<Segment>, Vec<String>), String> {
+    let wrong = || format!("path {path:?} must be like /orders/{{order_id}} or /orders/{{*rest}}");
+    let (mut parsed, mut params) = (Vec::new(), Vec::<String>::new());
+    let mut segments = path.strip_prefix('/').ok_or_else(wrong)?.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let Some(inner) = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) else {
+            let raw = format!("/{segment}");
+            let canonical = canonical::Path::parse(&raw).is_ok_and(|path| path.as_str() == raw);
+            if !canonical || (segment.is_empty() && segments.peek().is_some()) {
+                return Err(wrong());
+            }
+            parsed.push(Segment::Literal(segment.to_owned()));
+            continue;
+        };
+        let (is_rest, name) = inner.strip_prefix('*').map_or((false, inner), |name| (true, name));
+        let named = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if !named || params.iter().any(|other| other == name) || (is_rest && segments.peek().is_some()) {
+            return Err(wrong());
+        }
+        parsed.push(if is_rest { Segment::Rest } else { Segment::Param });
+        params.push(name.to_owned());
+    }
+    Ok((parsed, params))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(routes: &[(Option<&str>, &[&str], &str)]) -> Result<RouteTable, String> {
+        let mut table = RouteTable::default();
+        for (index, (host, methods, path)) in routes.iter().enumerate() {
+            let methods: Vec<_> = methods.iter().map(ToString::to_string).collect();
+            table.add(index, *host, &methods, path)?;
+        }
+        Ok(table)
+    }
+
+    fn find(table: &RouteTable, method: &str, host: &str, path: &str) -> Option<(usize, Vec<(String, String)>)> {
+        let path = canonical::Path::parse(path).unwrap();
+        let (route, params) = table.find(method, host, &path)?;
+        Some((route, params.into_iter().map(|(name, value)| (name, value.into_owned())).collect()))
+    }
+
+    #[test]
+    fn the_most_particular_route_wins() {
+        let table = table(&[
+            (None, &[], "/a/{*rest}"),
+            (None, &[], "/a/{id}"),
+            (None, &[], "/a/me"),
+            (None, &[], "/b/{*rest}"),
+            (None, &["GET"], "/b/{x}"),
+            (None, &["POST"], "/b/{y}"),
+            (Some("api.example.com"), &[], "/c"),
+            (Some("*.example.com"), &[], "/c"),
+            (Some("*.deep.example.com"), &[], "/c"),
+            (Some("other.example.com"), &[], "/d"),
+            (None, &[], "/{x}"),
+        ])
+        .unwrap();
+        let route = |method, host, path| find(&table, method, host, path).map(|(route, _)| route);
+        assert_eq!(route("GET", "h", "/a/me"), Some(2));
+        assert_eq!(route("GET", "h", "/a/you"), Some(1));
+        assert_eq!(route("GET", "h", "/a/you/there"), Some(0));
+        assert_eq!(route("GET", "h", "/a/"), None);
+        assert_eq!(route("GET", "h", "/a"), Some(10));
+        assert_eq!(route("GET", "h", "/"), None);
+        assert_eq!(route("GET", "h", "/a/you/"), Some(0));
+        assert_eq!(find(&table, "POST", "h", "/b/a%20b"), Some((5, vec![("y".into(), "a b".into())])));
+        assert_eq!(route("PUT", "h", "/b/1"), None, "hidden, not handed to the catch-all");
+        assert_eq!(route("PUT", "h", "/b/1/2"), Some(3));
+        assert_eq!(route("GET", "api.example.com", "/d"), Some(10), "another host's path hides nothing");
+        assert_eq!(route("GET", "api.example.com", "/c"), Some(6));
+        assert_eq!(route("GET", "www.example.com", "/c"), Some(7));
+        assert_eq!(route("GET", "x.deep.example.com", "/c"), Some(8));
+        assert_eq!(route("GET", "example.com", "/c"), Some(10), "no wildcard takes the bare name");
+        assert_eq!(route("GET", "evilexample.com", "/c"), Some(10));
+    }
+
+    #[test]
+    fn two_routes_cannot_claim_one_request() {
+        assert!(table(&[(None, &["GET"], "/a/{x}"), (None, &["POST", "GET"], "/a/{y}")]).is_err());
+        assert!(table(&[(None, &[], "/a"), (None, &["GET"], "/a")]).is_err());
+        assert!(table(&[(None, &["GET"], "/a"), (Some("a.b"), &["GET"], "/a")]).is_ok());
+    }
+
+    #[test]
+    fn paths_and_hosts_are_checked() {
+        for path in ["", "a", "/a//b", "/{}", "/{*}", "/{*x}/b", "/{x}/{x}", "/a{x}", "/%61", "/a b", "/{X}", "/a;b"] {
+            assert!(table(&[(None, &[], path)]).is_err(), "{path}");
+        }
+        for host in ["", "*", "*.", "A.example", "a..b", "a/b", "a:80"] {
+            assert!(table(&[(Some(host), &[], "/a")]).is_err(), "{host}");
+        }
+        assert!(table(&[(None, &["TRACE"], "/a")]).is_err());
+    }
+}

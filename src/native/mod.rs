@@ -1,0 +1,121 @@
+//! The ports on the host, for tests and tools. They enforce what the real platform enforces,
+//! count every call, and fail on demand. Not compiled for wasm.
+
+pub mod crypto;
+pub mod kv;
+pub mod limiter;
+pub mod sqlite;
+pub mod switchboard;
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicI64, AtomicU64, Ordering},
+};
+
+use self::{crypto::NativeCrypto, kv::NativeKv, limiter::NativeLimiter, sqlite::Sqlite, switchboard::Switchboard};
+use crate::{
+    domain::{secret::SecretList, time::Timestamp},
+    ports::{Clock, Log, Ports, Rng},
+};
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    /// Moves it on.
+    pub fn advance(&self, by: std::time::Duration) {
+        self.0.fetch_add(crate::domain::time::millis(by), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Bytes that differ each time, and nothing more: for tests that must repeat.
+#[derive(Debug, Default)]
+pub struct CountingRng(AtomicU64);
+
+impl Rng for CountingRng {
+    fn fill(&self, buffer: &mut [u8]) {
+        use sha2::{Digest, Sha256};
+        for chunk in buffer.chunks_mut(32) {
+            let count = self.0.fetch_add(1, Ordering::SeqCst);
+            let bytes = Sha256::digest(count.to_be_bytes());
+            chunk.copy_from_slice(bytes.get(..chunk.len()).unwrap_or(&bytes));
+        }
+    }
+}
+
+/// A log that can be read.
+#[derive(Debug, Default)]
+pub struct MemoryLog(Mutex<Vec<String>>);
+
+impl MemoryLog {
+    /// All lines so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Log for MemoryLog {
+    fn line(&self, line: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line.to_owned());
+    }
+}
+
+/// One set of stores, which several isolates may share.
+#[derive(Clone)]
+pub struct Host {
+    /// Counts calls and fails them on demand.
+    pub switchboard: Arc<Switchboard>,
+    /// The database.
+    pub database: Arc<Sqlite>,
+    /// The blacklist.
+    pub blacklist: Arc<NativeKv>,
+    /// The limiter.
+    pub limiter: Arc<NativeLimiter>,
+    /// The clock.
+    pub clock: Arc<ManualClock>,
+    /// The log.
+    pub log: Arc<MemoryLog>,
+    rng: Arc<CountingRng>,
+}
+
+impl Host {
+    /// Empty stores with the real migrations, at `now`.
+    ///
+    /// # Errors
+    /// A migration that SQLite refuses.
+    pub fn new(now: Timestamp) -> Result<Self, rusqlite::Error> {
+        let clock = Arc::new(ManualClock(AtomicI64::new(now.millis())));
+        let switchboard = Arc::new(Switchboard::default());
+        Ok(Self {
+            database: Arc::new(Sqlite::new(switchboard.clone())?),
+            blacklist: Arc::new(NativeKv::new(switchboard.clone(), clock.clone())),
+            limiter: Arc::new(NativeLimiter::new(switchboard.clone(), clock.clone())),
+            log: Arc::default(),
+            rng: Arc::default(),
+            clock,
+            switchboard,
+        })
+    }
+
+    /// Ports over these stores.
+    #[must_use]
+    pub fn ports(&self, master: SecretList) -> Ports {
+        Ports {
+            database: self.database.clone(),
+            blacklist: self.blacklist.clone(),
+            limiter: self.limiter.clone(),
+            crypto: Arc::new(NativeCrypto::new(master)),
+            clock: self.clock.clone(),
+            rng: self.rng.clone(),
+            log: self.log.clone(),
+        }
+    }
+}

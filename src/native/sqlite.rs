@@ -1,0 +1,109 @@
+//! The database port on SQLite, with the real migrations and with D1's limits: 100 parameters,
+//! LIKE patterns of 50 bytes, integers within ±2^53, foreign keys on.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, limits::Limit, types::ValueRef};
+
+use super::switchboard::{Fate, Switchboard};
+use crate::ports::{Database, DatabaseError, Row, Rows, Statement, Value};
+
+/// The name of this port in counts.
+pub const PORT: &str = "database";
+/// What D1 carries exactly.
+const MAX_INTEGER: i64 = 1 << 53;
+/// Every migration, in order.
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../migrations/0001_accounts.sql"), include_str!("../../migrations/0002_built_in_roles.sql")];
+
+/// An in-memory database.
+pub struct Sqlite {
+    connection: Mutex<Connection>,
+    switchboard: Arc<Switchboard>,
+}
+
+impl Sqlite {
+    pub(super) fn new(switchboard: Arc<Switchboard>) -> Result<Self, rusqlite::Error> {
+        let connection = Connection::open_in_memory()?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_limit(Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100)?;
+        connection.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50)?;
+        for migration in MIGRATIONS {
+            connection.execute_batch(migration)?;
+        }
+        Ok(Self { connection: Mutex::new(connection), switchboard })
+    }
+
+    /// Asks the database directly, around counting and faults: what a test looks at.
+    ///
+    /// # Errors
+    /// What SQLite refuses.
+    pub fn look(&self, sql: &'static str, params: &[Value]) -> Result<Rows, rusqlite::Error> {
+        run(&self.connection(), &Statement::new(sql, params))
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn transact(&self, statements: &[Statement]) -> Result<Vec<Rows>, rusqlite::Error> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        let rows = statements.iter().map(|statement| run(&transaction, statement)).collect::<Result<_, _>>()?;
+        transaction.commit()?;
+        Ok(rows)
+    }
+}
+
+#[async_trait]
+impl Database for Sqlite {
+    async fn batch(&self, statements: Vec<Statement>) -> Result<Vec<Rows>, DatabaseError> {
+        let lost = || DatabaseError::Lost("switched off".to_owned());
+        match self.switchboard.enter(PORT) {
+            Fate::Down => Err(lost()),
+            fate => {
+                let rows = self.transact(&statements).map_err(|error| DatabaseError::Refused(error.to_string()))?;
+                if fate == Fate::Lost { Err(lost()) } else { Ok(rows) }
+            }
+        }
+    }
+}
+
+fn run(connection: &Connection, statement: &Statement) -> Result<Rows, rusqlite::Error> {
+    let mut prepared = connection.prepare(statement.sql)?;
+    if prepared.parameter_count() != statement.params.len() {
+        return Err(rusqlite::Error::InvalidParameterCount(statement.params.len(), prepared.parameter_count()));
+    }
+    for (index, value) in statement.params.iter().enumerate() {
+        match value {
+            Value::Null => prepared.raw_bind_parameter(index + 1, rusqlite::types::Null)?,
+            Value::Integer(number) if number.abs() > MAX_INTEGER => {
+                return Err(rusqlite::Error::IntegralValueOutOfRange(index, *number));
+            }
+            Value::Integer(number) => prepared.raw_bind_parameter(index + 1, number)?,
+            Value::Text(text) => prepared.raw_bind_parameter(index + 1, text)?,
+        }
+    }
+    let names: Vec<_> = prepared.column_names().map(ToOwned::to_owned).collect();
+    let mut found = Vec::new();
+    let mut rows = prepared.raw_query();
+    while let Some(row) = rows.next()? {
+        let value = |(index, name): (usize, &String)| Ok((name.clone(), json(row.get_ref(index)?, index)?));
+        found.push(names.iter().enumerate().map(value).collect::<Result<Row, rusqlite::Error>>()?);
+    }
+    Ok(Rows(found))
+}
+
+fn json(value: ValueRef<'_>, index: usize) -> Result<serde_json::Value, rusqlite::Error> {
+    Ok(match value {
+        ValueRef::Null => serde_json::Value::Null,
+        ValueRef::Integer(number) if number.abs() > MAX_INTEGER => {
+            return Err(rusqlite::Error::IntegralValueOutOfRange(index, number));
+        }
+        ValueRef::Integer(number) => number.into(),
+        ValueRef::Real(number) => number.into(),
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into(),
+        ValueRef::Blob(_) => return Err(rusqlite::Error::InvalidColumnType(index, "blob".into(), value.data_type())),
+    })
+}

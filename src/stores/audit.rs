@@ -1,0 +1,73 @@
+//! Audit rows: written in the batch of the change they tell of, and shown to the log as well.
+
+use serde_json::json;
+
+use crate::{
+    domain::audit::Entry,
+    ports::{Log, Statement, Value},
+};
+
+fn params(entry: &Entry) -> Vec<Value> {
+    vec![
+        entry.id.to_string().into(),
+        entry.at.millis().into(),
+        entry.event.name().into(),
+        entry.event.severity().name().into(),
+        entry.subject.map(|id| id.to_string()).into(),
+        entry.session.map(|id| id.to_string()).into(),
+        entry.origin.ip.clone().into(),
+        entry.origin.user_agent.clone().into(),
+        entry.origin.request.to_string().into(),
+    ]
+}
+
+macro_rules! insert_where {
+    ($condition:literal) => {
+        concat!(
+            "INSERT INTO audit_events (id, at, event, severity, subject, session_id, ip, user_agent, request_id)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE ",
+            $condition,
+            " ON CONFLICT (id) DO NOTHING"
+        )
+    };
+}
+
+/// Writes the row.
+#[must_use]
+pub fn write(entry: &Entry) -> Statement {
+    Statement::new(insert_where!("true"), params(entry))
+}
+
+/// Writes the row if the statement before it changed one row.
+#[must_use]
+pub fn write_if_changed(entry: &Entry) -> Statement {
+    Statement::new(insert_where!("changes() = 1"), params(entry))
+}
+
+/// Writes the row if the entry's session exists.
+#[must_use]
+pub fn write_if_session(entry: &Entry) -> Statement {
+    Statement::new(insert_where!("EXISTS (SELECT 1 FROM sessions WHERE id = ?6)"), params(entry))
+}
+
+/// Writes the row if the entry's subject exists.
+#[must_use]
+pub fn write_if_subject(entry: &Entry) -> Statement {
+    Statement::new(insert_where!("EXISTS (SELECT 1 FROM users WHERE id = ?5)"), params(entry))
+}
+
+/// Shows an entry that was written to the log, so that any log sink can watch.
+pub fn log(log: &dyn Log, entry: &Entry) {
+    let line = json!({
+        "kind": "audit",
+        "at": entry.at.rfc3339(),
+        "event": entry.event.name(),
+        "severity": entry.event.severity().name(),
+        "subject": entry.subject,
+        "session": entry.session,
+        "ip": entry.origin.ip,
+        "user_agent": entry.origin.user_agent,
+        "request_id": entry.origin.request,
+    });
+    log.line(&line.to_string());
+}

@@ -1,0 +1,32 @@
+//! The KV copy of what was revoked: for isolates that did not do it. A copy for reading, never
+//! the referee; the record is in the database.
+
+use futures_util::future::try_join_all;
+
+use crate::ports::{KeyValue, Unavailable};
+
+/// KV refuses a shorter life than this, in seconds.
+const MIN_TTL_SECS: u64 = 60;
+/// What an entry holds; only its presence counts.
+const PRESENT: &str = "1";
+
+/// Puts the keys, side by side, for their remaining life.
+pub async fn publish(kv: &dyn KeyValue, keys: &[String], life_secs: u64) -> Result<(), Unavailable> {
+    let ttl = life_secs.max(MIN_TTL_SECS);
+    try_join_all(keys.iter().map(|key| kv.put(key, PRESENT, ttl))).await?;
+    Ok(())
+}
+
+/// Puts those keys that are not there: what a repeated request does, so that a failure heals
+/// without writing one key twice in a second.
+pub async fn publish_missing(kv: &dyn KeyValue, keys: &[String], life_secs: u64) -> Result<(), Unavailable> {
+    let present = kv.get_bulk(keys).await?;
+    let missing: Vec<_> =
+        keys.iter().zip(present).filter(|(_, value)| value.is_none()).map(|(key, _)| key.clone()).collect();
+    publish(kv, &missing, life_secs).await
+}
+
+/// Whether any of the keys is there.
+pub async fn any(kv: &dyn KeyValue, keys: &[String]) -> Result<bool, Unavailable> {
+    Ok(kv.get_bulk(keys).await?.iter().any(Option::is_some))
+}

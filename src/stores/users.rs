@@ -1,0 +1,168 @@
+//! Accounts.
+
+use serde::Deserialize;
+
+use super::{audit, last, run};
+use crate::{
+    domain::{
+        audit::Entry,
+        id::UserId,
+        time::Timestamp,
+        user::{Email, FullName, User, Username},
+    },
+    error::ApiError,
+    ports::{BadRow, Database, Statement},
+};
+
+/// The role that every new account has.
+const FIRST_ROLE: &str = "user";
+
+/// The columns of a user, for [`UserRow`]; `u` is the users table.
+macro_rules! user_columns {
+    () => {
+        "u.id, u.username, u.email, u.email_verified, u.full_name, u.is_active, u.mfa_enabled, u.token_version,
+         u.created_at, u.updated_at, u.last_login_at,
+         (SELECT json_group_array(role) FROM (SELECT role FROM user_roles WHERE user_id = u.id ORDER BY role)) AS roles"
+    };
+}
+pub(super) use user_columns;
+
+/// A user as a row has it.
+#[derive(Debug, Deserialize)]
+pub(super) struct UserRow {
+    id: UserId,
+    username: String,
+    email: String,
+    email_verified: i64,
+    full_name: String,
+    is_active: i64,
+    mfa_enabled: i64,
+    token_version: i64,
+    created_at: i64,
+    updated_at: i64,
+    last_login_at: Option<i64>,
+    roles: String,
+}
+
+impl TryFrom<UserRow> for User {
+    type Error = ApiError;
+    fn try_from(row: UserRow) -> Result<Self, ApiError> {
+        let roles = serde_json::from_str(&row.roles).map_err(|error| ApiError::Internal(error.to_string()))?;
+        Ok(Self {
+            id: row.id,
+            username: row.username,
+            email: row.email,
+            email_verified: row.email_verified != 0,
+            full_name: row.full_name,
+            roles,
+            is_active: row.is_active != 0,
+            mfa_enabled: row.mfa_enabled != 0,
+            token_version: row.token_version,
+            created_at: Timestamp::from_millis(row.created_at),
+            updated_at: Timestamp::from_millis(row.updated_at),
+            last_login_at: row.last_login_at.map(Timestamp::from_millis),
+        })
+    }
+}
+
+/// An account to be.
+#[derive(Debug)]
+pub struct NewUser<'a> {
+    /// Its id.
+    pub id: UserId,
+    /// Its username.
+    pub username: &'a Username,
+    /// Its address.
+    pub email: &'a Email,
+    /// Its owner's name, if given.
+    pub full_name: Option<&'a FullName>,
+    /// The password's PHC string.
+    pub password_hash: &'a str,
+}
+
+/// What came of creating an account.
+#[derive(Debug)]
+pub enum Created {
+    /// It is there.
+    Account(User),
+    /// Another has the username, the address or both.
+    Taken {
+        /// The username.
+        username: bool,
+        /// The address.
+        email: bool,
+    },
+}
+
+/// Creates an account with its first role. Uniqueness is the indexes' business: of two at once,
+/// one wins.
+pub async fn create(database: &dyn Database, new: NewUser<'_>, entry: &Entry) -> Result<Created, ApiError> {
+    #[derive(Deserialize)]
+    struct Found {
+        email_key: String,
+        #[serde(flatten)]
+        user: UserRow,
+    }
+    let (id, now) = (new.id.to_string(), entry.at.millis());
+    let (username, email_key) = (new.username.as_str(), new.email.key());
+    let batch = vec![
+        Statement::new(
+            "INSERT INTO users (id, username, email, email_key, full_name, password_hash, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7) ON CONFLICT DO NOTHING",
+            [
+                id.as_str().into(),
+                username.into(),
+                new.email.as_str().into(),
+                email_key.as_str().into(),
+                new.full_name.map_or("", FullName::as_str).into(),
+                new.password_hash.into(),
+                now.into(),
+            ],
+        ),
+        Statement::new(
+            "INSERT INTO user_roles (user_id, role, granted_at)
+             SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM users WHERE id = ?1) ON CONFLICT DO NOTHING",
+            [id.as_str().into(), FIRST_ROLE.into(), now.into()],
+        ),
+        audit::write_if_subject(entry),
+        Statement::new(
+            concat!("SELECT ", user_columns!(), ", u.email_key FROM users u WHERE u.username = ?1 OR u.email_key = ?2"),
+            [username.into(), email_key.as_str().into()],
+        ),
+    ];
+    let found = last(run(database, batch).await?).all::<Found>()?;
+    let taken = Created::Taken {
+        username: found.iter().any(|other| other.user.username == username),
+        email: found.iter().any(|other| other.email_key == email_key),
+    };
+    match found.into_iter().find(|one| one.user.id == new.id) {
+        Some(own) => Ok(Created::Account(own.user.try_into()?)),
+        None => Ok(taken),
+    }
+}
+
+/// An account by its id.
+pub async fn by_id(database: &dyn Database, id: UserId) -> Result<Option<User>, ApiError> {
+    let sql = concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ?1");
+    let rows = last(run(database, vec![Statement::new(sql, [id.to_string().into()])]).await?);
+    rows.first::<UserRow>()?.map(TryInto::try_into).transpose()
+}
+
+/// An account with its password hash, by username or address.
+pub(super) fn select_for_sign_in(identifier: &str) -> Statement {
+    let sql =
+        concat!("SELECT ", user_columns!(), ", u.password_hash FROM users u WHERE u.username = ?1 OR u.email_key = ?1");
+    Statement::new(sql, [identifier.into()])
+}
+
+/// Reads what [`select_for_sign_in`] found.
+pub(super) fn for_sign_in(rows: crate::ports::Rows) -> Result<Option<(User, String)>, ApiError> {
+    #[derive(Deserialize)]
+    struct Found {
+        password_hash: String,
+        #[serde(flatten)]
+        user: UserRow,
+    }
+    let found: Result<Option<Found>, BadRow> = rows.first();
+    found?.map(|found| Ok((found.user.try_into()?, found.password_hash))).transpose()
+}
