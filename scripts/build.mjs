@@ -1,0 +1,68 @@
+// Builds the Worker into build/: Rust → wasm → bundle. Does nothing if nothing it is made of
+// changed since the last build. wrangler calls this before it serves or deploys.
+
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { gzipSync } from "node:zlib";
+
+import { root, run, say } from "./lib.mjs";
+import { cargoTool, helperEnv, locked } from "./setup.mjs";
+
+const INPUTS = ["src", "policy.toml", "Cargo.toml", "Cargo.lock", "package-lock.json", "scripts/build.mjs"];
+const OUTPUTS = ["index.js", "index_bg.wasm"].map((name) => join(root, "build", name));
+const STAMP = join(root, "build", ".inputs");
+
+/** One digest of everything the bundle is made of. */
+function digest() {
+  const hash = createHash("sha256");
+  const add = (path) => {
+    const full = join(root, path);
+    const entries = readdirSyncOrNull(full);
+    if (entries) entries.sort().forEach((name) => add(`${path}/${name}`));
+    else hash.update(`${path}\0`).update(readFileSync(full));
+  };
+  INPUTS.forEach(add);
+  return hash.digest("hex");
+}
+
+function readdirSyncOrNull(path) {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if (error.code === "ENOTDIR") return null;
+    throw error;
+  }
+}
+
+/** Builds if something changed. */
+export async function build() {
+  const inputs = digest();
+  const fresh = OUTPUTS.every(existsSync) && existsSync(STAMP) && readFileSync(STAMP, "utf8") === inputs;
+  if (fresh) return;
+  say("building the Worker");
+  const env = { ...process.env, ...(await helperEnv()) };
+  run(cargoTool("worker-build", locked("worker")), ["--release"], { env });
+  writeFileSync(STAMP, inputs);
+}
+
+/** What the bundle weighs, in KiB. */
+export function sizes() {
+  const entry = join(root, "src", "edge.js");
+  const files = [...OUTPUTS, entry].map((path) => readFileSync(path));
+  const kib = (bytes) => (bytes / 1024).toFixed(0);
+  const sum = (list) => list.reduce((total, bytes) => total + bytes, 0);
+  const raw = sum(files.map((file) => file.length));
+  const gzip = sum(files.map((file) => gzipSync(file, { level: 9 }).length));
+  return { raw: kib(raw), gzip: kib(gzip), bytes: gzip };
+}
+
+if (process.argv[1] === import.meta.filename) {
+  await build();
+  const { raw, gzip, bytes } = sizes();
+  say(`bundle ${raw} KiB raw, ${gzip} KiB gzip`);
+  if (bytes > 1024 * 1024) {
+    console.error("edgewarden: the bundle is over 1 MiB gzip");
+    process.exit(1);
+  }
+}

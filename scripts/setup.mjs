@@ -1,0 +1,132 @@
+// Makes a machine ready: wasm target, pinned tools, npm packages, local secrets. Every step looks
+// first and does nothing where nothing is to be done.
+//
+// usage: node scripts/setup.mjs [build | check]
+
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { capture, fail, root, run, say, toolCache } from "./lib.mjs";
+
+/** The version of a package in Cargo.lock. */
+export function locked(name) {
+  const lock = readFileSync(join(root, "Cargo.lock"), "utf8");
+  const found = lock.match(new RegExp(`name = "${name}"\\nversion = "([^"]+)"`));
+  return found?.[1] ?? fail(`Cargo.lock holds no ${name}`);
+}
+
+const CHECK_TOOLS = { "cargo-deny": "0.20.2", "cargo-machete": "0.9.2" };
+
+/** The path of a cargo-built tool, built if it is not in the cache. */
+export function cargoTool(name, version, binary = name) {
+  const folder = join(toolCache, `${name}-${version}`);
+  const path = join(folder, "bin", binary);
+  if (existsSync(path)) return path;
+  say(`building ${name} ${version} (once; kept in ${toolCache})`);
+  mkdirSync(toolCache, { recursive: true });
+  // Built aside and moved in whole, so that what is in the cache is complete.
+  const aside = join(toolCache, `.${name}-${version}-${process.pid}`);
+  const env = { ...process.env, CARGO_TARGET_DIR: join(toolCache, ".build") };
+  run("cargo", ["install", "--quiet", "--root", aside, "--version", version, name], { env });
+  try {
+    renameSync(aside, folder);
+  } catch (error) {
+    // Another clone was faster; its copy is as good.
+    if (!existsSync(path)) throw error;
+    rmSync(aside, { recursive: true, force: true });
+  }
+  return path;
+}
+
+/** What a build leaves behind is large and of no more use. */
+function sweep() {
+  rmSync(join(toolCache, ".build"), { recursive: true, force: true });
+}
+
+/**
+ * The environment in which worker-build finds its helpers. esbuild always comes from npm. The
+ * other two are prebuilt downloads that worker-build makes itself, where their host can be
+ * reached; elsewhere wasm-bindgen is built by cargo, and wasm-opt comes from npm.
+ */
+export async function helperEnv() {
+  const bin = (name) => join(root, "node_modules", ".bin", name);
+  const env = { ESBUILD_BIN: bin("esbuild") };
+  const version = locked("wasm-bindgen");
+  const built = join(toolCache, `wasm-bindgen-cli-${version}`, "bin", "wasm-bindgen");
+  if (!existsSync(built) && (await canDownload(version))) return env;
+  return { ...env, WASM_BINDGEN_BIN: cargoTool("wasm-bindgen-cli", version, "wasm-bindgen"), WASM_OPT_BIN: bin("wasm-opt") };
+}
+
+/** Whether prebuilt helpers can be had: asked once, for at most three seconds, then remembered. */
+async function canDownload(version) {
+  const note = join(toolCache, `downloads-${version}`);
+  if (existsSync(note)) return true;
+  const url = `https://github.com/wasm-bindgen/wasm-bindgen/releases/tag/${version}`;
+  try {
+    const { ok } = await fetch(url, { method: "HEAD", signal: AbortSignal.timeout(3000) });
+    if (ok) {
+      mkdirSync(toolCache, { recursive: true });
+      writeFileSync(note, "reachable\n");
+    }
+    return ok;
+  } catch {
+    return false;
+  }
+}
+
+function rustTarget() {
+  const installed = capture("rustup", ["target", "list", "--installed"]);
+  if (installed === null) fail('rustup is not installed (see README, "What you need")');
+  if (!installed.includes("wasm32-unknown-unknown")) run("rustup", ["target", "add", "wasm32-unknown-unknown"]);
+}
+
+function npmPackages() {
+  const [lock, done] = [join(root, "package-lock.json"), join(root, "node_modules", ".package-lock.json")];
+  const node = join(root, "node_modules", "node", "bin", "node");
+  const fresh = existsSync(done) && existsSync(node) && statSync(done).mtimeMs >= statSync(lock).mtimeMs;
+  if (fresh) return;
+  say("installing npm packages");
+  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+}
+
+/** A list of one fresh 256-bit secret. */
+const secret = () => `k1:${randomBytes(32).toString("base64url")}`;
+
+function devVars() {
+  const path = join(root, ".dev.vars");
+  if (existsSync(path)) return;
+  say("writing .dev.vars with fresh secrets");
+  const lines = [
+    "# Secrets of this checkout for local development. Never committed.",
+    "ENVIRONMENT=development",
+    `KEY_ENCRYPTION_KEY=${secret()}`,
+    `TOKEN_MAC_KEY=${secret()}`,
+  ];
+  writeFileSync(path, `${lines.join("\n")}\n`, { mode: 0o600, flag: "wx" });
+}
+
+/** All that building and serving need. */
+export async function setup() {
+  rustTarget();
+  npmPackages();
+  devVars();
+  cargoTool("worker-build", locked("worker"));
+  await helperEnv();
+  sweep();
+}
+
+/** All that `make check` needs beyond that. */
+export function setupCheck() {
+  for (const [name, version] of Object.entries(CHECK_TOOLS)) cargoTool(name, version);
+  sweep();
+}
+
+if (process.argv[1] === import.meta.filename) {
+  await setup();
+  if (process.argv[2] === "check") {
+    setupCheck();
+    const bins = Object.entries(CHECK_TOOLS).map(([name, version]) => join(toolCache, `${name}-${version}`, "bin"));
+    writeFileSync(join(root, "node_modules", ".check-path"), bins.join(":"));
+  }
+}

@@ -1,0 +1,135 @@
+//! Where the platform calls us: the events, and the functions that `edge.js` calls.
+//!
+//! A request comes to [`decide`] first, synchronously. If that cannot tell, [`resolve`] asks what
+//! is missing. Requests for our own endpoints come to [`fetch`].
+
+use std::sync::{Arc, OnceLock};
+
+use axum::{Router, body::Body, http::Response};
+use tower::ServiceExt;
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::{Context, Env, HttpRequest, console_error, event, send::SendFuture, wasm_bindgen::JsCast};
+
+use crate::{
+    api,
+    app::App,
+    config::ConfigError,
+    domain::id::RequestId,
+    error::ApiError,
+    gateway::{
+        Findings, Verdict, decide as decide_on,
+        forward::{answer_json, forward_json},
+        head::Head,
+    },
+    platform,
+};
+
+/// What [`decide`] and [`resolve`] say of a request for our own endpoints.
+const OWN: &str = "own";
+
+/// What one isolate runs on, built at its first request.
+struct Isolate {
+    app: Arc<App>,
+    router: Router,
+}
+
+static ISOLATE: OnceLock<Result<Isolate, ConfigError>> = OnceLock::new();
+
+fn isolate(env: &Env) -> &'static Result<Isolate, ConfigError> {
+    ISOLATE.get_or_init(|| {
+        let lookup = platform::lookup(env);
+        let built = platform::ports(env, &lookup).and_then(|ports| App::new(&lookup, ports));
+        if let Err(error) = &built {
+            console_error!("edgewarden cannot start: {error}");
+        }
+        built.map(|app| {
+            let app = Arc::new(app);
+            Isolate { router: api::router(&app), app }
+        })
+    })
+}
+
+/// Decides on a request's head without asking anyone. `None` if something must be asked first.
+#[wasm_bindgen]
+#[must_use]
+pub fn decide(head: &str) -> Option<String> {
+    let Some(Ok(Isolate { app, .. })) = ISOLATE.get() else { return None };
+    let head = Head::parse(head)?;
+    let request = app.ports.new_request_id();
+    let now = app.ports.clock.now();
+    let verdict = decide_on(&head, &app.world(), &app.knowledge(), &Findings::default(), request, now);
+    outward(app, verdict, request)
+}
+
+/// Decides on a request's head, asking whatever that takes.
+#[wasm_bindgen]
+pub async fn resolve(head: String, env: wasm_bindgen::JsValue) -> String {
+    let env: Env = env.unchecked_into();
+    let app = match isolate(&env) {
+        Ok(Isolate { app, .. }) => app,
+        Err(error) => return not_configured(&env, error),
+    };
+    let request = app.ports.new_request_id();
+    let Some(head) = Head::parse(&head) else {
+        return answer(app, &ApiError::Internal("no head".to_owned()), request, None);
+    };
+    let verdict = app.resolve(&head, request).await;
+    outward(app, verdict, request).unwrap_or_default()
+}
+
+/// The answer to a request whose origin gave none.
+#[wasm_bindgen]
+#[must_use]
+pub fn origin_failed(request_id: &str, timed_out: bool) -> Option<String> {
+    let Some(Ok(Isolate { app, .. })) = ISOLATE.get() else { return None };
+    let request = RequestId::parse(request_id).ok()?;
+    let error = if timed_out { ApiError::GatewayTimeout } else { ApiError::BadGateway };
+    Some(answer(app, &error, request, None))
+}
+
+fn outward(app: &App, verdict: Verdict, request: RequestId) -> Option<String> {
+    match verdict {
+        Verdict::Own => Some(OWN.to_owned()),
+        Verdict::Forward(rewrite) => Some(forward_json(&rewrite)),
+        Verdict::Refuse(error, route) => Some(answer(app, &error, request, route.as_deref())),
+        Verdict::Need(_) => None,
+    }
+}
+
+fn answer(app: &App, error: &ApiError, request: RequestId, route: Option<&str>) -> String {
+    app.log_refusal(error, request, route);
+    answer_json(&error.reply(request), request)
+}
+
+/// Without a usable configuration nothing is served. Developers are told why; the world is not.
+fn not_configured(env: &Env, error: &ConfigError) -> String {
+    use crate::ports::{Clock, Rng};
+    let mut random = [0; 10];
+    platform::PlatformRng.fill(&mut random);
+    let request = RequestId::new(platform::PlatformClock.now(), &random);
+    let lookup = platform::lookup(env);
+    let is_development = lookup("ENVIRONMENT").as_deref() == Some("development");
+    let mut reply = ApiError::Internal(error.to_string()).reply(request);
+    if is_development {
+        let bland = ApiError::Internal(String::new()).reply(request).body;
+        let told = serde_json::from_str::<serde_json::Value>(&bland).ok().map(|mut problem| {
+            if let Some(detail) = problem.get_mut("detail") {
+                *detail = error.to_string().into();
+            }
+            problem.to_string()
+        });
+        reply.body = told.unwrap_or(bland);
+    }
+    answer_json(&reply, request)
+}
+
+/// Our own endpoints.
+#[event(fetch)]
+async fn fetch(request: HttpRequest, env: Env, _context: Context) -> worker::Result<Response<Body>> {
+    let Ok(Isolate { router, .. }) = isolate(&env) else {
+        // `resolve` answers before any request comes here; this is for whoever calls around it.
+        return Err(worker::Error::RustError("not configured".to_owned()));
+    };
+    let answered = SendFuture::new(router.clone().oneshot(request.map(Body::new))).await;
+    answered.map_err(|never| match never {})
+}

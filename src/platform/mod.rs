@@ -1,0 +1,95 @@
+//! The ports on Cloudflare Workers. Here, and in [`crate::entry`], are the only mentions of the
+//! platform's own types.
+
+pub mod d1;
+pub mod kv;
+pub mod limiter_do;
+pub mod web_crypto;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use futures_util::future::{Either, select};
+use worker::{Date, Delay, Env, console_log, send::SendFuture};
+
+use crate::{
+    config::{Config, ConfigError, Lookup},
+    domain::time::Timestamp,
+    ports::{Clock, Log, Ports, Rng, Unavailable},
+};
+
+/// No store may take longer than this to answer.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The platform's clock. On Workers it stands still during a request's computation.
+pub struct PlatformClock;
+
+impl Clock for PlatformClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(Date::now().as_millis()).unwrap_or(0))
+    }
+}
+
+/// The platform's randomness.
+pub struct PlatformRng;
+
+impl Rng for PlatformRng {
+    fn fill(&self, buffer: &mut [u8]) {
+        if getrandom::fill(buffer).is_err() {
+            // Without randomness there are no ids and no keys. Stopping is the only safe answer:
+            // the instance resets, and the request fails.
+            std::process::abort();
+        }
+    }
+}
+
+/// The Worker's log.
+pub struct PlatformLog;
+
+impl Log for PlatformLog {
+    fn line(&self, line: &str) {
+        console_log!("{line}");
+    }
+}
+
+/// Variables and secrets by name.
+pub fn lookup(env: &Env) -> impl Fn(&str) -> Option<String> + '_ {
+    |name| env.var(name).ok().map(|value| value.to_string())
+}
+
+/// The ports of this deployment.
+///
+/// # Errors
+/// A secret that cannot be used.
+pub fn ports(env: &Env, lookup: Lookup<'_>) -> Result<Ports, ConfigError> {
+    let config = Config::parse(lookup)?;
+    let missing = |name: &'static str| {
+        move |error: worker::Error| ConfigError { name, problem: format!("must be bound in wrangler.toml: {error}") }
+    };
+    Ok(Ports {
+        database: Arc::new(d1::D1::new(env.d1("DB").map_err(missing("DB"))?)),
+        blacklist: Arc::new(kv::Kv::new("BLACKLIST", env.kv("BLACKLIST").map_err(missing("BLACKLIST"))?)),
+        limiter: Arc::new(limiter_do::Limiter::new(
+            env.durable_object("RATE_LIMITER").map_err(missing("RATE_LIMITER"))?,
+        )),
+        crypto: Arc::new(web_crypto::WebCrypto::new(config.key_encryption_key)),
+        clock: Arc::new(PlatformClock),
+        rng: Arc::new(PlatformRng),
+        log: Arc::new(PlatformLog),
+    })
+}
+
+/// Waits for an answer of the platform, but no longer than [`STORE_TIMEOUT`].
+async fn bounded<T, E: std::fmt::Display>(
+    port: &'static str,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, Unavailable> {
+    let unavailable = |message: String| Unavailable { port, message };
+    let work = SendFuture::new(async {
+        let (answer, timeout) = (std::pin::pin!(answer), std::pin::pin!(Delay::from(STORE_TIMEOUT)));
+        match select(answer, timeout).await {
+            Either::Left((answer, _)) => answer.map_err(|error| error.to_string()),
+            Either::Right(_) => Err("timed out".to_owned()),
+        }
+    });
+    work.await.map_err(unavailable)
+}
