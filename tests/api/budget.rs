@@ -1,0 +1,94 @@
+//! Round trips are the cost that users feel: each flow's are counted, exactly.
+
+use edgewarden::native::switchboard::Plan;
+use serde_json::json;
+
+use crate::harness::{PASSWORD, World};
+
+/// Counts (database, kv, limiter) since the last reset.
+fn trips(world: &World) -> (usize, usize, usize) {
+    let board = &world.host.switchboard;
+    let counted = (board.count("database"), board.count("kv"), board.count("limiter"));
+    board.set(Plan::Healthy);
+    counted
+}
+
+#[tokio::test]
+async fn a_warm_request_makes_no_trip() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    trips(&world);
+    for _ in 0..5 {
+        let proxied = world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+        assert!(proxied.warm, "decided in one synchronous call");
+    }
+    assert!(world.isolate.proxy_get("/demo/public/x", None).await.expect(200).warm);
+    assert!(world.isolate.proxy_get("/demo/private/x", None).await.expect(401).warm);
+    assert_eq!(trips(&world), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_fresh_isolate_reads_keys_and_roles_once_and_the_blacklist_once() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let fresh = world.another_isolate();
+    trips(&world);
+    fresh.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    assert_eq!(trips(&world), (1, 1, 0));
+    let bob = world.user("bob", None).await;
+    trips(&world);
+    fresh.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(200);
+    assert_eq!(trips(&world), (0, 1, 0), "another token: only whether it was revoked");
+}
+
+#[tokio::test]
+async fn a_strict_route_asks_the_record_once_per_request_and_a_limited_one_the_limiter() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    trips(&world);
+    for _ in 0..3 {
+        world.isolate.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(200);
+        assert_eq!(trips(&world), (1, 0, 0));
+        world.isolate.proxy_get("/demo/limited/x", Some(&ada.access)).await.expect(200);
+        assert_eq!(trips(&world), (0, 0, 1));
+    }
+}
+
+#[tokio::test]
+async fn refusals_make_no_trip() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    trips(&world);
+    let mut broken = ada.access.clone();
+    broken.pop();
+    for token in ["x", &broken, &ada.refresh, "a.b.c"] {
+        for _ in 0..10 {
+            world.isolate.proxy_get("/demo/private/x", Some(token)).await.expect(401);
+        }
+    }
+    let (input, _) = ada.access.rsplit_once('.').unwrap();
+    let forged = format!("{input}.{}", "A".repeat(86));
+    world.isolate.proxy_get("/demo/strict/x", Some(&forged)).await.expect(401);
+    assert_eq!(trips(&world), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn sign_in_is_two_batches_refresh_and_logout_one() {
+    let world = World::new();
+    world.register("ada", None).await;
+    world.isolate.get("/.well-known/jwks.json", None).await.expect(200);
+    trips(&world);
+    let ada = world.isolate.sign_in("ada").await;
+    assert_eq!(trips(&world), (2, 0, 1), "sign-in");
+    world.isolate.try_sign_in("192.0.2.1", "nobody", PASSWORD).await.expect(401);
+    assert_eq!(trips(&world), (2, 0, 1), "the same for an unknown user");
+    world.isolate.refresh(&ada.refresh).await.expect(200);
+    assert_eq!(trips(&world), (1, 0, 0), "refresh");
+    world.isolate.logout(&ada.access).await.expect(200);
+    assert_eq!(trips(&world), (1, 2, 0), "logout: two entries, side by side");
+    let body = json!({ "username": "bob", "email": "bob@example.org", "password": PASSWORD });
+    world.isolate.post("/api/v1/users/register", &body).await.expect(201);
+    assert_eq!(trips(&world), (1, 0, 0), "registration");
+}

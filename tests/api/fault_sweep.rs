@@ -1,0 +1,167 @@
+//! The fault sweep: each flow runs once per store call that it makes, with that call failing, with
+//! its answer lost once, and with its answer lost and the store down after it. In each case: the
+//! right status, no half-state, and the client can simply try again.
+
+use edgewarden::native::switchboard::Plan;
+use serde_json::json;
+
+use crate::harness::{Answer, PASSWORD, SignedIn, World};
+
+/// A flow: what comes before, the request itself, and what must hold.
+struct Flow {
+    name: &'static str,
+    /// The success of the request.
+    success: u16,
+    /// What must hold whatever happened, given whether the request succeeded.
+    holds: fn(&World, bool),
+}
+
+/// The state a flow begins from.
+async fn begin() -> (World, SignedIn) {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    // So that the flow's own calls are all there is to count.
+    world.isolate.app.bundle().await.unwrap();
+    (world, ada)
+}
+
+async fn request(name: &str, world: &World, ada: &SignedIn) -> Answer {
+    let isolate = &world.isolate;
+    match name {
+        "register" => {
+            let body = json!({ "username": "new", "email": "new@example.org", "password": PASSWORD });
+            isolate.post("/api/v1/users/register", &body).await
+        }
+        "token" => isolate.try_sign_in("192.0.2.1", "ada", PASSWORD).await,
+        "refresh" => isolate.refresh(&ada.refresh).await,
+        "logout" => isolate.logout(&ada.access).await,
+        "logout by refresh token" => {
+            isolate.post("/api/v1/auth/logout", &json!({ "refresh_token": ada.refresh })).await
+        }
+        "me" => isolate.get("/api/v1/users/me", Some(&ada.access)).await,
+        other => panic!("no flow {other}"),
+    }
+}
+
+/// Rows that refer to what is not there, or that stand alone: there must never be any.
+fn whole(world: &World) {
+    for sql in [
+        "SELECT COUNT(*) FROM users u WHERE NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = u.id)",
+        "SELECT COUNT(*) FROM users u WHERE (SELECT COUNT(*) FROM audit_events WHERE event = 'register' AND subject = u.id) <> 1",
+        "SELECT COUNT(*) FROM sessions s WHERE NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = s.id)",
+        "SELECT COUNT(*) FROM sessions s WHERE (SELECT COUNT(*) FROM audit_events WHERE event = 'login_success' AND session_id = s.id) <> 1",
+        "SELECT COUNT(*) FROM sessions s WHERE (ended_at IS NOT NULL) <> EXISTS (SELECT 1 FROM revocations WHERE value = s.id)",
+        "SELECT COUNT(*) FROM refresh_tokens t WHERE t.generation - 1 <> (SELECT COUNT(*) FROM audit_events WHERE event = 'token_refresh' AND session_id = t.session_id)",
+    ] {
+        assert_eq!(world.count(sql), 0, "{sql}");
+    }
+}
+
+const FLOWS: &[Flow] = &[
+    Flow {
+        name: "register",
+        success: 201,
+        holds: |world, done| {
+            whole(world);
+            let made = world.count("SELECT COUNT(*) FROM users WHERE username = 'new'");
+            assert!(!done || made == 1);
+        },
+    },
+    Flow {
+        name: "token",
+        success: 200,
+        holds: |world, done| {
+            whole(world);
+            let sessions = world.count("SELECT COUNT(*) FROM sessions");
+            assert!(if done { sessions >= 2 } else { sessions >= 1 });
+        },
+    },
+    Flow { name: "refresh", success: 200, holds: |world, _| whole(world) },
+    Flow {
+        name: "logout",
+        success: 200,
+        holds: |world, done| {
+            whole(world);
+            assert!(!done || world.host.blacklist.keys().len() == 2);
+            assert!(!done || world.audited("logout") == 1);
+        },
+    },
+    Flow {
+        name: "logout by refresh token",
+        success: 200,
+        holds: |world, done| {
+            whole(world);
+            assert!(!done || world.host.blacklist.keys().len() == 1);
+            assert!(!done || world.audited("logout") == 1);
+        },
+    },
+    Flow { name: "me", success: 200, holds: |world, _| whole(world) },
+];
+
+#[tokio::test]
+async fn every_flow_survives_the_loss_of_every_call() {
+    let mut cases = 0;
+    for flow in FLOWS {
+        let (world, ada) = begin().await;
+        world.host.switchboard.set(Plan::Healthy);
+        request(flow.name, &world, &ada).await.expect(flow.success);
+        let calls = world.host.switchboard.calls();
+        assert!(!calls.is_empty(), "{} makes no calls: nothing to sweep", flow.name);
+        (flow.holds)(&world, true);
+        for (number, port) in calls.iter().enumerate() {
+            for plan in [Plan::DownFrom(number), Plan::LoseOnce(number), Plan::LoseThenDown(number)] {
+                cases += 1;
+                let (world, ada) = begin().await;
+                let label = format!("{}: call {number} ({port}), {plan:?}", flow.name);
+                world.host.switchboard.set(plan);
+                let answer = request(flow.name, &world, &ada).await;
+                let done = answer.status == flow.success;
+                // A batch whose answer is lost once is run once more, which nobody notices.
+                if *port == "database" && plan == Plan::LoseOnce(number) {
+                    assert!(done, "{label}: {answer:?}");
+                } else {
+                    assert_eq!(answer.status, 503, "{label}: {answer:?}");
+                    assert_eq!(answer.text("/request_id").len(), 36);
+                    assert!(!answer.body.to_string().contains("switched off"), "{label}: the cause is for the log");
+                }
+                (flow.holds)(&world, done);
+                world.host.switchboard.set(Plan::Healthy);
+                again(flow, &world, &ada, &label).await;
+            }
+        }
+    }
+    assert!(cases >= 30, "only {cases} cases");
+}
+
+/// The client tries again, and gets what it wanted, or learns that it has it.
+async fn again(flow: &Flow, world: &World, ada: &SignedIn, label: &str) {
+    let answer = request(flow.name, world, ada).await;
+    let made_before = flow.name == "register" && answer.status == 409;
+    assert!(answer.status == flow.success || made_before, "{label}, again: {answer:?}");
+    (flow.holds)(world, true);
+    if flow.name == "register" {
+        world.isolate.try_sign_in("192.0.2.2", "new", PASSWORD).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_the_limiter_cannot_count_is_refused() {
+    let (world, _) = begin().await;
+    world.host.switchboard.set(Plan::DownFrom(0));
+    world.isolate.try_sign_in("192.0.2.1", "ada", PASSWORD).await.expect(503);
+    assert_eq!(world.host.switchboard.calls(), ["limiter"], "nothing was read, nothing hashed");
+}
+
+#[tokio::test]
+async fn a_logout_that_is_not_everywhere_says_so_and_heals() {
+    let (world, ada) = begin().await;
+    let number = 1;
+    world.host.switchboard.set(Plan::DownFrom(number));
+    let answer = world.isolate.logout(&ada.access).await.expect(503);
+    assert!(answer.text("/detail").contains("recorded"), "{answer:?}");
+    world.host.switchboard.set(Plan::Healthy);
+    // Here it is in force already, and everywhere after another try.
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+    world.isolate.logout(&ada.access).await.expect(200);
+    world.another_isolate().proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+}

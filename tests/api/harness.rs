@@ -1,0 +1,261 @@
+//! One installation on the host: stores, and as many isolates over them as a test wants.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+};
+use edgewarden::{
+    api,
+    app::App,
+    domain::{id::RequestId, secret::SecretList, time::Timestamp},
+    gateway::{Findings, Verdict, decide, forward::Rewrite, head::Head},
+    native::Host,
+    ports::Value as Sql,
+};
+use http::{HeaderMap, Request, StatusCode, header};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+pub const URL: &str = "https://auth.example.com";
+pub const SECRET: &str = "k1:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+pub const PASSWORD: &str = "Correct-Horse-7";
+/// 2026-01-01T00:00:00Z.
+const START_SECS: i64 = 1_767_225_600;
+
+/// One isolate: its own knowledge, over stores that others may share.
+#[derive(Clone)]
+pub struct Isolate {
+    pub app: Arc<App>,
+    router: Router,
+}
+
+/// Stores and one isolate.
+pub struct World {
+    pub host: Host,
+    pub isolate: Isolate,
+    overrides: Vec<(&'static str, &'static str)>,
+}
+
+/// An answer of one of our endpoints.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn text(&self, pointer: &str) -> &str {
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer} in {self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Asserts the status and gives the answer back.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+}
+
+/// A signed-in user.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    pub id: String,
+    pub access: String,
+    pub refresh: String,
+    pub session: String,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// With some variables other than the tests' own.
+    pub fn with(overrides: &[(&'static str, &'static str)]) -> Self {
+        let host = Host::new(Timestamp::from_secs(START_SECS)).unwrap();
+        let isolate = Isolate::new(&host, overrides);
+        Self { host, isolate, overrides: overrides.to_vec() }
+    }
+
+    /// Another isolate over the same stores.
+    pub fn another_isolate(&self) -> Isolate {
+        Isolate::new(&self.host, &self.overrides)
+    }
+
+    /// Registers a user who may hold a further role.
+    pub async fn register(&self, username: &str, role: Option<&str>) -> String {
+        let body = json!({ "username": username, "email": format!("{username}@example.org"), "password": PASSWORD });
+        let answer = self.isolate.post("/api/v1/users/register", &body).await.expect(201);
+        let id = answer.text("/id").to_owned();
+        if let Some(role) = role {
+            let params: [Sql; 2] = [id.as_str().into(), role.into()];
+            self.host.database.look("INSERT INTO user_roles VALUES (?1, ?2, 0)", &params).unwrap();
+        }
+        id
+    }
+
+    /// Registers a user and signs them in, from an address of their own.
+    pub async fn user(&self, username: &str, role: Option<&str>) -> SignedIn {
+        self.register(username, role).await;
+        self.isolate.sign_in(username).await
+    }
+
+    /// How many rows a query counts.
+    pub fn count(&self, sql: &'static str) -> i64 {
+        let rows = self.host.database.look(sql, &[]).unwrap();
+        rows.0[0].values().next().and_then(Value::as_i64).unwrap()
+    }
+
+    /// How many audit rows there are of an event.
+    pub fn audited(&self, event: &str) -> i64 {
+        let params: [Sql; 1] = [event.into()];
+        let sql = "SELECT COUNT(*) FROM audit_events WHERE event = ?1";
+        let rows = self.host.database.look(sql, &params).unwrap();
+        rows.0[0].values().next().and_then(Value::as_i64).unwrap()
+    }
+}
+
+impl Isolate {
+    fn new(host: &Host, overrides: &[(&'static str, &'static str)]) -> Self {
+        let lookup = |name: &str| {
+            if let Some((_, value)) = overrides.iter().find(|(other, _)| *other == name) {
+                return Some((*value).to_owned());
+            }
+            let value = match name {
+                "PUBLIC_URL" => URL,
+                "KEY_ENCRYPTION_KEY" | "TOKEN_MAC_KEY" => SECRET,
+                "DEMO_ORIGIN" => "http://origin.internal:9",
+                // The least that is allowed: tests are about what is hashed, not how long it takes.
+                "ARGON2_MEMORY_KIB" => "7168",
+                "ARGON2_ITERATIONS" => "1",
+                _ => return None,
+            };
+            Some(value.to_owned())
+        };
+        let app = Arc::new(App::new(&lookup, host.ports(SecretList::parse(SECRET).unwrap())).unwrap());
+        Self { router: api::router(&app), app }
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    pub async fn get(&self, path: &str, token: Option<&str>) -> Answer {
+        let mut request = Request::get(path);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+        let request = Request::post(path).header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(body.to_string().into()).unwrap()).await
+    }
+
+    /// Posts a form from an address.
+    pub async fn form(&self, ip: &str, fields: &[(&str, &str)]) -> Answer {
+        let body: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = Request::post("/api/v1/auth/token")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header("cf-connecting-ip", ip);
+        self.send(request.body(body.into()).unwrap()).await
+    }
+
+    pub async fn try_sign_in(&self, ip: &str, username: &str, password: &str) -> Answer {
+        self.form(ip, &[("username", username), ("password", password)]).await
+    }
+
+    /// Signs in from an address that nobody else in a test has.
+    pub async fn sign_in(&self, username: &str) -> SignedIn {
+        let ip =
+            format!("2001:db8:{:x}::1", username.bytes().fold(7_u16, |sum, b| sum.wrapping_mul(31) ^ u16::from(b)));
+        let answer = self.try_sign_in(&ip, username, PASSWORD).await.expect(200);
+        let access = answer.text("/access_token").to_owned();
+        SignedIn {
+            id: crate::common::forge::claims_of(&access)["sub"].as_str().unwrap().to_owned(),
+            refresh: answer.text("/refresh_token").to_owned(),
+            session: answer.text("/session_id").to_owned(),
+            access,
+        }
+    }
+
+    pub async fn refresh(&self, token: &str) -> Answer {
+        self.post("/api/v1/auth/refresh", &json!({ "refresh_token": token })).await
+    }
+
+    pub async fn logout(&self, token: &str) -> Answer {
+        let request = Request::post("/api/v1/auth/logout").header(header::AUTHORIZATION, format!("Bearer {token}"));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// What the gateway says of a request: first as a warm isolate, then asking.
+    pub async fn proxy(&self, head: &str) -> Proxied {
+        let head = Head::parse(head).unwrap();
+        let request = self.app.ports.new_request_id();
+        let now = self.app.ports.clock.now();
+        let world = self.app.world();
+        let first = decide(&head, &world, &self.app.knowledge(), &Findings::default(), request, now);
+        let (warm, verdict) = match first {
+            Verdict::Need(_) => (false, self.app.resolve(&head, request).await),
+            verdict => (true, verdict),
+        };
+        Proxied::new(warm, verdict, request)
+    }
+
+    /// A GET through the gateway with a bearer token.
+    pub async fn proxy_get(&self, path: &str, token: Option<&str>) -> Proxied {
+        let bearer = token.map(|token| format!("\nauthorization\nBearer {token}")).unwrap_or_default();
+        self.proxy(&format!("GET\n{URL}{path}{bearer}")).await
+    }
+}
+
+/// What the gateway did.
+#[derive(Debug)]
+pub struct Proxied {
+    /// Whether it was decided in one synchronous call.
+    pub warm: bool,
+    pub status: u16,
+    pub rewrite: Option<Rewrite>,
+    pub headers: Vec<(String, String)>,
+    pub body: Value,
+}
+
+impl Proxied {
+    fn new(warm: bool, verdict: Verdict, request: RequestId) -> Self {
+        let (status, rewrite, headers, body) = match verdict {
+            Verdict::Forward(rewrite) => (StatusCode::OK, Some(*rewrite), Vec::new(), Value::Null),
+            Verdict::Refuse(error, _) => {
+                let reply = error.reply(request);
+                let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
+                let headers = reply.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+                (reply.status, None, headers, serde_json::from_str(&reply.body).unwrap())
+            }
+            other => panic!("the gateway did not settle: {other:?}"),
+        };
+        Self { warm, status: status.as_u16(), rewrite, headers, body }
+    }
+
+    /// A header that the origin gets.
+    pub fn sets(&self, name: &str) -> Option<&str> {
+        let rewrite = self.rewrite.as_ref()?;
+        rewrite.set.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str())
+    }
+
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+}

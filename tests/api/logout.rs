@@ -1,0 +1,98 @@
+//! `POST auth/logout`.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Request;
+use serde_json::json;
+
+use crate::harness::World;
+
+#[tokio::test]
+async fn the_access_token_is_refused_from_the_next_request_on() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.isolate.logout(&ada.access).await.expect(200);
+    for path in ["/demo/private/x", "/demo/strict/x", "/demo/optional/x"] {
+        let refused = world.isolate.proxy_get(path, Some(&ada.access)).await.expect(401);
+        assert_eq!(refused.body["error"], "invalid_token");
+    }
+    world.isolate.get("/api/v1/users/me", Some(&ada.access)).await.expect(401);
+    world.isolate.refresh(&ada.refresh).await.expect(401);
+    assert_eq!(world.audited("logout"), 1);
+}
+
+#[tokio::test]
+async fn session_and_token_stand_on_the_blacklist_for_their_remaining_life() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.logout(&ada.access).await.expect(200);
+    let keys = world.host.blacklist.keys();
+    assert_eq!(keys.len(), 2);
+    assert!(keys[0].starts_with("jti:") && keys[1] == format!("sid:{}", ada.session));
+    world.host.clock.advance(Duration::from_mins(15));
+    assert_eq!(world.host.blacklist.keys().len(), 2, "the leeway is part of a token's life");
+    world.host.clock.advance(Duration::from_secs(6));
+    assert!(world.host.blacklist.keys().is_empty());
+    let kinds = world.host.database.look("SELECT kind FROM revocations ORDER BY seq", &[]).unwrap();
+    assert_eq!(json!(kinds.0), json!([{ "kind": "session" }, { "kind": "token" }]));
+}
+
+#[tokio::test]
+async fn another_isolate_learns_it_from_the_blacklist_and_a_strict_route_from_the_record() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let other = world.another_isolate();
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.isolate.logout(&ada.access).await.expect(200);
+    other.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(401);
+
+    let bob = world.user("bob", None).await;
+    other.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(200);
+    world.isolate.logout(&bob.access).await.expect(200);
+    // What it heard less than the bound ago still stands; after that it asks again.
+    world.host.clock.advance(Duration::from_secs(9));
+    assert!(other.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(200).warm);
+    world.host.clock.advance(Duration::from_secs(1));
+    other.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(401);
+    assert!(other.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(401).warm);
+}
+
+#[tokio::test]
+async fn a_refresh_token_alone_is_enough() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let body = json!({ "refresh_token": ada.refresh });
+    world.isolate.post("/api/v1/auth/logout", &body).await.expect(200);
+    world.isolate.refresh(&ada.refresh).await.expect(401);
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+    world.isolate.post("/api/v1/auth/logout", &body).await.expect(200);
+    assert_eq!(world.audited("logout"), 1, "twice is once");
+}
+
+#[tokio::test]
+async fn twice_is_once() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.logout(&ada.access).await.expect(200);
+    world.isolate.logout(&ada.access).await.expect(200);
+    assert_eq!(world.audited("logout"), 1);
+}
+
+#[tokio::test]
+async fn without_anything_of_a_session_there_is_nothing_to_end() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.logout("x").await.expect(401);
+    world.isolate.post("/api/v1/auth/logout", &json!({})).await.expect(401);
+    world.isolate.post("/api/v1/auth/logout", &json!({ "refresh_token": "ewr_x" })).await.expect(401);
+    world.isolate.post("/api/v1/auth/logout", &json!({ "refresh_token": 7 })).await.expect(422);
+    let nothing = Request::post("/api/v1/auth/logout").body(Body::empty()).unwrap();
+    world.isolate.send(nothing).await.expect(401);
+    let text = Request::post("/api/v1/auth/logout").body(Body::from("x")).unwrap();
+    world.isolate.send(text).await.expect(415);
+    world.host.clock.advance(Duration::from_mins(16));
+    world.isolate.logout(&ada.access).await.expect(401);
+    assert_eq!(world.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NOT NULL"), 0);
+}

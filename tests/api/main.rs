@@ -1,0 +1,16 @@
+//! The real router and the real gateway on the host adapters: SQLite with the real migrations,
+//! and stores that count calls and fail on demand.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod budget;
+mod fault_sweep;
+mod gateway;
+mod harness;
+mod logout;
+mod refresh;
+mod register;
+mod sign_in;
+mod status_table;
+mod tokens;

@@ -1,0 +1,103 @@
+//! The status table, natively.
+
+use std::collections::HashMap;
+
+use axum::body::Body as HttpBody;
+use edgewarden::{
+    domain::secret::SecretList,
+    gateway::{Findings, Verdict, decide, head::Head},
+};
+use http::{Request, header};
+use serde_json::json;
+
+use crate::{
+    common::{
+        callers::{ALL, Caller},
+        forge::{Forge, claims_of, with},
+        table::{Body, Row, check},
+    },
+    harness::{SECRET, SignedIn, URL, World},
+};
+
+struct Cast {
+    credentials: HashMap<Caller, (Option<String>, String)>,
+    other: String,
+}
+
+/// Everyone who calls, with an `Authorization` header and a user id each.
+async fn cast(world: &World) -> Cast {
+    let other = world.register("other", None).await;
+    let mut credentials = HashMap::new();
+    for caller in ALL {
+        let name = format!("{caller:?}").to_lowercase();
+        let SignedIn { id, access, refresh, .. } = world.user(&name, caller.role()).await;
+        let own = own_forge(world);
+        let header = match caller {
+            Caller::Anonymous => None,
+            Caller::Basic => Some("Basic YWRhOnB3".to_owned()),
+            Caller::Garbage => Some("Bearer garbage".to_owned()),
+            Caller::RefreshAsAccess => Some(format!("Bearer {refresh}")),
+            Caller::Expired => {
+                let claims = claims_of(&access);
+                let claims = with(&claims, "exp", json!(claims["iat"].as_i64().unwrap() - 60));
+                let claims = with(&claims, "iat", json!(claims["iat"].as_i64().unwrap() - 600));
+                let claims = with(&claims, "nbf", claims["iat"].clone());
+                Some(format!("Bearer {}", own.sign(&own.header(), &claims).await))
+            }
+            Caller::Foreign => {
+                let foreign = Forge::new(SecretList::parse(SECRET).unwrap()).await;
+                Some(format!("Bearer {}", foreign.sign(&foreign.header(), &claims_of(&access)).await))
+            }
+            Caller::Revoked => {
+                world.isolate.logout(&access).await.expect(200);
+                Some(format!("Bearer {access}"))
+            }
+            Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin => Some(format!("Bearer {access}")),
+        };
+        credentials.insert(caller, (header, id));
+    }
+    Cast { credentials, other }
+}
+
+fn own_forge(world: &World) -> Forge {
+    use edgewarden::{domain::token::jwk::PublicKey, ports::SealedKey};
+    let rows = world.host.database.look("SELECT x, sealed FROM signing_keys", &[]).unwrap();
+    let text = |name: &str| rows.0[0][name].as_str().unwrap().to_owned();
+    let key = SealedKey { public: PublicKey::from_x(&text("x")).unwrap(), sealed: text("sealed") };
+    Forge::with_key(SecretList::parse(SECRET).unwrap(), key)
+}
+
+async fn send(world: &World, cast: &Cast, row: &Row, caller: Caller) -> u16 {
+    let (authorization, me) = &cast.credentials[&caller];
+    let path = row.path.replace("{me}", me).replace("{other}", &cast.other);
+    let line = authorization.as_ref().map(|value| format!("\nauthorization\n{value}")).unwrap_or_default();
+    let head = format!("{}\n{URL}{path}{line}", row.method);
+    let parsed = Head::parse(&head).unwrap();
+    let (request, now) = (world.isolate.app.ports.new_request_id(), world.isolate.app.ports.clock.now());
+    let app = &world.isolate.app;
+    let first = decide(&parsed, &app.world(), &app.knowledge(), &Findings::default(), request, now);
+    if !matches!(first, Verdict::Own) {
+        return world.isolate.proxy(&head).await.status;
+    }
+    let mut request = Request::builder().method(row.method).uri(&path);
+    if let Some(value) = authorization {
+        request = request.header(header::AUTHORIZATION, value);
+    }
+    let (kind, body) = match row.body {
+        Body::None => (None, HttpBody::empty()),
+        Body::Json(text) => (Some("application/json"), text.into()),
+        Body::Form(text) => (Some("application/x-www-form-urlencoded"), text.into()),
+    };
+    if let Some(kind) = kind {
+        request = request.header(header::CONTENT_TYPE, kind);
+    }
+    world.isolate.send(request.body(body).unwrap()).await.status
+}
+
+#[test]
+fn every_endpoint_and_route_answers_every_caller_as_the_table_says() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let world = World::new();
+    let cast = runtime.block_on(cast(&world));
+    check(|row, caller| runtime.block_on(send(&world, &cast, row, caller)));
+}

@@ -1,0 +1,195 @@
+//! Which tokens are believed: everything that is almost right is refused, at the gateway and at
+//! our own endpoints alike.
+
+use std::time::Duration;
+
+use edgewarden::{
+    domain::{secret::SecretList, token::jwk::PublicKey},
+    ports::SealedKey,
+};
+use serde_json::{Value, json};
+
+use crate::{
+    common::forge::{Forge, claims_of, with},
+    harness::{SECRET, World},
+};
+
+/// A forge with the installation's own key.
+fn forge(world: &World) -> Forge {
+    let rows = world.host.database.look("SELECT x, sealed FROM signing_keys", &[]).unwrap();
+    let text = |name: &str| rows.0[0][name].as_str().unwrap().to_owned();
+    let key = SealedKey { public: PublicKey::from_x(&text("x")).unwrap(), sealed: text("sealed") };
+    Forge::with_key(SecretList::parse(SECRET).unwrap(), key)
+}
+
+async fn refused(world: &World, token: &str) {
+    let proxied = world.isolate.proxy_get("/demo/private/x", Some(token)).await;
+    assert_eq!((proxied.status, proxied.body["error"].as_str()), (401, Some("invalid_token")), "{token}");
+    world.isolate.get("/api/v1/users/me", Some(token)).await.expect(401);
+    world.isolate.logout(token).await.expect(401);
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_any_claim_is_refused() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let (forge, claims) = (forge(&world), claims_of(&ada.access));
+    // The forge's own copy of a good token passes: what follows fails for its change alone.
+    let same = forge.sign(&forge.header(), &claims).await;
+    world.isolate.proxy_get("/demo/private/x", Some(&same)).await.expect(200);
+    let now = claims["iat"].as_i64().unwrap();
+    for (name, value) in [
+        ("iss", json!("https://evil.example")),
+        ("iss", json!("https://auth.example.com/")),
+        ("iss", Value::Null),
+        ("aud", json!("other")),
+        ("aud", json!(["other", "another"])),
+        ("aud", json!([])),
+        ("aud", json!({ "edgewarden": true })),
+        ("exp", json!(now - 6)),
+        ("exp", json!((now + 900).to_string())),
+        ("exp", json!(now as f64 + 900.5)),
+        ("exp", json!(-1)),
+        ("exp", json!(i64::MAX)),
+        ("exp", json!(1e300)),
+        ("exp", Value::Null),
+        ("nbf", json!(now + 6)),
+        ("nbf", json!("0")),
+        ("nbf", json!(-5)),
+        ("iat", json!(now + 600)),
+        ("iat", json!(now - 2 * 86_400)),
+        ("sub", json!(["x"])),
+        ("sid", json!("not-a-session")),
+        ("jti", json!(7)),
+        ("roles", json!("admin")),
+        ("ver", json!("1")),
+    ] {
+        refused(&world, &forge.sign(&forge.header(), &with(&claims, name, value)).await).await;
+    }
+    let many = forge.sign(&forge.header(), &with(&claims, "aud", json!(["other", "edgewarden"]))).await;
+    world.isolate.proxy_get("/demo/private/x", Some(&many)).await.expect(200);
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_the_header_is_refused() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let (forge, claims) = (forge(&world), claims_of(&ada.access));
+    for (name, value) in [
+        ("alg", json!("none")),
+        ("alg", json!("NONE")),
+        ("alg", json!("HS256")),
+        ("alg", json!("Ed25519")),
+        ("alg", json!("eddsa")),
+        ("alg", Value::Null),
+        ("typ", json!("JWT")),
+        ("typ", json!("assertion+jwt")),
+        ("typ", json!("at+JWT")),
+        ("typ", Value::Null),
+        ("kid", json!("unknown")),
+        ("kid", json!("../../etc/passwd")),
+        ("kid", json!("' OR 1=1 --")),
+        ("kid", json!([forge.kid().as_str()])),
+        ("kid", json!("k".repeat(4096))),
+        ("jwk", json!({ "kty": "OKP", "crv": "Ed25519", "x": forge.key.public.x() })),
+        ("jku", json!("http://127.0.0.1:1/jwks.json")),
+        ("crit", json!(["exp"])),
+        ("b64", json!(false)),
+    ] {
+        refused(&world, &forge.sign(&with(&forge.header(), name, value), &claims).await).await;
+    }
+    let twice = forge.header().to_string().replacen('{', "{\"typ\":\"at+jwt\",", 1);
+    refused(&world, &forge.sign_text(&twice, &claims.to_string()).await).await;
+    let twice = claims.to_string().replacen('{', "{\"sub\":\"root\",", 1);
+    refused(&world, &forge.sign_text(&forge.header().to_string(), &twice).await).await;
+}
+
+#[tokio::test]
+async fn another_key_and_any_changed_part_are_refused() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let (own, claims) = (forge(&world), claims_of(&ada.access));
+    let other = Forge::new(SecretList::parse(SECRET).unwrap()).await;
+    refused(&world, &other.sign(&other.header(), &claims).await).await;
+    refused(&world, &other.sign(&own.header(), &claims).await).await;
+    let parts: Vec<&str> = ada.access.split('.').collect();
+    let admin = own.sign(&own.header(), &with(&claims, "roles", json!(["super_admin"]))).await;
+    let admin: Vec<&str> = admin.split('.').collect();
+    for token in [
+        format!("{}.{}.{}", parts[0], admin[1], parts[2]),
+        format!("{}.{}.", parts[0], parts[1]),
+        format!("{}.{}", parts[0], parts[1]),
+        format!("{}.{}.{}.{}", parts[0], parts[1], parts[2], parts[2]),
+        format!("{}=.{}.{}", parts[0], parts[1], parts[2]),
+        ada.access.to_uppercase(),
+        ada.refresh.clone(),
+        String::new(),
+        "x".repeat(1_000_000),
+    ] {
+        refused(&world, &token).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_ends_at_its_time_though_it_is_remembered() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.host.clock.advance(Duration::from_secs(904));
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.host.clock.advance(Duration::from_secs(1));
+    let over = world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+    assert!(over.warm, "a remembered token that is over costs nothing");
+    world.isolate.get("/api/v1/users/me", Some(&ada.access)).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_narrowed_token_carries_no_more_than_its_scope() {
+    let world = World::new();
+    let root = world.user("root", Some("super_admin")).await;
+    let (forge, claims) = (forge(&world), claims_of(&root.access));
+    let narrow = forge.sign(&forge.header(), &with(&claims, "scope", json!("content:read keys:steal"))).await;
+    let proxied = world.isolate.proxy_get("/demo/private/x", Some(&narrow)).await.expect(200);
+    assert_eq!(proxied.sets("x-auth-scopes"), Some("content:read"));
+    let answer = world.isolate.get("/api/v1/users/me", Some(&narrow)).await.expect(403);
+    assert!(answer.header("www-authenticate").unwrap().contains("scope=\"profile:read\""));
+}
+
+#[tokio::test]
+async fn a_retired_key_verifies_nothing_remembered_or_not() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    let sql = "UPDATE signing_keys SET retire_at = publish_at + 60000";
+    world.host.database.look(sql, &[]).unwrap();
+    let other = world.another_isolate();
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.host.clock.advance(Duration::from_mins(1));
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+}
+
+#[tokio::test]
+async fn two_isolates_that_start_at_once_make_one_key() {
+    let world = World::new();
+    let isolates = [world.another_isolate(), world.another_isolate(), world.another_isolate()];
+    for isolate in &isolates {
+        isolate.get("/.well-known/jwks.json", None).await.expect(200);
+    }
+    assert_eq!(world.count("SELECT COUNT(*) FROM signing_keys"), 1);
+    let set = isolates[0].get("/.well-known/jwks.json", None).await;
+    assert_eq!(set.header("cache-control"), Some("public, max-age=600"));
+    assert_eq!(set.body["keys"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_sealed_key_opens_under_its_own_id_only() {
+    let master = SecretList::parse(SECRET).unwrap();
+    let (a, b) = (Forge::new(master.clone()).await, Forge::new(master.clone()).await);
+    let crypto = edgewarden::native::crypto::NativeCrypto::new(master);
+    use edgewarden::ports::Crypto;
+    assert!(crypto.sign(&a.kid(), &a.key.sealed, b"x").await.is_ok());
+    assert!(crypto.sign(&a.kid(), &b.key.sealed, b"x").await.is_err());
+    let other = SecretList::parse("k2:zyxwvutsrqponmlkjihgfedcba9876543210ZYXWVUT").unwrap();
+    let other = edgewarden::native::crypto::NativeCrypto::new(other);
+    assert!(other.sign(&a.kid(), &a.key.sealed, b"x").await.is_err());
+}

@@ -1,0 +1,71 @@
+//! The house's walls: what the platform offers is named in two places only, the domain knows
+//! neither clock nor I/O, and nothing escapes the panic lints.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Lines of every source file under `src`, without comments: (path from `src`, line).
+fn lines() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = sources(&root);
+    assert!(files.len() > 40, "only {} sources were found", files.len());
+    let mut lines = Vec::new();
+    for path in files {
+        let name = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+        let text = fs::read_to_string(&path).unwrap();
+        lines.extend(
+            text.lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .map(|line| (name.clone(), line.to_owned())),
+        );
+    }
+    lines
+}
+
+fn assert_nowhere(words: &[&str], allowed: impl Fn(&str) -> bool) {
+    let found: Vec<_> = lines()
+        .into_iter()
+        .filter(|(file, line)| !allowed(file) && words.iter().any(|word| line.contains(word)))
+        .map(|(file, line)| format!("{file}: {}", line.trim()))
+        .collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn the_platform_is_named_in_entry_and_platform_only() {
+    let words = ["worker::", "web_sys::", "js_sys::", "wasm_bindgen"];
+    assert_nowhere(&words, |file| file == "entry.rs" || file.starts_with("platform/"));
+}
+
+#[test]
+fn the_domain_knows_no_io_and_no_framework() {
+    let words = ["axum::", "crate::ports", "crate::stores", "crate::api", "crate::platform", "async fn", ".await"];
+    assert_nowhere(&words, |file| !file.starts_with("domain/"));
+}
+
+#[test]
+fn only_error_rs_picks_a_status() {
+    let words = ["StatusCode::"];
+    // A success other than 200 is the handler's own to say.
+    assert_nowhere(&words, |file| file == "error.rs" || file == "api/accounts/register.rs");
+}
+
+#[test]
+fn nobody_else_makes_verified_claims() {
+    assert_nowhere(&["VerifiedClaims("], |file| file == "domain/token/verify.rs");
+}

@@ -1,0 +1,55 @@
+//! Who calls. Every endpoint and every demo route is held against each of these.
+
+/// A kind of caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// Without credentials.
+    Anonymous,
+    /// With HTTP Basic, which nobody accepts.
+    Basic,
+    /// With something that is no token.
+    Garbage,
+    /// Signed in, role `user`.
+    User,
+    /// Signed in, role `moderator`.
+    Moderator,
+    /// Signed in, role `admin`.
+    Admin,
+    /// Signed in, role `super_admin`.
+    SuperAdmin,
+    /// With a genuine token that is over.
+    Expired,
+    /// With a genuine token of a session that was signed out.
+    Revoked,
+    /// With a token that is right in everything but the key.
+    Foreign,
+    /// With a refresh token where an access token belongs.
+    RefreshAsAccess,
+}
+
+/// All of them.
+pub const ALL: [Caller; 11] = [
+    Caller::Anonymous,
+    Caller::Basic,
+    Caller::Garbage,
+    Caller::User,
+    Caller::Moderator,
+    Caller::Admin,
+    Caller::SuperAdmin,
+    Caller::Expired,
+    Caller::Revoked,
+    Caller::Foreign,
+    Caller::RefreshAsAccess,
+];
+
+impl Caller {
+    /// The role beside `user` that this caller was granted.
+    pub const fn role(self) -> Option<&'static str> {
+        match self {
+            Self::Moderator => Some("moderator"),
+            Self::Admin => Some("admin"),
+            Self::SuperAdmin => Some("super_admin"),
+            _ => None,
+        }
+    }
+}

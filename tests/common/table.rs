@@ -1,0 +1,168 @@
+//! The status table: every endpoint and every demo route × every kind of caller → status. An
+//! endpoint or route without a row fails the test.
+
+use super::callers::{ALL, Caller};
+
+/// What is sent along.
+#[derive(Clone, Copy, Debug)]
+pub enum Body {
+    /// Nothing.
+    None,
+    /// A JSON text.
+    Json(&'static str),
+    /// A form.
+    Form(&'static str),
+}
+
+/// One request and what each caller gets for it.
+pub struct Row {
+    /// The endpoint as [`edgewarden::api::ENDPOINTS`] has it, or the id of the route.
+    pub name: &'static str,
+    pub method: &'static str,
+    /// `{me}` stands for the calling user's id, `{other}` for another's.
+    pub path: &'static str,
+    pub body: Body,
+    /// The status for a caller.
+    pub expect: fn(Caller) -> u16,
+}
+
+/// Nobody's credentials matter.
+const fn anyone(_: Caller) -> u16 {
+    200
+}
+
+/// A good token is needed.
+const fn authenticated(caller: Caller) -> u16 {
+    match caller {
+        Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin => 200,
+        _ => 401,
+    }
+}
+
+/// Without a bearer token one is anonymous; a bad one is refused.
+const fn optional(caller: Caller) -> u16 {
+    match caller {
+        Caller::Anonymous | Caller::Basic => 200,
+        other => authenticated(other),
+    }
+}
+
+/// A good token of an admin or above.
+const fn admins(caller: Caller) -> u16 {
+    match caller {
+        Caller::User | Caller::Moderator => 403,
+        other => authenticated(other),
+    }
+}
+
+/// Signing out twice is signing out once: a genuine token of an ended session is enough.
+const fn logout(caller: Caller) -> u16 {
+    match caller {
+        Caller::Revoked => 200,
+        other => authenticated(other),
+    }
+}
+
+/// Whatever the caller, the body is not good enough.
+const fn invalid(_: Caller) -> u16 {
+    422
+}
+
+/// Whatever the caller, these credentials are wrong.
+const fn wrong(_: Caller) -> u16 {
+    401
+}
+
+const fn missing(_: Caller) -> u16 {
+    404
+}
+
+/// The table.
+pub const TABLE: &[Row] = &[
+    Row {
+        name: "POST {prefix}/users/register",
+        method: "POST",
+        path: "/api/v1/users/register",
+        body: Body::Json("{}"),
+        expect: invalid,
+    },
+    Row {
+        name: "GET {prefix}/users/me",
+        method: "GET",
+        path: "/api/v1/users/me",
+        body: Body::None,
+        expect: authenticated,
+    },
+    Row {
+        name: "POST {prefix}/auth/token",
+        method: "POST",
+        path: "/api/v1/auth/token",
+        body: Body::Form("grant_type=refresh_token&refresh_token=ewr_x"),
+        expect: wrong,
+    },
+    Row {
+        name: "POST {prefix}/auth/refresh",
+        method: "POST",
+        path: "/api/v1/auth/refresh",
+        body: Body::Json(r#"{"refresh_token":"ewr_x"}"#),
+        expect: wrong,
+    },
+    Row {
+        name: "GET /.well-known/jwks.json",
+        method: "GET",
+        path: "/.well-known/jwks.json",
+        body: Body::None,
+        expect: anyone,
+    },
+    Row { name: "GET /health", method: "GET", path: "/health", body: Body::None, expect: anyone },
+    Row { name: "demo.public", method: "GET", path: "/demo/public/x", body: Body::None, expect: anyone },
+    Row { name: "demo.optional", method: "GET", path: "/demo/optional/x", body: Body::None, expect: optional },
+    Row {
+        name: "demo.private",
+        method: "POST",
+        path: "/demo/private/x",
+        body: Body::Json("{}"),
+        expect: authenticated,
+    },
+    Row { name: "demo.admin", method: "GET", path: "/demo/admin/x", body: Body::None, expect: admins },
+    Row { name: "demo.owner", method: "GET", path: "/demo/owner/{me}/x", body: Body::None, expect: authenticated },
+    Row { name: "demo.owner", method: "GET", path: "/demo/owner/{other}/x", body: Body::None, expect: admins },
+    Row { name: "demo.strict", method: "GET", path: "/demo/strict/x", body: Body::None, expect: authenticated },
+    Row { name: "demo.limited", method: "GET", path: "/demo/limited/x", body: Body::None, expect: authenticated },
+    Row { name: "nothing", method: "GET", path: "/", body: Body::None, expect: missing },
+    Row { name: "nothing", method: "GET", path: "/demo/public", body: Body::None, expect: missing },
+    Row { name: "nothing", method: "GET", path: "/api/v1/nothing", body: Body::None, expect: missing },
+    // Last: it signs the callers out.
+    Row {
+        name: "POST {prefix}/auth/logout",
+        method: "POST",
+        path: "/api/v1/auth/logout",
+        body: Body::None,
+        expect: logout,
+    },
+];
+
+/// Names of everything that must have a row.
+pub fn must_have_rows() -> Vec<String> {
+    let endpoints = edgewarden::api::ENDPOINTS.iter().map(|(method, path)| format!("{method} {path}"));
+    let lookup = |_: &str| Some("http://127.0.0.1:1".to_owned());
+    let policy = edgewarden::gateway::policy::Policy::parse(edgewarden::app::POLICY, &lookup).unwrap();
+    endpoints.chain(policy.routes().iter().map(|route| route.id.clone())).collect()
+}
+
+/// Holds everything against the table. `send` answers with a status.
+pub fn check(mut send: impl FnMut(&Row, Caller) -> u16) {
+    for name in must_have_rows() {
+        assert!(TABLE.iter().any(|row| row.name == name), "{name} has no row in the status table");
+    }
+    let mut wrong = Vec::new();
+    for row in TABLE {
+        for caller in ALL {
+            let (status, expected) = (send(row, caller), (row.expect)(caller));
+            if status != expected {
+                wrong.push(format!("{} {} as {caller:?}: {status}, not {expected}", row.method, row.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

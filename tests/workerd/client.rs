@@ -1,0 +1,138 @@
+//! A client of the Worker: plain HTTP, and raw bytes where a well-behaved client would not go.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use ureq::{Agent, http};
+
+use crate::server::Server;
+
+pub const PASSWORD: &str = "Correct-Horse-7";
+
+/// One answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: http::HeaderMap,
+    pub text: String,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub fn str(&self, pointer: &str) -> &str {
+        self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer} in {self:?}"))
+    }
+
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{self:?}");
+        self
+    }
+}
+
+/// A signed-in user.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    pub id: String,
+    pub access: String,
+    pub refresh: String,
+}
+
+fn agent() -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_global(Some(Duration::from_secs(30)))
+        .build()
+        .into()
+}
+
+fn answer(response: Result<http::Response<ureq::Body>, ureq::Error>) -> Answer {
+    let mut response = response.unwrap_or_else(|error| panic!("no answer: {error}"));
+    let text = response.body_mut().with_config().limit(64 << 20).read_to_string().unwrap_or_default();
+    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Answer { status: response.status().as_u16(), headers: response.headers().clone(), text, body }
+}
+
+impl Server {
+    /// Any request.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
+        let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body: Vec<u8> = body.into();
+        if body.is_empty() {
+            return answer(agent().run(request.body(()).unwrap()));
+        }
+        answer(agent().run(request.body(body).unwrap()))
+    }
+
+    pub fn get(&self, path: &str, token: Option<&str>) -> Answer {
+        let bearer = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<_> = bearer.iter().map(|value| ("authorization", value.as_str())).collect();
+        self.send("GET", path, &headers, "")
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.send("POST", path, &[("content-type", "application/json")], body.to_string())
+    }
+
+    pub fn try_register(&self, username: &str) -> Answer {
+        let email = format!("{username}@example.org");
+        self.post("/api/v1/users/register", &json!({ "username": username, "email": email, "password": PASSWORD }))
+    }
+
+    pub fn try_sign_in(&self, address: &str, username: &str, password: &str) -> Answer {
+        let form: String = [("username", username), ("password", password)]
+            .map(|(name, value)| format!("{name}={}", value.replace('@', "%40")))
+            .join("&");
+        let kind = ("content-type", "application/x-www-form-urlencoded");
+        self.send("POST", "/api/v1/auth/token", &[kind, ("cf-connecting-ip", address)], form)
+    }
+
+    /// Registers a user and signs them in.
+    pub fn user(&self, username: &str) -> SignedIn {
+        let id = self.try_register(username).expect(201).str("/id").to_owned();
+        self.sign_in(username, id)
+    }
+
+    pub fn sign_in(&self, username: &str, id: String) -> SignedIn {
+        let answer = self.try_sign_in(&self.address(), username, PASSWORD).expect(200);
+        SignedIn {
+            id,
+            access: answer.str("/access_token").to_owned(),
+            refresh: answer.str("/refresh_token").to_owned(),
+        }
+    }
+
+    pub fn refresh(&self, token: &str) -> Answer {
+        self.post("/api/v1/auth/refresh", &json!({ "refresh_token": token }))
+    }
+
+    pub fn logout(&self, token: &str) -> Answer {
+        self.send("POST", "/api/v1/auth/logout", &[("authorization", &format!("Bearer {token}"))], "")
+    }
+
+    /// Sends bytes as they are and reads until the other side closes: (status, everything).
+    pub fn raw(&self, bytes: &[u8]) -> (u16, String) {
+        let address = self.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        // The other side may refuse before it has read everything.
+        let _ = stream.write_all(bytes);
+        let mut read = Vec::new();
+        let _ = stream.read_to_end(&mut read);
+        let text = String::from_utf8_lossy(&read).into_owned();
+        let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        (status, text)
+    }
+}

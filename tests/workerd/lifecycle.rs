@@ -1,0 +1,66 @@
+//! What happens around the Worker: grants, restarts, a dead origin, a bad configuration.
+
+use crate::{client::PASSWORD, server::Server};
+
+pub fn a_role_is_granted_while_it_runs(server: &Server) {
+    let user = server.user("promoted");
+    server.get("/demo/admin/x", Some(&user.access)).expect(403);
+    let (granted, said) = server.grant("promoted", "admin");
+    assert!(granted, "{said}");
+    // The old token knows nothing of it, and our endpoints want a new one; a refresh gives it.
+    server.get("/api/v1/users/me", Some(&user.access)).expect(401);
+    let renewed = server.refresh(&user.refresh).expect(200);
+    server.get("/demo/admin/x", Some(renewed.str("/access_token"))).expect(200);
+    assert_eq!(server.count("SELECT COUNT(*) FROM audit_events WHERE event = 'role_changed'"), {
+        server.count("SELECT COUNT(*) FROM user_roles WHERE role <> 'user'")
+    });
+    let again = server.grant("promoted", "admin");
+    assert!(again.0, "twice is once: {}", again.1);
+    for (username, role, why) in [
+        ("nobody-here", "admin", "no user"),
+        ("promoted", "emperor", "no role"),
+        ("x' OR '1'='1", "admin", "usage"),
+        ("promoted", "a'b", "name of a role"),
+    ] {
+        let (granted, said) = server.grant(username, role);
+        assert!(!granted && said.contains(why), "{said}");
+    }
+    server.get("/demo/admin/x", Some(renewed.str("/access_token"))).expect(200);
+}
+
+pub fn users_and_tokens_outlive_a_restart(server: &Server) {
+    let user = server.user("durable");
+    let keys = server.get("/.well-known/jwks.json", None).expect(200).text;
+    server.restart();
+    server.get("/demo/private/x", Some(&user.access)).expect(200);
+    assert_eq!(server.get("/.well-known/jwks.json", None).expect(200).text, keys);
+    server.try_sign_in(&server.address(), "durable", PASSWORD).expect(200);
+    server.refresh(&user.refresh).expect(200);
+}
+
+pub fn a_dead_origin_is_a_502(server: &Server) {
+    let user = server.user("stranded");
+    server.get("/demo/private/x", Some(&user.access)).expect(200);
+    server.kill_origin();
+    for _ in 0..3 {
+        let answer = server.get("/demo/private/x", Some(&user.access)).expect(502);
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        assert_eq!(Some(answer.str("/request_id")), answer.header("x-request-id"));
+    }
+    server.send("POST", "/demo/public/x", &[], "body").expect(502);
+    server.get("/api/v1/users/me", Some(&user.access)).expect(200);
+    server.restart();
+    server.get("/demo/private/x", Some(&user.access)).expect(200);
+}
+
+pub fn a_bad_configuration_stops_it_with_one_sentence(server: &Server) {
+    let beside = server.try_beside(&[("ACCESS_TTL", "soon")]).unwrap();
+    let url = beside.url.clone();
+    for path in ["/health", "/demo/public/x", "/api/v1/users/me"] {
+        let mut response =
+            ureq::get(format!("{url}{path}")).config().http_status_as_error(false).build().call().unwrap();
+        assert_eq!(response.status(), 500);
+        let text = response.body_mut().read_to_string().unwrap();
+        assert!(text.contains("ACCESS_TTL must be a whole number and a unit"), "{text}");
+    }
+}

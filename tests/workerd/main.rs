@@ -1,0 +1,86 @@
+//! The built Worker in workerd, over HTTP: one `wrangler dev` for the whole run, on a free port
+//! and a state folder that is thrown away. It is stopped when this process ends, however it ends.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod accounts;
+mod client;
+mod gateway;
+mod hostile;
+mod lifecycle;
+mod races;
+mod server;
+mod status_table;
+
+use std::{process::ExitCode, sync::Arc};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use self::server::Server;
+
+/// A test over the running Worker.
+type Test = fn(&Server);
+
+/// A test's name in the report and the test itself.
+macro_rules! tests {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        &[$((concat!(stringify!($module), "::", stringify!($name)), $module::$name)),*]
+    };
+}
+
+/// They run side by side.
+const TESTS: &[(&str, Test)] = tests![
+    accounts::a_first_visit,
+    accounts::what_is_taken_or_bad_is_named,
+    accounts::wrong_and_unknown_are_one_answer,
+    accounts::the_sixth_sign_in_in_a_minute_is_refused,
+    accounts::tokens_rotate_and_theft_ends_the_session,
+    accounts::logout_is_noticed_by_the_next_request,
+    gateway::the_origin_sees_the_caller_and_nothing_forged,
+    gateway::bodies_and_answers_stream_through,
+    gateway::limits_are_shown_and_kept,
+    gateway::paths_are_taken_one_way,
+    hostile::forged_tokens_are_refused,
+    hostile::broken_requests_get_an_answer,
+    races::one_of_fifty_registrations_wins,
+    races::five_of_forty_sign_ins_are_admitted,
+    races::twenty_refreshes_have_one_successor,
+    status_table::every_endpoint_and_route_answers_every_caller_as_the_table_says,
+];
+
+/// They stop and start things, one after the other.
+const LIFECYCLE: &[(&str, Test)] = tests![
+    lifecycle::a_role_is_granted_while_it_runs,
+    lifecycle::users_and_tokens_outlive_a_restart,
+    lifecycle::a_dead_origin_is_a_502,
+    lifecycle::a_bad_configuration_stops_it_with_one_sentence,
+];
+
+fn trials(tests: &'static [(&'static str, Test)], server: &Arc<Server>) -> Vec<Trial> {
+    let trial = |(name, test): &(&'static str, Test)| {
+        let (server, test) = (server.clone(), *test);
+        Trial::test(*name, move || {
+            test(&server);
+            Ok::<(), Failed>(())
+        })
+    };
+    tests.iter().map(trial).collect()
+}
+
+fn main() -> ExitCode {
+    let mut args = Arguments::from_args();
+    if args.list {
+        let named = |tests: &[(&'static str, Test)]| {
+            tests.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect::<Vec<_>>()
+        };
+        return libtest_mimic::run(&args, named(&[TESTS, LIFECYCLE].concat())).exit_code();
+    }
+    let server = Arc::new(Server::start());
+    args.test_threads.get_or_insert(4);
+    let first = libtest_mimic::run(&args, trials(TESTS, &server));
+    args.test_threads = Some(1);
+    let second = libtest_mimic::run(&args, trials(LIFECYCLE, &server));
+    server.stop();
+    if first.has_failed() || second.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}

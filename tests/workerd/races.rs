@@ -1,0 +1,49 @@
+//! Many at once.
+
+use std::{collections::HashMap, thread};
+
+use crate::{
+    client::{Answer, PASSWORD},
+    server::Server,
+};
+
+/// Sends the same request from many threads and gives all answers.
+fn at_once(count: usize, send: impl Fn() -> Answer + Sync) -> Vec<Answer> {
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..count).map(|_| scope.spawn(&send)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+fn statuses(answers: &[Answer]) -> HashMap<u16, usize> {
+    let mut counts = HashMap::new();
+    for answer in answers {
+        *counts.entry(answer.status).or_default() += 1;
+    }
+    counts
+}
+
+pub fn one_of_fifty_registrations_wins(server: &Server) {
+    let answers = at_once(50, || server.try_register("contested"));
+    assert_eq!(statuses(&answers), HashMap::from([(201, 1), (409, 49)]));
+    assert_eq!(server.count("SELECT COUNT(*) FROM users WHERE username = 'contested'"), 1);
+}
+
+pub fn five_of_forty_sign_ins_are_admitted(server: &Server) {
+    server.try_register("stormed").expect(201);
+    let address = server.address();
+    let answers = at_once(40, || server.try_sign_in(&address, "stormed", PASSWORD));
+    assert_eq!(statuses(&answers), HashMap::from([(200, 5), (429, 35)]));
+}
+
+pub fn twenty_refreshes_have_one_successor(server: &Server) {
+    let user = server.user("two-tabs");
+    let answers = at_once(20, || server.refresh(&user.refresh));
+    assert_eq!(statuses(&answers), HashMap::from([(200, 20)]));
+    let mut successors: Vec<_> = answers.iter().map(|answer| answer.str("/refresh_token")).collect();
+    successors.dedup();
+    assert_eq!(successors.len(), 1);
+    server.refresh(successors[0]).expect(200);
+    let theft = server.refresh(&user.refresh).expect(401);
+    assert!(theft.str("/detail").contains("reuse"));
+}

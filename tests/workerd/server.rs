@@ -1,0 +1,206 @@
+//! Starting and stopping the Worker.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU16, Ordering},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use edgewarden::{
+    domain::{secret::SecretList, token::jwk::PublicKey},
+    ports::SealedKey,
+};
+use rusqlite::{Connection, OpenFlags};
+
+use crate::common::forge::Forge;
+
+/// The Worker may have to be built first.
+const START_TIMEOUT: Duration = Duration::from_mins(15);
+
+/// A running Worker, its state, and the demo origin behind it.
+pub struct Server {
+    pub url: String,
+    port: u16,
+    state: PathBuf,
+    running: Mutex<Option<Running>>,
+    next_address: AtomicU16,
+}
+
+struct Running {
+    child: Child,
+    /// While it is open, the Worker runs; it closes with this process, even if that is killed.
+    stdin: Option<ChildStdin>,
+    origin_pid: u32,
+}
+
+pub fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Server {
+    /// Starts it on a free port with an empty state folder.
+    pub fn start() -> Self {
+        let state = std::env::temp_dir().join(format!("edgewarden-test-{}", std::process::id()));
+        let (url, running) = launch(0, &state, &[]).unwrap_or_else(|log| panic!("the Worker did not start:\n{log}"));
+        let port = url.rsplit_once(':').unwrap().1.parse().unwrap();
+        Self { url, port, state, running: Mutex::new(Some(running)), next_address: AtomicU16::new(1) }
+    }
+
+    /// Stops it and starts it again on the same port and state.
+    pub fn restart(&self) {
+        self.halt();
+        let (_, running) = launch(self.port, &self.state, &[]).unwrap_or_else(|log| panic!("no restart:\n{log}"));
+        *self.running() = Some(running);
+    }
+
+    /// Starts another one beside it with variables of its own; gives what it printed if that fails.
+    pub fn try_beside(&self, vars: &[(&str, &str)]) -> Result<Beside, String> {
+        let state = self.state.with_extension("beside");
+        let (url, running) = launch(0, &state, vars)?;
+        Ok(Beside { url, state, running: Some(running) })
+    }
+
+    pub fn stop(&self) {
+        self.halt();
+        let _ = fs::remove_dir_all(&self.state);
+    }
+
+    fn halt(&self) {
+        if let Some(running) = self.running().take() {
+            running.stop();
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Kills the demo origin.
+    pub fn kill_origin(&self) {
+        let pid = self.running().as_ref().unwrap().origin_pid;
+        let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+
+    /// An address that no other test calls from.
+    pub fn address(&self) -> String {
+        let number = self.next_address.fetch_add(1, Ordering::SeqCst);
+        format!("10.77.{}.{}", number / 250, number % 250 + 1)
+    }
+
+    /// The Worker's own database, read beside it.
+    fn database(&self) -> Connection {
+        let folder = self.state.join("v3/d1/miniflare-D1DatabaseObject");
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let has_users = |path: &PathBuf| {
+            let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+            connection.prepare("SELECT 1 FROM users").is_ok()
+        };
+        let path = files
+            .filter(|path| path.extension().is_some_and(|ext| ext == "sqlite"))
+            .find(has_users)
+            .expect("the Worker's database");
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap()
+    }
+
+    /// What one query gives, as one number.
+    pub fn count(&self, sql: &str) -> i64 {
+        self.database().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// A forge with the Worker's own key: what it sealed with Web Crypto opens natively too.
+    pub fn forge(&self) -> Forge {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
+        let (x, sealed) = self.database().query_row("SELECT x, sealed FROM signing_keys", [], read).unwrap();
+        Forge::with_key(master_secret(), SealedKey { public: PublicKey::from_x(&x).unwrap(), sealed })
+    }
+
+    /// Grants a role as an operator does.
+    pub fn grant(&self, username: &str, role: &str) -> (bool, String) {
+        let output = Command::new("node")
+            .arg("scripts/admin.mjs")
+            .current_dir(checkout())
+            .envs([("USERNAME", username), ("ROLE", role), ("STATE", self.state.to_str().unwrap())])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.success(), said)
+    }
+}
+
+/// The secret that this checkout seals keys with.
+pub fn master_secret() -> SecretList {
+    let vars = fs::read_to_string(checkout().join(".dev.vars")).unwrap();
+    let value = vars.lines().find_map(|line| line.strip_prefix("KEY_ENCRYPTION_KEY=")).unwrap();
+    SecretList::parse(value.trim_matches('"')).unwrap()
+}
+
+/// A second Worker, stopped when it goes out of scope.
+pub struct Beside {
+    pub url: String,
+    state: PathBuf,
+    running: Option<Running>,
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+        let _ = fs::remove_dir_all(&self.state);
+    }
+}
+
+impl Running {
+    fn stop(mut self) {
+        drop(self.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts `scripts/dev.mjs` and waits until it is ready. Gives what it printed if it ends before.
+fn launch(port: u16, state: &Path, vars: &[(&str, &str)]) -> Result<(String, Running), String> {
+    let mut child = Command::new("node")
+        .args(["scripts/dev.mjs", "--until-stdin-closes"])
+        .args(vars.iter().map(|(name, value)| format!("{name}={value}")))
+        .current_dir(checkout())
+        .env("PORT", port.to_string())
+        .env("STATE", state)
+        .env_remove("PUBLIC_URL")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .expect("node");
+    let (stdin, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
+    let (lines, received) = mpsc::channel();
+    // The Worker's log is drained for as long as it runs, so that it never blocks on it.
+    thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let _ = lines.send(line);
+        }
+    });
+    let (mut log, mut origin_pid) = (String::new(), 0);
+    while let Ok(line) = received.recv_timeout(START_TIMEOUT) {
+        log.push_str(&line);
+        log.push('\n');
+        if let Some(rest) = line.strip_prefix("demo origin: pid ") {
+            origin_pid = rest.split(' ').next().unwrap().parse().unwrap();
+        }
+        if let Some(url) = line.strip_prefix("ready: ") {
+            return Ok((url.to_owned(), Running { child, stdin, origin_pid }));
+        }
+    }
+    drop(stdin);
+    let _ = child.wait();
+    Err(log)
+}

@@ -1,0 +1,70 @@
+//! The status table, over HTTP.
+
+use std::collections::HashMap;
+
+use serde_json::json;
+
+use crate::{
+    client::SignedIn,
+    common::{
+        callers::{ALL, Caller},
+        forge::{Forge, claims_of, with},
+        table::{Body, check},
+    },
+    server::{Server, master_secret},
+};
+
+pub fn every_endpoint_and_route_answers_every_caller_as_the_table_says(server: &Server) {
+    let other = server.try_register("table-other").expect(201).str("/id").to_owned();
+    let cast: HashMap<_, _> = ALL.into_iter().map(|caller| (caller, credentials(server, caller))).collect();
+    check(|row, caller| {
+        let (authorization, me) = &cast[&caller];
+        let path = row.path.replace("{me}", me).replace("{other}", &other);
+        let mut headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+        let body = match row.body {
+            Body::None => "",
+            Body::Json(text) => {
+                headers.push(("content-type", "application/json"));
+                text
+            }
+            Body::Form(text) => {
+                headers.push(("content-type", "application/x-www-form-urlencoded"));
+                text
+            }
+        };
+        server.send(row.method, &path, &headers, body).status
+    });
+}
+
+fn credentials(server: &Server, caller: Caller) -> (Option<String>, String) {
+    let name = format!("table-{}", format!("{caller:?}").to_lowercase());
+    let id = server.try_register(&name).expect(201).str("/id").to_owned();
+    if let Some(role) = caller.role() {
+        let (granted, said) = server.grant(&name, role);
+        assert!(granted, "{said}");
+    }
+    let SignedIn { access, refresh, .. } = server.sign_in(&name, id.clone());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let token = match caller {
+        Caller::Anonymous => return (None, id),
+        Caller::Basic => return (Some("Basic YWRhOnB3".to_owned()), id),
+        Caller::Garbage => "garbage".to_owned(),
+        Caller::RefreshAsAccess => refresh,
+        Caller::Expired => {
+            let (own, claims) = (server.forge(), claims_of(&access));
+            let iat = claims["iat"].as_i64().unwrap() - 600;
+            let claims = with(&with(&claims, "iat", json!(iat)), "nbf", json!(iat));
+            runtime.block_on(own.sign(&own.header(), &with(&claims, "exp", json!(iat + 540))))
+        }
+        Caller::Foreign => {
+            let foreign = runtime.block_on(Forge::new(master_secret()));
+            runtime.block_on(foreign.sign(&foreign.header(), &claims_of(&access)))
+        }
+        Caller::Revoked => {
+            server.logout(&access).expect(200);
+            access
+        }
+        Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin => access,
+    };
+    (Some(format!("Bearer {token}")), id)
+}
