@@ -1,7 +1,5 @@
 // Makes a machine ready: wasm target, pinned tools, npm packages, local secrets. Every step looks
 // first and does nothing where nothing is to be done.
-//
-// usage: node scripts/setup.mjs [build | check]
 
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -16,7 +14,8 @@ export function locked(name) {
   return found?.[1] ?? fail(`Cargo.lock holds no ${name}`);
 }
 
-const CHECK_TOOLS = { "cargo-deny": "0.20.2", "cargo-machete": "0.9.2" };
+/** Tools that only `make check` uses. */
+export const CHECK_TOOLS = { "cargo-deny": "0.20.2", "cargo-machete": "0.9.2" };
 
 /** The path of a cargo-built tool, built if it is not in the cache. */
 export function cargoTool(name, version, binary = name) {
@@ -27,7 +26,7 @@ export function cargoTool(name, version, binary = name) {
   mkdirSync(toolCache, { recursive: true });
   // Built aside and moved in whole, so that what is in the cache is complete.
   const aside = join(toolCache, `.${name}-${version}-${process.pid}`);
-  const env = { ...process.env, CARGO_TARGET_DIR: join(toolCache, ".build") };
+  const env = { ...process.env, CARGO_TARGET_DIR: join(toolCache, `.build-${process.pid}`) };
   run("cargo", ["install", "--quiet", "--root", aside, "--version", version, name], { env });
   try {
     renameSync(aside, folder);
@@ -36,12 +35,9 @@ export function cargoTool(name, version, binary = name) {
     if (!existsSync(path)) throw error;
     rmSync(aside, { recursive: true, force: true });
   }
+  // What a build leaves behind is large and of no more use.
+  rmSync(env.CARGO_TARGET_DIR, { recursive: true, force: true });
   return path;
-}
-
-/** What a build leaves behind is large and of no more use. */
-function sweep() {
-  rmSync(join(toolCache, ".build"), { recursive: true, force: true });
 }
 
 /**
@@ -113,20 +109,6 @@ export async function setup() {
   devVars();
   cargoTool("worker-build", locked("worker"));
   await helperEnv();
-  sweep();
 }
 
-/** All that `make check` needs beyond that. */
-export function setupCheck() {
-  for (const [name, version] of Object.entries(CHECK_TOOLS)) cargoTool(name, version);
-  sweep();
-}
-
-if (process.argv[1] === import.meta.filename) {
-  await setup();
-  if (process.argv[2] === "check") {
-    setupCheck();
-    const bins = Object.entries(CHECK_TOOLS).map(([name, version]) => join(toolCache, `${name}-${version}`, "bin"));
-    writeFileSync(join(root, "node_modules", ".check-path"), bins.join(":"));
-  }
-}
+if (process.argv[1] === import.meta.filename) await setup();

@@ -1,7 +1,7 @@
 //! Where the platform calls us: the events, and the functions that `edge.js` calls.
 //!
 //! A request comes to [`decide`] first, synchronously. If that cannot tell, [`resolve`] asks what
-//! is missing. Requests for our own endpoints come to [`fetch`].
+//! is missing. Requests for our own endpoints come to the fetch event.
 
 use std::sync::{Arc, OnceLock};
 

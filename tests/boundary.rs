@@ -1,6 +1,8 @@
 //! The house's walls: what the platform offers is named in two places only, the domain knows
 //! neither clock nor I/O, and nothing escapes the panic lints.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should stop there")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

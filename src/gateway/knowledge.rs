@@ -74,7 +74,7 @@ impl Knowledge {
         self.tokens.get(digest)
     }
 
-    /// Remembers a verified token; beyond [`MAX_TOKENS`] the oldest is forgotten.
+    /// Remembers a verified token; beyond `MAX_TOKENS` the oldest is forgotten.
     pub fn remember(&mut self, digest: TokenDigest, token: Arc<Remembered>) {
         if self.tokens.insert(digest, token).is_none() {
             self.order.push_back(digest);

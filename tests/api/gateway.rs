@@ -48,7 +48,7 @@ async fn forged_names_are_removed_on_every_route_in_every_spelling() {
     let ada = world.user("ada", None).await;
     let forged = ["x-auth-subject", "x_auth_subject", "x.auth.roles", "x-request-id", "remote_user", "x-forwarded-for"];
     for path in ["public", "optional", "private"] {
-        let lines: String = forged.iter().map(|name| format!("\n{name}\nadmin")).collect();
+        let lines = forged.map(|name| format!("\n{name}\nadmin")).concat();
         let head = format!("GET\n{URL}/demo/{path}/x\nauthorization\nBearer {}{lines}", ada.access);
         let proxied = world.isolate.proxy(&head).await.expect(200);
         let rewrite = proxied.rewrite.as_ref().unwrap();

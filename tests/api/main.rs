@@ -1,6 +1,16 @@
 //! The real router and the real gateway on the host adapters: SQLite with the real migrations,
 //! and stores that count calls and fail on demand.
 
+#![allow(missing_docs, reason = "test names say what they show")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that meets the unexpected should stop there"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use edgewarden::native::switchboard::Plan;
+
 use crate::{
     common::forge::claims_of,
     harness::{PASSWORD, World},
@@ -110,7 +112,7 @@ async fn it_ends_with_disuse_with_the_session_and_with_the_account() {
 async fn a_forged_token_costs_no_call() {
     let world = World::new();
     let ada = world.user("ada", None).await;
-    world.host.switchboard.set(Default::default());
+    world.host.switchboard.set(Plan::Healthy);
     let mut forged = ada.refresh.clone();
     forged.replace_range(20..21, if &forged[20..21] == "A" { "B" } else { "A" });
     for text in [forged.as_str(), "", "ewr_", &ada.access, &"x".repeat(10_000)] {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use edgewarden::native::switchboard::Plan;
+
 use crate::{
     common::forge::claims_of,
     harness::{Answer, PASSWORD, World},
@@ -41,7 +43,7 @@ async fn unknown_wrong_and_inactive_look_alike_and_do_the_same_work() {
     world.register("gone", None).await;
     world.host.database.look("UPDATE users SET is_active = 0 WHERE username = 'gone'", &[]).unwrap();
     let seen = async |username: &str, password: &str| {
-        world.host.switchboard.set(Default::default());
+        world.host.switchboard.set(Plan::Healthy);
         let answer = world.isolate.try_sign_in("192.0.2.9", username, password).await.expect(401);
         let Answer { mut body, headers, .. } = answer;
         body.as_object_mut().unwrap().remove("request_id");

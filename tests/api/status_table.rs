@@ -17,6 +17,7 @@ use crate::{
         table::{Body, Row, check},
     },
     harness::{SECRET, SignedIn, URL, World},
+    tokens::forge,
 };
 
 struct Cast {
@@ -31,7 +32,7 @@ async fn cast(world: &World) -> Cast {
     for caller in ALL {
         let name = format!("{caller:?}").to_lowercase();
         let SignedIn { id, access, refresh, .. } = world.user(&name, caller.role()).await;
-        let own = own_forge(world);
+        let own = forge(world);
         let header = match caller {
             Caller::Anonymous => None,
             Caller::Basic => Some("Basic YWRhOnB3".to_owned()),
@@ -57,14 +58,6 @@ async fn cast(world: &World) -> Cast {
         credentials.insert(caller, (header, id));
     }
     Cast { credentials, other }
-}
-
-fn own_forge(world: &World) -> Forge {
-    use edgewarden::{domain::token::jwk::PublicKey, ports::SealedKey};
-    let rows = world.host.database.look("SELECT x, sealed FROM signing_keys", &[]).unwrap();
-    let text = |name: &str| rows.0[0][name].as_str().unwrap().to_owned();
-    let key = SealedKey { public: PublicKey::from_x(&text("x")).unwrap(), sealed: text("sealed") };
-    Forge::with_key(SecretList::parse(SECRET).unwrap(), key)
 }
 
 async fn send(world: &World, cast: &Cast, row: &Row, caller: Caller) -> u16 {

@@ -1,6 +1,16 @@
 //! The built Worker in workerd, over HTTP: one `wrangler dev` for the whole run, on a free port
 //! and a state folder that is thrown away. It is stopped when this process ends, however it ends.
 
+#![allow(missing_docs, reason = "test names say what they show")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that meets the unexpected should stop there"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
 

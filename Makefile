@@ -1,0 +1,41 @@
+# Every target does its own set-up: idempotent, without prompts, with nothing needed but rustup,
+# Node 20 or newer with npm, make and a C compiler. See README.md.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help dev test e2e check build bench admin setup
+
+PORT ?= 8787
+STATE ?= $(CURDIR)/.wrangler/state
+export PORT STATE
+
+# The tests and tools of a developer's shell must not reach into the Worker's configuration.
+unexport PUBLIC_URL
+
+help: ## What there is
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
+
+setup: ## The wasm target, pinned tools, npm packages, local secrets
+	@node scripts/setup.mjs
+
+dev: ## Serve on http://127.0.0.1:$PORT with a demo origin behind it
+	@exec node scripts/dev.mjs
+
+test: setup ## All tests that need nothing else
+	cargo test --locked
+
+e2e: setup ## Tests with other languages' clients
+	@node scripts/e2e.mjs
+
+check: setup ## Format, lints on host and wasm32, docs, licences, unused dependencies
+	@node scripts/check.mjs
+
+build: setup ## The release bundle, with its size
+	@node scripts/build.mjs
+
+bench: setup build ## Side by side with a bare pass-through and hono + jose; writes bench/RESULTS.md
+	@node_modules/node/bin/node bench/run.mjs
+
+admin: ## USERNAME=… [ROLE=super_admin]: grant a role in the local database
+	@USERNAME='$(USERNAME)' ROLE='$(ROLE)' node scripts/admin.mjs
