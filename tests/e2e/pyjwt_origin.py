@@ -35,7 +35,8 @@ def verify(token, **other):
         "audience": AUDIENCE,
         "options": {"require": REQUIRED_CLAIMS},
     }
-    key = KEYS.get_signing_key_from_jwt(token)
+    # By key id: get_signing_key_from_jwt would read the claims before anything is verified.
+    key = KEYS.get_signing_key(jwt.get_unverified_header(token)["kid"])
     return jwt.decode_complete(token, key, **{**expected, **other})
 
 
