@@ -83,7 +83,10 @@ function npmPackages() {
   const fresh = existsSync(done) && existsSync(node) && statSync(done).mtimeMs >= statSync(lock).mtimeMs;
   if (fresh) return;
   say("installing npm packages");
-  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  // Not `npm ci`: that refuses a lock file which lacks another platform's optional packages, whose
+  // exact versions their own parents fix. What the lock file has is installed as it says, and it
+  // is not written.
+  run("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--loglevel=error"]);
 }
 
 /** A list of one fresh 256-bit secret. */
