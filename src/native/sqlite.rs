@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] =
 pub struct Sqlite {
     connection: Mutex<Connection>,
     switchboard: Arc<Switchboard>,
+    meddling: Mutex<Option<(usize, &'static str)>>,
 }
 
 impl Sqlite {
@@ -32,7 +33,7 @@ impl Sqlite {
         for migration in MIGRATIONS {
             connection.execute_batch(migration)?;
         }
-        Ok(Self { connection: Mutex::new(connection), switchboard })
+        Ok(Self { connection: Mutex::new(connection), switchboard, meddling: Mutex::default() })
     }
 
     /// Asks the database directly, around counting and faults: what a test looks at.
@@ -41,6 +42,23 @@ impl Sqlite {
     /// What SQLite refuses.
     pub fn look(&self, sql: &'static str, params: &[Value]) -> Result<Rows, rusqlite::Error> {
         run(&self.connection(), &Statement::new(sql, params))
+    }
+
+    /// Has someone else change something just before a batch: the `batches`-th from now, from 0.
+    pub fn meddle(&self, batches: usize, sql: &'static str) {
+        *self.meddling.lock().unwrap_or_else(PoisonError::into_inner) = Some((batches, sql));
+    }
+
+    fn let_meddle(&self) -> Result<(), rusqlite::Error> {
+        let mut meddling = self.meddling.lock().unwrap_or_else(PoisonError::into_inner);
+        match meddling.take() {
+            Some((0, sql)) => self.connection().execute_batch(sql),
+            Some((batches, sql)) => {
+                *meddling = Some((batches - 1, sql));
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -63,7 +81,9 @@ impl Database for Sqlite {
         match self.switchboard.enter(PORT) {
             Fate::Down => Err(lost()),
             fate => {
-                let rows = self.transact(&statements).map_err(|error| DatabaseError::Refused(error.to_string()))?;
+                let refused = |error: rusqlite::Error| DatabaseError::Refused(error.to_string());
+                self.let_meddle().map_err(refused)?;
+                let rows = self.transact(&statements).map_err(refused)?;
                 if fate == Fate::Lost { Err(lost()) } else { Ok(rows) }
             }
         }

@@ -86,6 +86,17 @@ async fn with_no_grace_every_replay_is_theft() {
 }
 
 #[tokio::test]
+async fn with_no_grace_our_own_second_try_is_not_theft() {
+    let world = World::with(&[("REFRESH_GRACE", "0")]);
+    let ada = world.user("ada", None).await;
+    world.host.switchboard.set(Plan::LoseOnce(0));
+    let answer = world.isolate.refresh(&ada.refresh).await.expect(200);
+    world.isolate.refresh(answer.text("/refresh_token")).await.expect(200);
+    assert_eq!(world.audited("token_reuse_detected"), 0);
+    assert_eq!(world.audited("token_refresh"), 2);
+}
+
+#[tokio::test]
 async fn it_ends_with_disuse_with_the_session_and_with_the_account() {
     let world = World::new();
     let ada = world.user("ada", None).await;
