@@ -14,7 +14,7 @@ use crate::{
             claims::{Audience, Claims},
             jws::{Unsigned, Untrusted},
             refresh::RefreshToken,
-            verify::{Expected, LEEWAY_SECS},
+            verify::{Expected, LEEWAY_SECS, Refusal},
         },
         user::User,
     },
@@ -75,9 +75,8 @@ impl App {
     /// Puts the product together.
     ///
     /// # Errors
-    /// The first thing in configuration or policy that cannot be used.
-    pub fn new(lookup: Lookup<'_>, ports: Ports) -> Result<Self, ConfigError> {
-        let config = Config::parse(lookup)?;
+    /// A policy that cannot be used. `lookup` gives it the variables that it names.
+    pub fn new(config: Config, lookup: Lookup<'_>, ports: Ports) -> Result<Self, ConfigError> {
         let policy = Policy::parse(POLICY, lookup)?;
         Ok(Self { config, policy, ports, knowledge: Mutex::default() })
     }
@@ -133,7 +132,11 @@ impl App {
         }
         let remembered = self.knowledge().token(&digest).cloned();
         let remembered = remembered.ok_or_else(|| ApiError::Internal("token not remembered".to_owned()))?;
-        remembered.claims.check_time(self.ports.clock.now()).map_err(ApiError::InvalidToken)?;
+        let now = self.ports.clock.now();
+        if self.bundle().await?.keyring.verifying(&remembered.kid, now).is_none() {
+            return Err(ApiError::InvalidToken(Refusal::UnknownKey));
+        }
+        remembered.claims.check_time(now).map_err(ApiError::InvalidToken)?;
         Ok(remembered)
     }
 

@@ -13,11 +13,11 @@ use worker::{Context, Env, HttpRequest, console_error, event, send::SendFuture, 
 use crate::{
     api,
     app::App,
-    config::ConfigError,
+    config::{Config, ConfigError},
     domain::id::RequestId,
     error::ApiError,
     gateway::{
-        Findings, Verdict, decide as decide_on,
+        Findings, Moment, Verdict, decide as decide_on,
         forward::{answer_json, forward_json},
         head::Head,
     },
@@ -38,14 +38,16 @@ static ISOLATE: OnceLock<Result<Isolate, ConfigError>> = OnceLock::new();
 fn isolate(env: &Env) -> &'static Result<Isolate, ConfigError> {
     ISOLATE.get_or_init(|| {
         let lookup = platform::lookup(env);
-        let built = platform::ports(env, &lookup).and_then(|ports| App::new(&lookup, ports));
+        let start = || {
+            let config = Config::parse(&lookup)?;
+            let ports = platform::ports(env, &config)?;
+            App::new(config, &lookup, ports).map(Arc::new)
+        };
+        let built = start();
         if let Err(error) = &built {
             console_error!("edgewarden cannot start: {error}");
         }
-        built.map(|app| {
-            let app = Arc::new(app);
-            Isolate { router: api::router(&app), app }
-        })
+        built.map(|app| Isolate { router: api::router(&app), app })
     })
 }
 
@@ -56,8 +58,8 @@ pub fn decide(head: &str) -> Option<String> {
     let Some(Ok(Isolate { app, .. })) = ISOLATE.get() else { return None };
     let head = Head::parse(head)?;
     let request = app.ports.new_request_id();
-    let now = app.ports.clock.now();
-    let verdict = decide_on(&head, &app.world(), &app.knowledge(), &Findings::default(), request, now);
+    let moment = Moment { request, now: app.ports.clock.now() };
+    let verdict = decide_on(&head, &app.world(), &app.knowledge(), &Findings::default(), moment);
     outward(app, verdict, request)
 }
 

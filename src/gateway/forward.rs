@@ -6,13 +6,14 @@
 use serde::Serialize;
 
 use super::{
+    Moment,
     canonical::Path,
     head::Head,
     headers::HeaderChanges,
     policy::{Origin, Target},
 };
 use crate::{
-    domain::{id::RequestId, rate_limit::Decision, time::Timestamp},
+    domain::{id::RequestId, rate_limit::Decision},
     error::{Reply, limit_headers},
     security_headers,
 };
@@ -44,8 +45,7 @@ impl Rewrite {
         path: &Path,
         changes: &HeaderChanges<'_>,
         limit: Option<Decision>,
-        request: RequestId,
-        now: Timestamp,
+        Moment { request, now }: Moment,
     ) -> Self {
         let (base, service) = match &origin.target {
             Target::Url(base) => (base.as_str(), None),

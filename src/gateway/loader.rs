@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Findings, LimitAnswer, LimitKind, Verdict, Want,
+    Findings, LimitAnswer, LimitKind, Moment, Verdict, Want,
     caller::Caller,
     decide,
     head::Head,
@@ -32,8 +32,8 @@ impl App {
     pub async fn resolve(&self, head: &Head<'_>, request: RequestId) -> Verdict {
         let mut found = Findings::default();
         for _ in 0..MAX_ROUNDS {
-            let now = self.ports.clock.now();
-            let verdict = decide(head, &self.world(), &self.knowledge(), &found, request, now);
+            let moment = Moment { request, now: self.ports.clock.now() };
+            let verdict = decide(head, &self.world(), &self.knowledge(), &found, moment);
             let Verdict::Need(want) = verdict else { return verdict };
             if let Err(error) = self.ask(want, &mut found).await {
                 return Verdict::Refuse(error, None);

@@ -140,28 +140,32 @@ pub enum Verdict {
     Need(Want),
 }
 
+/// Which request is decided on, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The request's id.
+    pub request: RequestId,
+    /// Now.
+    pub now: Timestamp,
+}
+
 /// Decides on a request.
 #[must_use]
-pub fn decide(
-    head: &Head<'_>,
-    world: &World<'_>,
-    knowledge: &Knowledge,
-    found: &Findings,
-    request: RequestId,
-    now: Timestamp,
-) -> Verdict {
-    if is_own(head, world) {
+pub fn decide(head: &Head<'_>, world: &World<'_>, knowledge: &Knowledge, found: &Findings, moment: Moment) -> Verdict {
+    // One spelling of the path comes first: everything after it decides on what is forwarded.
+    let Ok(path) = Path::parse(head.raw_path) else { return Verdict::Refuse(ApiError::AmbiguousPath, None) };
+    if is_own(head, &path, world) {
         return Verdict::Own;
     }
     let mut route_id = None;
-    route(head, world, knowledge, found, request, now, &mut route_id)
+    route(head, &path, world, knowledge, found, moment, &mut route_id)
         .unwrap_or_else(|error| Verdict::Refuse(error, route_id))
 }
 
 /// Whether a request is for our own endpoints: on the auth host, under the API's prefix or at one
 /// of the few well-known paths.
-fn is_own(head: &Head<'_>, world: &World<'_>) -> bool {
-    let path = head.raw_path;
+fn is_own(head: &Head<'_>, path: &Path, world: &World<'_>) -> bool {
+    let path = path.as_str();
     let ours = path.strip_prefix(world.api_prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         || matches!(path, "/.well-known/jwks.json" | "/health");
     ours && is_auth_host(head, world)
@@ -175,16 +179,15 @@ fn is_auth_host(head: &Head<'_>, world: &World<'_>) -> bool {
 
 fn route(
     head: &Head<'_>,
+    path: &Path,
     world: &World<'_>,
     knowledge: &Knowledge,
     found: &Findings,
-    request: RequestId,
-    now: Timestamp,
+    Moment { request, now }: Moment,
     route_id: &mut Option<String>,
 ) -> Result<Verdict, ApiError> {
-    // (1) One spelling of the path, and the route it has.
-    let path = Path::parse(head.raw_path).map_err(|_| ApiError::AmbiguousPath)?;
-    let (route, params) = world.policy.find(head.method, head.host(), &path).ok_or(ApiError::NotFound)?;
+    // (1) The route.
+    let (route, params) = world.policy.find(head.method, head.host(), path).ok_or(ApiError::NotFound)?;
     *route_id = Some(route.id.clone());
     // (2) Limits by address.
     let ip_key = || ClientIp::parse(head.header("cf-connecting-ip")).limit_key();
@@ -216,7 +219,7 @@ fn route(
     let tightest = [ip_limit, subject_limit].into_iter().flatten().min_by_key(|decision| decision.remaining);
     let identity = caller.as_ref().map(|token| &token.caller);
     let changes = headers::rewrite(head, identity, request);
-    Ok(Verdict::Forward(Box::new(Rewrite::new(head, origin, &path, &changes, tightest, request, now))))
+    Ok(Verdict::Forward(Box::new(Rewrite::new(head, origin, path, &changes, tightest, Moment { request, now }))))
 }
 
 fn authenticate(

@@ -12,7 +12,7 @@ use futures_util::future::{Either, select};
 use worker::{Date, Delay, Env, console_log, send::SendFuture};
 
 use crate::{
-    config::{Config, ConfigError, Lookup},
+    config::{Config, ConfigError},
     domain::time::Timestamp,
     ports::{Clock, Log, Ports, Rng, Unavailable},
 };
@@ -59,9 +59,8 @@ pub fn lookup(env: &Env) -> impl Fn(&str) -> Option<String> + '_ {
 /// The ports of this deployment.
 ///
 /// # Errors
-/// A secret that cannot be used.
-pub fn ports(env: &Env, lookup: Lookup<'_>) -> Result<Ports, ConfigError> {
-    let config = Config::parse(lookup)?;
+/// A binding that is missing.
+pub fn ports(env: &Env, config: &Config) -> Result<Ports, ConfigError> {
     let missing = |name: &'static str| {
         move |error: worker::Error| ConfigError { name, problem: format!("must be bound in wrangler.toml: {error}") }
     };
@@ -71,7 +70,7 @@ pub fn ports(env: &Env, lookup: Lookup<'_>) -> Result<Ports, ConfigError> {
         limiter: Arc::new(limiter_do::Limiter::new(
             env.durable_object("RATE_LIMITER").map_err(missing("RATE_LIMITER"))?,
         )),
-        crypto: Arc::new(web_crypto::WebCrypto::new(config.key_encryption_key)),
+        crypto: Arc::new(web_crypto::WebCrypto::new(config.key_encryption_key.clone())),
         clock: Arc::new(PlatformClock),
         rng: Arc::new(PlatformRng),
         log: Arc::new(PlatformLog),

@@ -98,6 +98,9 @@ async fn our_endpoints_answer_on_the_auth_host_only() {
     world.isolate.proxy(head).await.expect(404);
     world.isolate.proxy("GET\nhttps://app.example.com/health").await.expect(404);
     world.isolate.proxy("GET\nhttps://localhost/health").await.expect(404);
+    // Their paths are theirs in any spelling: none of them is ever a route's.
+    assert!(world.isolate.is_own(&format!("GET\n{URL}/%61pi/v1/users/me")));
+    assert!(!world.isolate.is_own(&format!("GET\n{URL}/api/v1x")));
 }
 
 #[tokio::test]

@@ -9,8 +9,9 @@ use axum::{
 use edgewarden::{
     api,
     app::App,
-    domain::{id::RequestId, secret::SecretList, time::Timestamp},
-    gateway::{Findings, Verdict, decide, forward::Rewrite, head::Head},
+    config::Config,
+    domain::{id::RequestId, time::Timestamp},
+    gateway::{Findings, Moment, Verdict, decide, forward::Rewrite, head::Head},
     native::Host,
     ports::Value as Sql,
 };
@@ -139,7 +140,9 @@ impl Isolate {
             };
             Some(value.to_owned())
         };
-        let app = Arc::new(App::new(&lookup, host.ports(SecretList::parse(SECRET).unwrap())).unwrap());
+        let config = Config::parse(&lookup).unwrap();
+        let ports = host.ports(config.key_encryption_key.clone());
+        let app = Arc::new(App::new(config, &lookup, ports).unwrap());
         Self { router: api::router(&app), app }
     }
 
@@ -200,14 +203,23 @@ impl Isolate {
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
+    /// What a warm isolate says without asking anyone.
+    fn app_verdict(&self, head: &Head<'_>, request: RequestId) -> Verdict {
+        let moment = Moment { request, now: self.app.ports.clock.now() };
+        decide(head, &self.app.world(), &self.app.knowledge(), &Findings::default(), moment)
+    }
+
+    /// Whether a request is for our own endpoints.
+    pub fn is_own(&self, head: &str) -> bool {
+        let request = self.app.ports.new_request_id();
+        matches!(self.app_verdict(&Head::parse(head).unwrap(), request), Verdict::Own)
+    }
+
     /// What the gateway says of a request: first as a warm isolate, then asking.
     pub async fn proxy(&self, head: &str) -> Proxied {
         let head = Head::parse(head).unwrap();
         let request = self.app.ports.new_request_id();
-        let now = self.app.ports.clock.now();
-        let world = self.app.world();
-        let first = decide(&head, &world, &self.app.knowledge(), &Findings::default(), request, now);
-        let (warm, verdict) = match first {
+        let (warm, verdict) = match self.app_verdict(&head, request) {
             Verdict::Need(_) => (false, self.app.resolve(&head, request).await),
             verdict => (true, verdict),
         };

@@ -64,11 +64,13 @@ async fn unknown_wrong_and_inactive_look_alike_and_do_the_same_work() {
 async fn the_sixth_try_in_a_minute_from_one_address_is_refused() {
     let world = World::new();
     world.register("ada", None).await;
-    for _ in 0..5 {
-        world.isolate.try_sign_in(IP, "ada", "Wrong-Horse-7").await.expect(401);
+    for left in ["4", "3", "2", "1", "0"] {
+        let wrong = world.isolate.try_sign_in(IP, "ada", "Wrong-Horse-7").await.expect(401);
+        assert_eq!(wrong.header("x-ratelimit-remaining"), Some(left));
     }
     let refused = world.isolate.try_sign_in(IP, "ada", PASSWORD).await.expect(429);
     assert_eq!(refused.header("retry-after"), Some("60"));
+    assert_eq!(refused.headers.get_all("x-ratelimit-limit").iter().count(), 1);
     assert_eq!(refused.header("x-ratelimit-remaining"), Some("0"));
     world.isolate.try_sign_in("192.0.2.2", "ada", PASSWORD).await.expect(200);
     world.host.clock.advance(Duration::from_mins(1));

@@ -3,10 +3,7 @@
 use std::collections::HashMap;
 
 use axum::body::Body as HttpBody;
-use edgewarden::{
-    domain::secret::SecretList,
-    gateway::{Findings, Verdict, decide, head::Head},
-};
+use edgewarden::domain::secret::SecretList;
 use http::{Request, header};
 use serde_json::json;
 
@@ -65,11 +62,7 @@ async fn send(world: &World, cast: &Cast, row: &Row, caller: Caller) -> u16 {
     let path = row.path.replace("{me}", me).replace("{other}", &cast.other);
     let line = authorization.as_ref().map(|value| format!("\nauthorization\n{value}")).unwrap_or_default();
     let head = format!("{}\n{URL}{path}{line}", row.method);
-    let parsed = Head::parse(&head).unwrap();
-    let (request, now) = (world.isolate.app.ports.new_request_id(), world.isolate.app.ports.clock.now());
-    let app = &world.isolate.app;
-    let first = decide(&parsed, &app.world(), &app.knowledge(), &Findings::default(), request, now);
-    if !matches!(first, Verdict::Own) {
+    if !world.isolate.is_own(&head) {
         return world.isolate.proxy(&head).await.status;
     }
     let mut request = Request::builder().method(row.method).uri(&path);

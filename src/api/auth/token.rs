@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue},
-};
+use axum::{Json, extract::State, http::HeaderMap};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 
@@ -33,21 +29,29 @@ const PASSWORD: &str = "pwd";
 /// What the MAC that stands for an unknown account is for.
 const UNKNOWN_ACCOUNT: &str = "edgewarden unknown account v1";
 
-/// Answers either grant.
+/// Answers either grant; a sign-in, successful or not, says what its limit has left.
 pub async fn token(
     State(app): State<Arc<App>>,
     connection: Connection,
     form: OauthForm,
-) -> Result<(HeaderMap, Json<TokenAnswer>), ApiError> {
+) -> (HeaderMap, Result<Json<TokenAnswer>, ApiError>) {
+    let mut limits = HeaderMap::new();
+    let answer = grant(&app, connection, &form, &mut limits).await;
+    (limits, answer.map(Json))
+}
+
+async fn grant(
+    app: &App,
+    connection: Connection,
+    form: &OauthForm,
+    limits: &mut HeaderMap,
+) -> Result<TokenAnswer, ApiError> {
     match form.value("grant_type") {
         None | Some("password") => {
             let (identifier, password) = (form.required("username")?, form.required("password")?);
-            sign_in(&app, connection, &Identifier::new(identifier), password).await
+            sign_in(app, connection, &Identifier::new(identifier), password, limits).await
         }
-        Some("refresh_token") => {
-            let answer = refresh::exchange(&app, connection, form.required("refresh_token")?).await?;
-            Ok((HeaderMap::new(), Json(answer)))
-        }
+        Some("refresh_token") => refresh::exchange(app, connection, form.required("refresh_token")?).await,
         Some(_) => Err(ApiError::UnsupportedGrant),
     }
 }
@@ -61,7 +65,8 @@ async fn sign_in(
     connection: Connection,
     identifier: &Identifier,
     password: &str,
-) -> Result<(HeaderMap, Json<TokenAnswer>), ApiError> {
+    limits: &mut HeaderMap,
+) -> Result<TokenAnswer, ApiError> {
     let database = app.ports.database.as_ref();
     // (1)
     let limit_key = format!("sign-in|{}", connection.ip.limit_key());
@@ -70,6 +75,7 @@ async fn sign_in(
     if !decision.admitted {
         return Err(ApiError::RateLimited(decision, now));
     }
+    limits.extend(limit_headers(&decision, now));
     // (2)
     let mac = app.config.token_mac_key.current().mac(UNKNOWN_ACCOUNT, &[identifier.as_str().as_bytes()]);
     let attempt = Attempt {
@@ -115,8 +121,7 @@ async fn sign_in(
         return Err(ApiError::BadCredentials);
     }
     audit::log(app.ports.log.as_ref(), &entry);
-    let headers: Vec<(HeaderName, HeaderValue)> = limit_headers(&decision, now);
-    Ok((headers.into_iter().collect(), Json(TokenAnswer::new(access, refresh, session.id))))
+    Ok(TokenAnswer::new(access, refresh, session.id))
 }
 
 /// Hashes once, whatever there is to hash against.
