@@ -1,0 +1,164 @@
+// Results as text: the tables, what they are of, and no more than they show.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { root } from "../scripts/lib.mjs";
+import { PASSWORD_COST } from "./world.mjs";
+
+/** Fewer rounds or requests than these show that it runs, and little else. */
+const ENOUGH = { rounds: 5, requests: 1000 };
+/** Above this share the generator may have been the narrow place. */
+const BUSY = 0.8;
+
+const LABELS = { passthrough: "pass-through", peer: "hono + jose", edgewarden: "Edgewarden" };
+
+/** RESULTS.md. */
+export function report(settings, results) {
+  const { memory, passes, parallelism } = PASSWORD_COST;
+  return `# Benchmark
+
+Written by \`make bench\`; do not edit.${shortened(settings)}
+
+Requests per second depend on the machine and on what else it was doing: in this run, the pass-through
+alone answered between ${range(results.proxied, "passthrough")} of the same requests per second from round to round.
+**Only the ratios mean something.** Each is taken within one round, in which all three services run one
+after another, in an order that rotates. Shown are the median over the rounds and, in brackets, the
+least and the greatest.
+
+${versions()}
+
+${settings.rounds} rounds after the warm-up; ${settings.requests} requests per service, scenario and round, over
+${settings.connections} keep-alive connections, each of which sends its next request when the last is answered. An answer with another
+status than the expected one fails the whole run.
+
+All three services are Workers in one workerd process, each on a socket of its own, and so is the
+origin, which answers fixed JSON of some 70 bytes over HTTP:
+
+- **pass-through** forwards everything and checks nothing.
+- **hono + jose** verifies the token with \`jwtVerify\` against the same key set, removes the same
+  headers, sets the same identity and refuses in the same words. That both do the same, forged
+  headers included, is checked before anything is timed.
+- **Edgewarden** is the built Worker with D1, KV and its Durable Object, under this repository's
+  policy.toml.
+
+## A proxied request with a valid token
+
+\`GET /demo/private/x\`, always with the same EdDSA token.
+
+${throughput(results.proxied)}
+
+${verdict(results.proxied)}
+
+The two do not do the same work here. Edgewarden remembers in its isolate which tokens it verified; it
+asks for their time and key again at each request, and for their revocation, in KV, when the last
+answer is ten seconds old. The peer verifies the signature at every request, as jose does, and never
+asks about revocation. A token's first request is not in these numbers.
+
+## A refused token
+
+The same request with one bit of the signature turned: 401 from both, each after verifying the
+signature and with a line in the log. The pass-through is there for reference; it forwards this
+request too, so that a ratio above 1 says that refusing is cheaper than forwarding.
+
+${throughput(results.refused)}
+
+${verdict(results.refused)}
+
+## A sign-in
+
+\`POST /api/v1/auth/token\` with username and password, ${settings.signIns} per round, one after another. Each comes
+from another address, because sign-ins are limited to 5 a minute and 20 in a quarter of an hour by
+address. Beside each, one bare argon2id at the same cost (${memory} KiB, ${passes} passes, parallelism ${parallelism})
+in the native code of Node's OpenSSL.
+
+${signIns(results.signIn)}
+
+The ratio holds all that a sign-in is beside a native hash: argon2id in WebAssembly, the limiter's
+object, two batches in the database, the signature of the new token, HTTP. They are not told apart.
+
+## What is not measured
+
+- Cloudflare's network and machines: no way to D1, KV and Durable Objects, which are simulated in the
+  same process; no cold starts; no processor time as it is billed.
+- The checks alone: each ratio is of whole requests, origin included. All of workerd's share runs on
+  one thread, and fetches go through the local simulator's outbound Worker, alike for all three.
+- Tokens seen for the first time, large bodies, WebSockets, strict routes, routes with limits, other
+  gateways.
+- The load generator, in Node on the same machine. It was busy for ${percent(busiest(results))} of its busiest run${narrow(results)}.
+`;
+}
+
+const shortened = ({ rounds, requests }) =>
+  rounds < ENOUGH.rounds || requests < ENOUGH.requests
+    ? " **This was a shortened run: it shows that the benchmark works, and nothing else.**"
+    : "";
+
+/** The least and the greatest throughput of a service. */
+function range(rounds, service) {
+  const all = rounds.map((runs) => Math.round(runs[service].perSecond));
+  return `${Math.min(...all)} and ${Math.max(...all)}`;
+}
+
+function versions() {
+  const packaged = (name) => JSON.parse(readFileSync(join(root, "node_modules", name, "package.json"), "utf8")).version;
+  const own = readFileSync(join(root, "Cargo.toml"), "utf8").match(/^version = "(.+)"$/m)[1];
+  const rows = [
+    ["Edgewarden", own],
+    ...["workerd", "miniflare", "hono", "jose"].map((name) => [name, packaged(name)]),
+    ["Node", process.versions.node],
+  ];
+  return table(["", "version"], rows);
+}
+
+/** Requests per second of one scenario. */
+function throughput(rounds) {
+  const rows = Object.entries(LABELS).map(([service, label]) => [
+    label,
+    Math.round(median(rounds.map((runs) => runs[service].perSecond))).toString(),
+    service === "passthrough" ? "1" : spread(ratios(rounds, service, "passthrough")),
+  ]);
+  return table(["", "requests/s, median", "relative to pass-through"], rows);
+}
+
+/** What can be said of Edgewarden beside the peer. */
+function verdict(rounds) {
+  const all = ratios(rounds, "edgewarden", "peer");
+  const [least, greatest] = [Math.min(...all), Math.max(...all)];
+  const beside = `Edgewarden relative to hono + jose: ${spread(all)} requests per second.`;
+  if (least > 1) return `${beside} It was faster in every round.`;
+  if (greatest < 1) return `${beside} It was slower in every round.`;
+  return `${beside} Neither was faster in every round.`;
+}
+
+function signIns(rounds) {
+  const row = (label, name) => [label, `${median(rounds.flatMap((times) => times[name])).toFixed(1)} ms`];
+  const each = rounds.map(({ signIn, hash }) => median(signIn) / median(hash));
+  return table(["", "median", "relative to the bare hash"], [
+    [...row("bare argon2id, native", "hash"), "1"],
+    [...row("sign-in", "signIn"), spread(each)],
+  ]);
+}
+
+/** How a service did beside another, round by round. */
+const ratios = (rounds, one, other) => rounds.map((runs) => runs[one].perSecond / runs[other].perSecond);
+
+const spread = (list) => `${median(list).toFixed(2)} (${Math.min(...list).toFixed(2)}–${Math.max(...list).toFixed(2)})`;
+
+function median(list) {
+  const sorted = [...list].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+const busiest = ({ proxied, refused }) =>
+  Math.max(...[...proxied, ...refused].flatMap((runs) => Object.values(runs).map(({ busy }) => busy)));
+
+const narrow = (results) => (busiest(results) > BUSY ? ", so it may have held the fastest service back" : "");
+
+const percent = (share) => `${Math.round(share * 100)} %`;
+
+function table(head, rows) {
+  const line = (cells) => `| ${cells.join(" | ")} |`;
+  return [line(head), line(head.map((_, index) => (index ? "---:" : "---"))), ...rows.map(line)].join("\n");
+}

@@ -1,0 +1,129 @@
+// Measures what Edgewarden costs beside a bare pass-through and beside hono with jose, and writes
+// bench/RESULTS.md.
+//
+// usage: node_modules/node/bin/node bench/run.mjs, after node scripts/build.mjs
+//
+// BENCH_ROUNDS (9) and BENCH_REQUESTS (2500 per run) may be set to shorten it.
+//
+// Machines are noisy and get warm, so nothing is compared across time: in every round each service
+// runs once, close together and in rotated order, and only ratios within a round are kept.
+
+import * as crypto from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+
+import { fail, root, say } from "../scripts/lib.mjs";
+import { PASSWORD, broken, register, signIn } from "./account.mjs";
+import { keptConnections, load } from "./load.mjs";
+import { report } from "./report.mjs";
+import { checkSame } from "./same.mjs";
+import { PASSWORD_COST, startWorld } from "./world.mjs";
+
+const SERVICES = ["passthrough", "peer", "edgewarden"];
+const CONNECTIONS = 16;
+/** Sign-ins are slow by intent; one is done for each of so many requests. */
+const REQUESTS_PER_SIGN_IN = 125;
+/** Rounds that nobody counts, while engines compile what is hot. */
+const WARM_UPS = 2;
+
+/** The pass-through checks nothing, so it answers both with what the origin says. */
+const SCENARIOS = {
+  proxied: { token: (token) => token, expected: { passthrough: 200, peer: 200, edgewarden: 200 } },
+  refused: { token: broken, expected: { passthrough: 200, peer: 401, edgewarden: 401 } },
+};
+
+if (!crypto.argon2Sync) fail("this needs the pinned Node: node_modules/node/bin/node bench/run.mjs");
+const settings = {
+  rounds: whole("BENCH_ROUNDS", 9),
+  requests: whole("BENCH_REQUESTS", 2500),
+  connections: CONNECTIONS,
+};
+settings.signIns = Math.max(3, Math.round(settings.requests / REQUESTS_PER_SIGN_IN));
+
+let world;
+try {
+  world = await startWorld();
+  const results = await measure(world.ports);
+  writeFileSync(join(root, "bench", "RESULTS.md"), report(settings, results));
+  say("bench/RESULTS.md is written");
+} catch (error) {
+  for (const line of world?.lastLines ?? []) console.error(line);
+  console.error(error);
+  process.exitCode = 1;
+} finally {
+  await world?.stop();
+}
+
+/** A whole number of at least one from the environment. */
+function whole(name, otherwise) {
+  const number = Number(process.env[name] || otherwise);
+  return Number.isInteger(number) && number >= 1 ? number : fail(`${name} must be a whole number, at least 1`);
+}
+
+/** Everything, in rounds. */
+async function measure(ports) {
+  await register(ports.edgewarden);
+  const token = await signIn(ports.edgewarden);
+  await checkSame(ports, token);
+  const run = (scenario, service) => {
+    const { token: made, expected } = SCENARIOS[scenario];
+    const headers = {
+      accept: "application/json",
+      "accept-language": "en",
+      authorization: `Bearer ${made(token)}`,
+      "cf-connecting-ip": "198.51.100.7",
+      "user-agent": "bench",
+    };
+    const message = { port: ports[service], path: "/demo/private/x", headers };
+    return load(message, { expected: expected[service], connections: CONNECTIONS, count: settings.requests });
+  };
+  say("warming up");
+  for (let time = 0; time < WARM_UPS; time += 1) {
+    for (const scenario of Object.keys(SCENARIOS)) for (const service of SERVICES) await run(scenario, service);
+    await timedSignIns(ports.edgewarden);
+  }
+  const results = { proxied: [], refused: [], signIn: [] };
+  for (let round = 0; round < settings.rounds; round += 1) {
+    for (const scenario of Object.keys(SCENARIOS)) {
+      const runs = {};
+      for (const service of rotated(SERVICES, round)) runs[service] = await run(scenario, service);
+      results[scenario].push(runs);
+    }
+    results.signIn.push(await timedSignIns(ports.edgewarden));
+    say(`round ${round + 1} of ${settings.rounds}`);
+  }
+  return results;
+}
+
+/** The same list, beginning further on. */
+function rotated(list, by) {
+  return list.map((_, index) => list[(index + by) % list.length]);
+}
+
+/** Sign-ins one after another, each beside one bare hash at the same cost; in milliseconds. */
+async function timedSignIns(port) {
+  const agent = keptConnections(1);
+  const times = { signIn: [], hash: [] };
+  try {
+    for (let count = 0; count < settings.signIns; count += 1) {
+      times.signIn.push(await timed(() => signIn(port, agent)));
+      times.hash.push(await timed(bareHash));
+    }
+  } finally {
+    agent.destroy();
+  }
+  return times;
+}
+
+/** What a sign-in cannot do without: one argon2id, here by Node's OpenSSL in native code. */
+function bareHash() {
+  const nonce = crypto.randomBytes(16);
+  crypto.argon2Sync("argon2id", { message: PASSWORD, nonce, tagLength: 32, ...PASSWORD_COST });
+}
+
+async function timed(action) {
+  const start = performance.now();
+  await action();
+  return performance.now() - start;
+}
