@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::json;
 
 use crate::{
-    config::{Config, ConfigError, Lookup},
+    config::{Config, ConfigError, Lookup, MAX_ACCESS_TTL},
     domain::{
         id::{RequestId, SessionId},
         time::Timestamp,
@@ -14,7 +14,7 @@ use crate::{
             claims::{Audience, Claims},
             jws::{Unsigned, Untrusted},
             refresh::RefreshToken,
-            verify::{Expected, LEEWAY_SECS, Refusal},
+            verify::{Expected, LEEWAY, Refusal},
         },
         user::User,
     },
@@ -98,10 +98,11 @@ impl App {
         Expected { issuer: self.config.public_url.as_str(), audience: &self.config.audience }
     }
 
-    /// Until when a revocation made at `now` can matter: as long as the last access token lives.
+    /// Until when a session's end at `now` can matter: as long as its last access token could live
+    /// under any configuration, since the one it was made under may have been another.
     #[must_use]
     pub fn revoked_until(&self, now: Timestamp) -> Timestamp {
-        now.plus(self.config.lifetimes.access).plus(std::time::Duration::from_secs(LEEWAY_SECS.unsigned_abs()))
+        now.plus(MAX_ACCESS_TTL).plus(LEEWAY)
     }
 
     /// Who the bearer of a token is, with revocations as fresh as `revocation` asks.
@@ -140,13 +141,19 @@ impl App {
         Ok(remembered)
     }
 
+    /// Makes sure that an access token could be issued: what must not be recorded without one asks
+    /// this first.
+    pub async fn ready_to_issue(&self) -> Result<(), ApiError> {
+        let bundle = self.bundle().await?;
+        let (key, sealed) = bundle.signing(self.ports.clock.now()).ok_or_else(no_signing_key)?;
+        Ok(self.ports.crypto.ready(&key.kid, sealed).await?)
+    }
+
     /// Makes an access token.
     pub async fn issue_access(&self, grant: Grant<'_>) -> Result<AccessToken, ApiError> {
         let bundle = self.bundle().await?;
         let now = self.ports.clock.now();
-        let key = bundle.keyring.signing(now).ok_or_else(|| ApiError::Internal("no signing key".to_owned()))?;
-        let sealed =
-            bundle.sealed.get(key.kid.as_str()).ok_or_else(|| ApiError::Internal("no sealed key".to_owned()))?;
+        let (key, sealed) = bundle.signing(now).ok_or_else(no_signing_key)?;
         let user = grant.user;
         let expires_at = now.plus(self.config.lifetimes.access).min(grant.session_expires_at);
         let claims = Claims {
@@ -202,4 +209,8 @@ impl App {
             self.ports.log.line(&line.to_string());
         }
     }
+}
+
+fn no_signing_key() -> ApiError {
+    ApiError::Internal("no signing key".to_owned())
 }

@@ -19,6 +19,18 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// How to make a secret, for the sentence that says one is missing.
 const MAKE_A_SECRET: &str = "make one with: printf 'k1:%s' \"$(openssl rand -base64 32 | tr '+/' '-_' | tr -d '=')\"";
 
+/// No access token lives longer, whatever is configured: revocations are kept for as long.
+pub const MAX_ACCESS_TTL: Duration = Duration::from_hours(1);
+
+/// Variables that the product knows but this version does not carry out yet, with the only value
+/// that is true: any other is refused rather than silently not obeyed.
+const NOT_YET: &[(&str, &str)] = &[
+    ("REVOCATION", "bounded"),
+    ("PASSWORD_GRANT", "on"),
+    ("SIGNING_ALG", "EdDSA"),
+    ("REQUIRE_VERIFIED_EMAIL", "false"),
+];
+
 /// One variable that cannot be used, in one sentence.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} {problem}")]
@@ -107,8 +119,13 @@ impl Config {
     pub fn parse(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
         let vars = Vars(lookup);
         let environment = vars.environment()?;
+        for (name, only) in NOT_YET {
+            if vars.text(name).is_some_and(|text| text != *only) {
+                return Err(fault(name, format!("can only be {only} in this version")));
+            }
+        }
         let lifetimes = Lifetimes {
-            access: vars.duration("ACCESS_TTL", "15m", 60..=3600)?,
+            access: vars.duration("ACCESS_TTL", "15m", 60..=MAX_ACCESS_TTL.as_secs())?,
             refresh: vars.duration("REFRESH_TTL", "7d", 300..=90 * 86_400)?,
             refresh_grace: vars.duration("REFRESH_GRACE", "30s", 0..=300)?,
             session_max: vars.duration("SESSION_MAX", "30d", 300..=366 * 86_400)?,
@@ -285,6 +302,8 @@ mod tests {
             ("PASSWORD_CLASSES", "5", "between"),
             ("KEY_ENCRYPTION_KEY", "", "openssl rand"),
             ("KEY_ENCRYPTION_KEY", "k1:short", "under 32 bytes"),
+            ("REVOCATION", "strict", "only be bounded"),
+            ("SIGNING_ALG", "RS256", "only be EdDSA"),
             ("TOKEN_MAC_KEY", "k1:change-me-change-me-change-me-change-me", "placeholder"),
         ] {
             let error = parse(&[(name, value)]).unwrap_err();

@@ -14,7 +14,7 @@ use crate::{
     app::App,
     domain::{id::UserId, rbac::Requirement, strict_json},
     error::ApiError,
-    gateway::{knowledge::Remembered, policy::Revocation},
+    gateway::{authenticate::bearer_token, knowledge::Remembered, policy::Revocation},
 };
 
 /// A larger body is refused, in bytes. No endpoint of ours needs more.
@@ -28,10 +28,9 @@ impl FromRequestParts<Arc<App>> for Connection {
     }
 }
 
-/// The bearer token of a request (RFC 6750, §2.1), if there is one.
-pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+/// The bearer token of a request, if there is one.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
 }
 
 /// The signed-in caller. Revocations count from the next request on: the record is asked.
@@ -53,7 +52,7 @@ impl Principal {
 impl FromRequestParts<Arc<App>> for Principal {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let token = bearer_token(&parts.headers).ok_or(ApiError::Unauthenticated)?;
+        let token = bearer(&parts.headers).ok_or(ApiError::Unauthenticated)?;
         app.authenticate(token, Revocation::Strict).await.map(Self)
     }
 }

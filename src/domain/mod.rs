@@ -4,6 +4,7 @@
 //! So every rule of the product can be tested on the host in microseconds.
 
 pub mod audit;
+pub mod bundle;
 pub mod id;
 pub mod net;
 pub mod password;

@@ -55,12 +55,6 @@ impl RoleGraph {
     pub fn reaches(&self, held: &[String], role: &str) -> bool {
         held.iter().filter_map(|held| self.closures.get(held)).any(|closure| closure.roles.contains(role))
     }
-
-    /// Whether the graph knows this role.
-    #[must_use]
-    pub fn knows(&self, role: &str) -> bool {
-        self.closures.contains_key(role)
-    }
 }
 
 /// What a request needs of its caller. Everything that is stated must hold.

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use super::{
-    id::{SessionId, UserId},
-    time::Timestamp,
-};
+use super::{id::SessionId, time::Timestamp};
 
 /// How long things made at a sign-in live.
 #[derive(Clone, Copy, Debug)]
@@ -25,10 +22,6 @@ pub struct Lifetimes {
 pub struct NewSession {
     /// Its id.
     pub id: SessionId,
-    /// Whose.
-    pub user: UserId,
-    /// When the user proved who they are.
-    pub created_at: Timestamp,
     /// When it ends whatever is done with it.
     pub expires_at: Timestamp,
     /// When its refresh token ends if it is not used.
@@ -40,10 +33,10 @@ pub struct NewSession {
 impl NewSession {
     /// Opens a session.
     #[must_use]
-    pub fn open(id: SessionId, user: UserId, salt: [u8; 16], lifetimes: &Lifetimes, now: Timestamp) -> Self {
+    pub fn open(id: SessionId, salt: [u8; 16], lifetimes: &Lifetimes, now: Timestamp) -> Self {
         let expires_at = now.plus(lifetimes.session_max);
         let refresh_expires_at = now.plus(lifetimes.refresh).min(expires_at);
-        Self { id, user, created_at: now, expires_at, refresh_expires_at, salt }
+        Self { id, expires_at, refresh_expires_at, salt }
     }
 }
 

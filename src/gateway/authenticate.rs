@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::{
     Findings, Want, World,
-    head::Head,
     knowledge::{Knowledge, Remembered, Standing, digest},
     policy::Revocation,
 };
@@ -28,11 +27,14 @@ pub enum Outcome {
     Need(Want),
 }
 
-/// The bearer token of a request (RFC 6750, §2.1), if there is one.
+/// The bearer token in the value of an `Authorization` header (RFC 6750, §2.1). A scheme without a
+/// token is an empty token, which nobody believes.
 #[must_use]
-pub fn bearer_token<'a>(head: &Head<'a>) -> Option<&'a str> {
-    let (scheme, token) = head.header("authorization")?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(' '))
+pub fn bearer_token(authorization: &str) -> Option<&str> {
+    let blank = |c: char| c == ' ' || c == '\t';
+    let authorization = authorization.trim_matches(blank);
+    let (scheme, token) = authorization.split_once(blank).unwrap_or((authorization, ""));
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(blank))
 }
 
 /// Authenticates by bearer token.
@@ -56,12 +58,9 @@ pub fn bearer(
     let digest = digest(token);
     let Some(remembered) = knowledge.token(&digest) else {
         // (2) Otherwise: readable, by a key that is ours, and then the signature.
-        let untrusted = match Untrusted::parse(token) {
-            Ok(untrusted) => untrusted,
-            Err(fault) => return refuse(fault.into()),
-        };
-        if bundle.keyring.verifying(untrusted.key_id(), now).is_none() {
-            return refuse(Refusal::UnknownKey);
+        let readable = Untrusted::parse(token).map_err(Refusal::from);
+        if let Err(why) = readable.and_then(|untrusted| bundle.keyring.key_of(&untrusted, now).map(drop)) {
+            return refuse(why);
         }
         return Ok(Outcome::Need(Want::Verification { token: token.to_owned(), digest }));
     };

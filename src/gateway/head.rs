@@ -1,5 +1,7 @@
 //! What a decision reads of a request: one line for the method, one for the URL, then name and
-//! value of each header. It crosses from JavaScript in one string, and nothing in it is copied.
+//! value of each header. It crosses from JavaScript in one string, and next to nothing is copied.
+
+use std::borrow::Cow;
 
 /// The head of a request.
 #[derive(Debug)]
@@ -8,8 +10,8 @@ pub struct Head<'a> {
     pub method: &'a str,
     /// `http` or `https`.
     pub scheme: &'a str,
-    /// Host with port, as the URL has it.
-    pub authority: &'a str,
+    /// Host with port in one spelling: lower case, no dot at the end, no port that is the scheme's own.
+    pub authority: Cow<'a, str>,
     /// The path as it came.
     pub raw_path: &'a str,
     /// The query with its `?`, or nothing.
@@ -32,6 +34,7 @@ impl<'a> Head<'a> {
         while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
             headers.push((name, value));
         }
+        let authority = canonical_authority(scheme, authority);
         let raw_path = if raw_path.is_empty() { "/" } else { raw_path };
         Some(Self { method, scheme, authority, raw_path, query, headers })
     }
@@ -44,12 +47,35 @@ impl<'a> Head<'a> {
 
     /// The host without its port.
     #[must_use]
-    pub fn host(&self) -> &'a str {
-        match self.authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
-            _ => self.authority,
-        }
+    pub fn host(&self) -> &str {
+        split_port(&self.authority).0
     }
+
+    /// Whether a header's value holds a control character other than a tab.
+    #[must_use]
+    pub fn has_control_characters(&self) -> bool {
+        let is_bad = |byte: u8| byte.is_ascii_control() && byte != b'\t';
+        self.headers.iter().any(|(_, value)| value.bytes().any(is_bad))
+    }
+}
+
+/// Host and port, without the colon between.
+fn split_port(authority: &str) -> (&str, &str) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => (host, port),
+        _ => (authority, ""),
+    }
+}
+
+fn canonical_authority<'a>(scheme: &str, authority: &'a str) -> Cow<'a, str> {
+    let (host, port) = split_port(authority);
+    let own_port = matches!((scheme, port), (_, "") | ("http", "80") | ("https", "443"));
+    let plain = !host.ends_with('.') && !host.bytes().any(|b| b.is_ascii_uppercase());
+    if plain && (!own_port || host == authority) {
+        return Cow::Borrowed(authority);
+    }
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    if own_port { host.into() } else { format!("{host}:{port}").into() }
 }
 
 #[cfg(test)]
@@ -59,10 +85,28 @@ mod tests {
     #[test]
     fn a_head_is_taken_apart() {
         let head = Head::parse("GET\nhttp://[::1]:8787/a%20b?x=/y?z\nhost\n[::1]:8787\naccept\n*/*").unwrap();
-        assert_eq!((head.method, head.scheme, head.authority), ("GET", "http", "[::1]:8787"));
+        assert_eq!((head.method, head.scheme, head.authority.as_ref()), ("GET", "http", "[::1]:8787"));
         assert_eq!((head.host(), head.raw_path, head.query), ("[::1]", "/a%20b", "?x=/y?z"));
         assert_eq!(head.header("accept"), Some("*/*"));
         assert_eq!(head.header("cookie"), None);
+    }
+
+    #[test]
+    fn a_host_has_one_spelling() {
+        let authority = |url: &str| Head::parse(&format!("GET\n{url}")).unwrap().authority.into_owned();
+        for url in ["https://a.example/", "https://A.Example/", "https://a.example:443/", "https://a.EXAMPLE.:443/x"] {
+            assert_eq!(authority(url), "a.example");
+        }
+        assert_eq!(authority("http://A.example:8080/"), "a.example:8080");
+        assert_eq!(authority("http://a.example:443/"), "a.example:443");
+        assert_eq!(authority("http://[::1]/"), "[::1]");
+    }
+
+    #[test]
+    fn control_characters_are_noticed() {
+        let bad = |value: &str| Head::parse(&format!("GET\nhttp://a/\nx\n{value}")).unwrap().has_control_characters();
+        assert!(bad("a\u{1}") && bad("\u{7f}") && bad("\u{b}"));
+        assert!(!bad("a\tb é ~"));
     }
 
     #[test]

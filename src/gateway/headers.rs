@@ -31,14 +31,15 @@ const RESERVED: &[&str] = &[
     "x-email",
     "x-roles",
     "x-groups",
-    "x-authenticated-user",
-    "x-authenticated-userid",
-    "x-authenticated-groups",
-    "x-authenticated-scope",
-    "x-webauth-user",
-    "x-webauth-name",
-    "x-webauth-email",
-    "x-webauth-groups",
+    "x-auth",
+    "x-user-email",
+    "x-user-roles",
+    "x-userinfo",
+    "x-id-token",
+    "x-jwt-assertion",
+    "client-cert",
+    "client-cert-chain",
+    "proxy",
     "x-credential-identifier",
     "x-anonymous-consumer",
     "x-original-url",
@@ -54,6 +55,11 @@ const RESERVED: &[&str] = &[
 /// Beginnings of such names.
 const RESERVED_PREFIXES: &[&str] = &[
     "x-auth-",
+    "x-authenticated-",
+    "x-webauth-",
+    "x-ssl-client-",
+    "x-client-cert",
+    "tailscale-user-",
     "x-forwarded-",
     "x-consumer-",
     "x-goog-authenticated-",
@@ -88,10 +94,13 @@ pub struct HeaderChanges<'a> {
     pub set: Vec<(&'static str, Cow<'a, str>)>,
 }
 
-/// A name as the most lenient origin would read it: case aside, `_` and `.` are `-` (CGI turns
-/// all of them into `_`).
+/// Names that have a meaning of their own: another spelling of one is an attempt to be read as it.
+const ONE_SPELLING: &[&str] = &["cf-connecting-ip", "content-length", "content-type", "cookie", "host"];
+
+/// A name as the most lenient origin would read it: case aside, whatever is neither letter nor
+/// digit is `-` (CGI bridges turn some or all of it into `_`).
 fn fold(name: &str) -> String {
-    name.chars().map(|c| if matches!(c, '_' | '.') { '-' } else { c.to_ascii_lowercase() }).collect()
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 
 fn is_reserved(folded: &str) -> bool {
@@ -116,7 +125,8 @@ pub fn rewrite<'a>(head: &Head<'a>, caller: Option<&'a Caller>, request: Request
         let upgrade = folded == "upgrade";
         // (2) Connection headers, forgeries and credentials. A WebSocket's `Upgrade` is the one
         //     connection header that the platform carries on.
-        if (hop && !upgrade) || (upgrade && !is_websocket) || is_reserved(&folded) || is_credential(&folded) {
+        let alias = *name != folded && ONE_SPELLING.contains(&folded.as_str());
+        if alias || (hop && !upgrade) || (upgrade && !is_websocket) || is_reserved(&folded) || is_credential(&folded) {
             changes.remove.push(name);
         } else if folded == "cookie" {
             // (3) Our own cookie out of the others.
@@ -135,7 +145,7 @@ pub fn rewrite<'a>(head: &Head<'a>, caller: Option<&'a Caller>, request: Request
         set.push(("x-forwarded-for", ip.into()));
     }
     set.push(("x-forwarded-proto", head.scheme.into()));
-    set.push(("x-forwarded-host", head.authority.into()));
+    set.push(("x-forwarded-host", head.authority.clone()));
     if let Some(caller) = caller {
         identity(set, caller);
     }
@@ -166,12 +176,19 @@ fn safe(value: &str) -> Cow<'_, str> {
     utf8_percent_encode(value, UNSAFE).into()
 }
 
+/// Cookies without ours: whatever begins with our name in any case, with or without an `=` before
+/// it. The platform joins several `Cookie` lines with commas.
 fn without_our_cookie(value: &str) -> Cow<'_, str> {
-    let is_ours = |pair: &&str| pair.trim().split('=').next().is_some_and(|name| name.trim() == SESSION_COOKIE);
-    if !value.split(';').any(|pair| is_ours(&pair)) {
+    let is_ours = |pair: &&str| {
+        let name = pair.trim_matches([' ', '\t', '=']);
+        let start = name.get(..SESSION_COOKIE.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(SESSION_COOKIE))
+    };
+    let pairs = || value.split([';', ',']);
+    if !pairs().any(|pair| is_ours(&pair)) {
         return Cow::Borrowed(value);
     }
-    let rest: Vec<_> = value.split(';').filter(|pair| !is_ours(pair)).map(str::trim).collect();
+    let rest: Vec<_> = pairs().filter(|pair| !is_ours(pair)).map(str::trim).collect();
     Cow::Owned(rest.join("; "))
 }
 
@@ -221,6 +238,14 @@ mod tests {
             "te",
             "transfer-encoding",
             "x-organization-id",
+            "x~auth~subject",
+            "x-auth",
+            "x-authenticated-email",
+            "x-webauth-role",
+            "tailscale-user-login",
+            "proxy",
+            "cf_connecting_ip",
+            "content_length",
         ] {
             assert_eq!(removed(&format!("{name}\nx")), [name]);
         }
@@ -254,6 +279,9 @@ mod tests {
         assert_eq!(cookie("__Host-edgewarden=secret"), (true, None));
         assert_eq!(cookie("__Host-edgewarden =x;__Host-edgewarden"), (true, None));
         assert_eq!(cookie("x__Host-edgewarden=1"), (false, None));
+        assert_eq!(cookie("a=1, __Host-edgewarden=secret"), (false, Some("a=1".into())));
+        assert_eq!(cookie("=__Host-edgewarden=x; __host-EDGEWARDEN-csrf=y"), (true, None));
+        assert_eq!(cookie("a=x,y"), (false, None));
     }
 
     #[test]

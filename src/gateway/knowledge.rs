@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 
 use super::caller::Caller;
 use crate::domain::{
+    bundle::Bundle,
     id::{SessionId, TokenId},
-    rbac::RoleGraph,
     time::Timestamp,
-    token::{keyring::KeyRing, verify::VerifiedClaims},
+    token::verify::VerifiedClaims,
 };
 
 /// Tokens remembered at once. A remembered token takes about 2 KiB.
@@ -43,17 +43,6 @@ pub struct Remembered {
     pub kid: String,
     /// Who that is.
     pub caller: Caller,
-}
-
-/// Keys and roles, read together.
-#[derive(Debug, Default)]
-pub struct Bundle {
-    /// Our keys.
-    pub keyring: KeyRing,
-    /// Private halves by `kid`, sealed.
-    pub sealed: HashMap<String, String>,
-    /// What roles give.
-    pub roles: RoleGraph,
 }
 
 /// All that an isolate knows.

@@ -7,11 +7,12 @@ use super::{
     caller::Caller,
     decide,
     head::Head,
-    knowledge::{Bundle, Remembered, Standing, TokenDigest, session_key, token_key},
+    knowledge::{Remembered, Standing, TokenDigest, session_key, token_key},
 };
 use crate::{
     app::App,
     domain::{
+        bundle::Bundle,
         id::RequestId,
         token::{
             jws::Untrusted,
@@ -95,8 +96,9 @@ impl App {
             Err(fault) => return Ok(Err(fault.into())),
         };
         let kid = untrusted.key_id().to_owned();
-        let Some(key) = bundle.keyring.verifying(&kid, self.ports.clock.now()) else {
-            return Ok(Err(Refusal::UnknownKey));
+        let key = match bundle.keyring.key_of(&untrusted, self.ports.clock.now()) {
+            Ok(key) => key,
+            Err(why) => return Ok(Err(why)),
         };
         let proof = prove(self.ports.crypto.as_ref(), key, &untrusted).await?;
         let verified = verify(untrusted, key, &proof, self.expected(), self.ports.clock.now());

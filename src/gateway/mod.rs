@@ -152,6 +152,10 @@ pub struct Moment {
 /// Decides on a request.
 #[must_use]
 pub fn decide(head: &Head<'_>, world: &World<'_>, knowledge: &Knowledge, found: &Findings, moment: Moment) -> Verdict {
+    // A control character in a header is no field value (RFC 9110, §5.5), whoever it is for.
+    if head.has_control_characters() {
+        return Verdict::Refuse(ApiError::Malformed("A header holds a control character."), None);
+    }
     // One spelling of the path comes first: everything after it decides on what is forwarded.
     let Ok(path) = Path::parse(head.raw_path) else { return Verdict::Refuse(ApiError::AmbiguousPath, None) };
     if is_own(head, &path, world) {
@@ -230,7 +234,7 @@ fn authenticate(
     route: &Route,
     now: Timestamp,
 ) -> Result<Outcome, ApiError> {
-    match (route.access, authenticate::bearer_token(head)) {
+    match (route.access, head.header("authorization").and_then(authenticate::bearer_token)) {
         (Access::Public, _) | (_, None) => Ok(Outcome::NotResponsible),
         (_, Some(token)) => authenticate::bearer(token, world, knowledge, found, route.revocation, now),
     }
@@ -252,7 +256,9 @@ fn limit(
     match answer {
         _ if rules.is_empty() => Ok(Limited::Passed(None)),
         // A route's limits count by themselves: the key names the route.
-        None => Ok(Limited::Ask(Want::Limit { kind, key: format!("{}|{}", route.id, key()), rules: rules.to_vec() })),
+        None => {
+            Ok(Limited::Ask(Want::Limit { kind, key: format!("route|{}|{}", route.id, key()), rules: rules.to_vec() }))
+        }
         Some(LimitAnswer::Decided(decision)) if decision.admitted => Ok(Limited::Passed(Some(decision))),
         Some(LimitAnswer::Decided(decision)) => Err(ApiError::RateLimited(decision, now)),
         Some(LimitAnswer::NoAnswer) => match route.on_limiter_error {

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use super::{canonical, policy::Params};
 
-/// Every method a route may name; one that names none takes all of them.
+/// Every method a route may name; one that names none takes all of these, and no other
+/// (an origin that echoes TRACE would show the client what we added).
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// Which route a request is for: a tree of path segments.
@@ -108,7 +109,8 @@ impl RouteTable {
     pub fn find<'p>(&self, method: &str, host: &str, path: &'p canonical::Path) -> Option<(usize, Params<'p>)> {
         let mut values = Vec::new();
         let candidates = self.root.walk(path.as_str().strip_prefix('/')?, host, &mut values)?;
-        let takes = |methods: &[String]| methods.is_empty() || methods.iter().any(|one| one == method);
+        let any = METHODS.contains(&method);
+        let takes = |methods: &[String]| if methods.is_empty() { any } else { methods.iter().any(|one| one == method) };
         let hit = candidates.iter().find(|candidate| candidate.host.takes(host) && takes(&candidate.methods))?;
         let values = values.into_iter().map(canonical::decoded);
         Some((hit.route, hit.params.iter().cloned().zip(values).collect()))
@@ -237,6 +239,7 @@ mod tests {
         assert_eq!(find(&table, "POST", "h", "/b/a%20b"), Some((5, vec![("y".into(), "a b".into())])));
         assert_eq!(route("PUT", "h", "/b/1"), None, "hidden, not handed to the catch-all");
         assert_eq!(route("PUT", "h", "/b/1/2"), Some(3));
+        assert_eq!(route("TRACE", "h", "/b/1/2"), None);
         assert_eq!(route("GET", "api.example.com", "/d"), Some(10), "another host's path hides nothing");
         assert_eq!(route("GET", "api.example.com", "/c"), Some(6));
         assert_eq!(route("GET", "www.example.com", "/c"), Some(7));

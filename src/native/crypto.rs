@@ -1,5 +1,7 @@
 //! The crypto port on aws-lc-rs.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
@@ -8,6 +10,7 @@ use aws_lc_rs::{
     signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
 };
 
+use super::switchboard::{Fate, Switchboard};
 use crate::{
     domain::{
         sealed::{NONCE_BYTES, SIGNING_KEY_PURPOSE, Sealed},
@@ -17,16 +20,34 @@ use crate::{
     ports::{Crypto, SealedKey, Unavailable},
 };
 
+/// The name of this port in counts.
+pub const PORT: &str = "crypto";
+
 /// aws-lc-rs, and the secrets that seal.
 pub struct NativeCrypto {
     master: SecretList,
+    switchboard: Arc<Switchboard>,
 }
 
 impl NativeCrypto {
     /// With the secrets that seal.
     #[must_use]
-    pub const fn new(master: SecretList) -> Self {
-        Self { master }
+    pub fn new(master: SecretList) -> Self {
+        Self::switched(master, Arc::default())
+    }
+
+    /// The same, failing on demand.
+    #[must_use]
+    pub(super) const fn switched(master: SecretList, switchboard: Arc<Switchboard>) -> Self {
+        Self { master, switchboard }
+    }
+
+    /// A computation has no effect to lose: it works or it does not.
+    fn through(&self) -> Result<(), Unavailable> {
+        match self.switchboard.enter(PORT) {
+            Fate::Through => Ok(()),
+            Fate::Down | Fate::Lost => Err(Unavailable { port: PORT, message: "switched off".to_owned() }),
+        }
     }
 
     fn generate(&self) -> Result<SealedKey, Unspecified> {
@@ -58,21 +79,33 @@ fn aes_key(secret: &Secret) -> Result<LessSafeKey, Unspecified> {
 }
 
 fn unavailable(_: Unspecified) -> Unavailable {
-    Unavailable { port: "crypto", message: "refused".to_owned() }
+    Unavailable { port: PORT, message: "refused".to_owned() }
 }
 
 #[async_trait]
 impl Crypto for NativeCrypto {
     async fn make_key(&self) -> Result<SealedKey, Unavailable> {
+        self.through()?;
         self.generate().map_err(unavailable)
     }
 
+    async fn ready(&self, kid: &KeyId, sealed: &str) -> Result<(), Unavailable> {
+        self.through()?;
+        self.open(kid, sealed).map(drop).map_err(unavailable)
+    }
+
     async fn sign(&self, kid: &KeyId, sealed: &str, message: &[u8]) -> Result<Vec<u8>, Unavailable> {
+        self.through()?;
         let pair = self.open(kid, sealed).map_err(unavailable)?;
         Ok(pair.sign(message).as_ref().to_vec())
     }
 
     async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<bool, Unavailable> {
+        self.through()?;
+        // Web Crypto takes a signature of another length for an error, not for a wrong one.
+        if signature.len() != 64 {
+            return Err(Unavailable { port: PORT, message: "invalid signature length".to_owned() });
+        }
         Ok(UnparsedPublicKey::new(&ED25519, key.bytes()).verify(message, signature).is_ok())
     }
 }

@@ -112,8 +112,12 @@ impl KeyValue for NativeKv {
         let written = self.state(|state, now| {
             let expires_at = now.plus(Duration::from_secs(ttl_secs));
             let entry = Entry { value: value.to_owned(), written_at: now, expires_at };
-            let before = state.entries.insert(key.to_owned(), entry);
-            before.is_none_or(|before| now.since(before.written_at) >= Duration::from_secs(1))
+            let before = state.entries.get(key);
+            let may = before.is_none_or(|before| now.since(before.written_at) >= Duration::from_secs(1));
+            if may {
+                state.entries.insert(key.to_owned(), entry);
+            }
+            may
         });
         if !written {
             return Err(unavailable("429 Too Many Requests: one write a second per key"));

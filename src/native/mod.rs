@@ -112,7 +112,7 @@ impl Host {
             database: self.database.clone(),
             blacklist: self.blacklist.clone(),
             limiter: self.limiter.clone(),
-            crypto: Arc::new(NativeCrypto::new(master)),
+            crypto: Arc::new(NativeCrypto::switched(master, self.switchboard.clone())),
             clock: self.clock.clone(),
             rng: self.rng.clone(),
             log: self.log.clone(),

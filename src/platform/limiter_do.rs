@@ -74,22 +74,27 @@ impl DurableObject for RateLimiter {
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
         let rules: Vec<Rule> = request.json().await?;
         self.load().await?;
-        // From here to the write nothing waits, so no other request comes between.
+        // Nothing waits within a decision, so no other request comes between.
         let now = Timestamp::from_millis(i64::try_from(Date::now().as_millis()).unwrap_or(0));
-        let (decision, kept, set_alarm) = {
+        let (decision, alarm_at) = {
             let mut counter = self.counter.borrow_mut();
             let counter = counter.get_or_insert_default();
             let decision = counter.log.admit(&rules, now);
             let forgettable_at = counter.log.forgettable_at(&rules).map_or(0, Timestamp::millis);
             counter.forgettable_at = counter.forgettable_at.max(forgettable_at);
-            let set_alarm = decision.admitted && !std::mem::replace(&mut counter.alarm, true);
-            (decision, counter.clone(), set_alarm)
+            (decision, (!counter.alarm).then_some(counter.forgettable_at))
         };
         if decision.admitted {
-            self.state.storage().put(KEY, &kept).await?;
-        }
-        if set_alarm {
-            self.set_alarm(kept.forgettable_at).await?;
+            // The alarm first: what is kept must never be without one.
+            if let Some(at) = alarm_at {
+                self.set_alarm(at).await?;
+            }
+            // What is written is the counter as it is now, so that no write undoes another's.
+            let kept = self.counter.borrow_mut().as_mut().map(|counter| {
+                counter.alarm = true;
+                counter.clone()
+            });
+            self.state.storage().put(KEY, &kept.unwrap_or_default()).await?;
         }
         Response::from_json(&decision)
     }

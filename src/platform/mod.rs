@@ -9,6 +9,7 @@ pub mod web_crypto;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::{Either, select};
+use js_sys::Reflect;
 use worker::{Date, Delay, Env, console_log, send::SendFuture};
 
 use crate::{
@@ -51,9 +52,16 @@ impl Log for PlatformLog {
     }
 }
 
-/// Variables and secrets by name.
+/// Variables and secrets by name. Numbers and booleans, which `wrangler.toml` can hold as such, are
+/// their text; what is neither is a text that no variable accepts.
 pub fn lookup(env: &Env) -> impl Fn(&str) -> Option<String> + '_ {
-    |name| env.var(name).ok().map(|value| value.to_string())
+    |name| {
+        let value = Reflect::get(env, &name.into()).ok().filter(|value| !value.is_undefined() && !value.is_null())?;
+        let text = || value.as_string();
+        let number = || value.as_f64().map(|number| number.to_string());
+        let boolean = || value.as_bool().map(|boolean| boolean.to_string());
+        text().or_else(number).or_else(boolean).or_else(|| Some("[object]".to_owned()))
+    }
 }
 
 /// The ports of this deployment.

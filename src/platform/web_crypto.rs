@@ -13,7 +13,6 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{CryptoKey, CryptoKeyPair, SubtleCrypto, WorkerGlobalScope};
 use worker::send::{SendFuture, SendWrapper};
 
-use super::bounded;
 use crate::{
     domain::{
         sealed::{NONCE_BYTES, SIGNING_KEY_PURPOSE, Sealed},
@@ -38,12 +37,6 @@ pub struct WebCrypto {
 
 /// What went wrong, in words for the log.
 struct Failure(String);
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 impl From<JsValue> for Failure {
     fn from(value: JsValue) -> Self {
@@ -132,16 +125,25 @@ impl WebCrypto {
 #[async_trait]
 impl Crypto for WebCrypto {
     async fn make_key(&self) -> Result<SealedKey, Unavailable> {
-        SendFuture::new(bounded("crypto", self.generate())).await
+        answer(SendFuture::new(self.generate()).await)
+    }
+
+    async fn ready(&self, kid: &KeyId, sealed: &str) -> Result<(), Unavailable> {
+        answer(SendFuture::new(self.private_key(kid, sealed)).await).map(drop)
     }
 
     async fn sign(&self, kid: &KeyId, sealed: &str, message: &[u8]) -> Result<Vec<u8>, Unavailable> {
-        SendFuture::new(bounded("crypto", self.make_signature(kid, sealed, message))).await
+        answer(SendFuture::new(self.make_signature(kid, sealed, message)).await)
     }
 
     async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<bool, Unavailable> {
-        SendFuture::new(bounded("crypto", self.check_signature(key, message, signature))).await
+        answer(SendFuture::new(self.check_signature(key, message, signature)).await)
     }
+}
+
+/// Computation in this very process needs no bound in time.
+fn answer<T>(outcome: Outcome<T>) -> Result<T, Unavailable> {
+    outcome.map_err(|Failure(message)| Unavailable { port: "crypto", message })
 }
 
 fn subtle() -> Outcome<SubtleCrypto> {

@@ -2,7 +2,7 @@
 //! [`crate::platform`] and a host adapter in `native`.
 //!
 //! Ports are `Send`, so that handlers need no attribute; the Workers adapters wrap their futures.
-//! Every call is bounded in time by its adapter.
+//! Every call to a store or a limiter is bounded in time by its adapter.
 
 use std::sync::Arc;
 
@@ -63,6 +63,8 @@ pub struct SealedKey {
 pub trait Crypto: Send + Sync {
     /// Makes an Ed25519 key pair and seals its private half, bound to its `kid`.
     async fn make_key(&self) -> Result<SealedKey, Unavailable>;
+    /// Makes sure that a sealed key opens, so that signing with it cannot fail for that.
+    async fn ready(&self, kid: &KeyId, sealed: &str) -> Result<(), Unavailable>;
     /// Signs with a sealed key.
     async fn sign(&self, kid: &KeyId, sealed: &str, message: &[u8]) -> Result<Vec<u8>, Unavailable>;
     /// Whether the signature is the key's.

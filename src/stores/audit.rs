@@ -21,11 +21,12 @@ fn params(entry: &Entry) -> Vec<Value> {
     ]
 }
 
+/// A row about a session is about its user, whether or not the request knew who that is.
 macro_rules! insert_where {
     ($condition:literal) => {
         concat!(
             "INSERT INTO audit_events (id, at, event, severity, subject, session_id, ip, user_agent, request_id)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE ",
+             SELECT ?1, ?2, ?3, ?4, COALESCE(?5, (SELECT user_id FROM sessions WHERE id = ?6)), ?6, ?7, ?8, ?9 WHERE ",
             $condition,
             " ON CONFLICT (id) DO NOTHING"
         )

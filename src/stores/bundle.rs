@@ -7,12 +7,12 @@ use serde::Deserialize;
 use super::run;
 use crate::{
     domain::{
+        bundle::Bundle,
         rbac::{RoleGraph, RoleRecord},
         time::Timestamp,
         token::{jwk::PublicKey, keyring::RingKey},
     },
     error::ApiError,
-    gateway::knowledge::Bundle,
     ports::{Crypto, Database, Rows, SealedKey, Statement},
 };
 
@@ -39,12 +39,13 @@ fn read_statements(now: Timestamp) -> Vec<Statement> {
     vec![Statement::new(READ_KEYS, [now.millis().into()]), Statement::new(READ_ROLES, [])]
 }
 
-/// Adds a key unless one signs already: of two isolates that start at once, one adds.
+/// Adds a key unless one lives already: of two isolates that start at once, one adds, though their
+/// clocks differ.
 fn add_first_key(key: &SealedKey, now: Timestamp) -> Statement {
     Statement::new(
         "INSERT INTO signing_keys (kid, algorithm, x, sealed, publish_at, sign_from)
          SELECT ?1, ?2, ?3, ?4, ?5, ?5 WHERE NOT EXISTS (
-           SELECT 1 FROM signing_keys WHERE sign_from <= ?5 AND (retire_at IS NULL OR retire_at > ?5))
+           SELECT 1 FROM signing_keys WHERE retire_at IS NULL OR retire_at > ?5)
          ON CONFLICT (kid) DO NOTHING",
         [
             key.public.key_id().as_str().into(),

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     domain::{
         audit::Entry,
+        id::UserId,
         session::EndReason,
         time::{Timestamp, millis},
         token::refresh::RefreshToken,
@@ -47,7 +48,12 @@ pub enum Presented {
     /// It was exchanged, now or a moment ago: these are the user and the session.
     Good(Box<Standing>),
     /// It is stolen goods: the session is over.
-    Reuse,
+    Reuse {
+        /// Whose.
+        user: UserId,
+        /// Whether this request ended it, rather than an earlier one.
+        ended_now: bool,
+    },
     /// It is not honoured: expired, ended, of an inactive account, or not of this session.
     Refused,
 }
@@ -76,6 +82,7 @@ struct Row {
     signed_in_at: i64,
     ended_at: Option<i64>,
     end_reason: Option<String>,
+    ended_by: Option<String>,
     amr: String,
     #[serde(flatten)]
     user: UserRow,
@@ -101,7 +108,7 @@ pub async fn present(
              WHERE id = ?1 AND ended_at IS NULL AND EXISTS (
                SELECT 1 FROM refresh_tokens t WHERE t.session_id = ?1 AND t.salt = ?2
                AND (t.generation > ?3 + 1
-                    OR (t.generation = ?3 + 1 AND t.rotated_at + ?7 <= ?4 AND t.rotated_by IS NOT ?6)))",
+                    OR (t.generation = ?3 + 1 AND (?7 = 0 OR t.rotated_at + ?7 <= ?4) AND t.rotated_by IS NOT ?6)))",
             [
                 session.clone(),
                 salt.clone(),
@@ -135,7 +142,7 @@ pub async fn present(
                 "SELECT ",
                 user_columns!(),
                 ", t.generation, t.rotated_by, t.expires_at AS token_expires_at, s.expires_at AS session_expires_at,
-                  s.created_at AS signed_in_at, s.ended_at, s.end_reason, s.amr
+                  s.created_at AS signed_in_at, s.ended_at, s.end_reason, s.ended_by, s.amr
                  FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id
                  WHERE t.session_id = ?1 AND t.salt = ?2"
             ),
@@ -148,11 +155,12 @@ pub async fn present(
 
 fn judge(row: Option<Row>, token: &RefreshToken, request: &str, now: Timestamp) -> Result<Presented, ApiError> {
     let Some(row) = row else { return Ok(Presented::Refused) };
+    let user: User = row.user.try_into()?;
     if row.ended_at.is_some() {
         let reuse = row.end_reason.as_deref() == Some(EndReason::TokenReuse.as_str());
-        return Ok(if reuse { Presented::Reuse } else { Presented::Refused });
+        let ended_now = row.ended_by.as_deref() == Some(request);
+        return Ok(if reuse { Presented::Reuse { user: user.id, ended_now } } else { Presented::Refused });
     }
-    let user: User = row.user.try_into()?;
     let exchanged = row.generation == i64::from(token.generation) + 1;
     let alive = row.token_expires_at > now.millis() && row.session_expires_at > now.millis() && user.is_active;
     if !exchanged || !alive {

@@ -6,7 +6,7 @@ use super::{audit, last, run};
 use crate::{
     domain::{
         audit::Entry,
-        id::{SessionId, TokenId},
+        id::{SessionId, TokenId, UserId},
         session::EndReason,
         time::Timestamp,
         token::{refresh::RefreshToken, verify::VerifiedClaims},
@@ -60,15 +60,15 @@ impl Holder<'_> {
 /// What came of ending a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// By this request.
-    Now,
+    /// By this request; it was this user's.
+    Now(UserId),
     /// It was over before.
     Before,
     /// The holder holds nothing of it.
     NotTheirs,
 }
 
-/// Ends a session at its owner's wish; what it issued matters until `until`.
+/// Ends a session at its owner's wish; what it issued could matter until `until`.
 pub async fn end(
     database: &dyn Database,
     holder: Holder<'_>,
@@ -77,6 +77,7 @@ pub async fn end(
 ) -> Result<Ended, ApiError> {
     #[derive(Deserialize)]
     struct Row {
+        user_id: UserId,
         ended_by: Option<String>,
     }
     let (now, request) = (entry.at, entry.origin.request.to_string());
@@ -98,13 +99,13 @@ pub async fn end(
     ];
     batch.extend(holder.token().map(|token| revoke_if_changed("token", token.to_string(), now, until)));
     batch.push(Statement::new(
-        "SELECT ended_by FROM sessions WHERE id = ?1 AND ended_at IS NOT NULL
+        "SELECT user_id, ended_by FROM sessions WHERE id = ?1 AND ended_at IS NOT NULL
          AND (?2 IS NULL OR ?2 = (SELECT salt FROM refresh_tokens WHERE session_id = ?1))",
         [id, salt],
     ));
     let row = last(run(database, batch).await?).first::<Row>()?;
     Ok(match (row, holder) {
-        (Some(row), _) if row.ended_by.as_deref() == Some(request.as_str()) => Ended::Now,
+        (Some(row), _) if row.ended_by.as_deref() == Some(request.as_str()) => Ended::Now(row.user_id),
         // A session that is gone altogether is over too, to whom we signed a token for it.
         (Some(_), _) | (None, Holder::Access(_)) => Ended::Before,
         (None, Holder::Refresh(_)) => Ended::NotTheirs,

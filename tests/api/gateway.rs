@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use edgewarden::native::switchboard::Plan;
 
-use crate::harness::{URL, World};
+use crate::harness::{PASSWORD, URL, World};
 
 #[tokio::test]
 async fn the_origin_is_told_who_calls_and_gets_no_credentials() {
@@ -126,8 +126,65 @@ async fn what_is_missing_is_named() {
     let refused = world.isolate.proxy_get("/demo/admin/x", Some(&ada.access)).await.expect(403);
     assert_eq!(refused.body["detail"], "missing role: admin");
     assert_eq!(refused.body["error"], "insufficient_scope");
-    let line = world.host.log.lines().pop();
-    assert!(line.is_none_or(|line| !line.contains(&ada.access)), "no token in the log");
+    let line = world.host.log.lines().pop().unwrap();
+    assert!(line.contains("demo.admin") && line.contains("missing role: admin"), "{line}");
+}
+
+#[tokio::test]
+async fn no_password_and_no_token_is_ever_in_the_log_or_the_database() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.try_sign_in("192.0.2.1", "ada", "Wrong-Horse-7").await.expect(401);
+    let next = world.isolate.refresh(&ada.refresh).await.expect(200);
+    let last = world.isolate.refresh(next.text("/refresh_token")).await.expect(200);
+    world.isolate.proxy_get("/demo/admin/x", Some(&ada.access)).await.expect(403);
+    world.isolate.proxy_get("/demo/private/x", Some(&format!("{}x", ada.access))).await.expect(401);
+    world.isolate.refresh(&ada.refresh).await.expect(401);
+    world.isolate.logout(last.text("/access_token")).await.expect(200);
+    let mut everything = world.host.log.lines();
+    assert!(everything.len() >= 8, "{everything:?}");
+    for table in [
+        "SELECT * FROM users",
+        "SELECT * FROM sessions",
+        "SELECT * FROM refresh_tokens",
+        "SELECT * FROM audit_events",
+        "SELECT * FROM sign_in_attempts",
+        "SELECT * FROM revocations",
+        "SELECT * FROM signing_keys",
+    ] {
+        everything.push(serde_json::json!(world.host.database.look(table, &[]).unwrap().0).to_string());
+    }
+    let signature = |token: &str| token.rsplit('.').next().unwrap().to_owned();
+    for secret in [
+        PASSWORD.to_owned(),
+        "Wrong-Horse-7".to_owned(),
+        signature(&ada.access),
+        signature(last.text("/access_token")),
+        ada.refresh.clone(),
+        next.text("/refresh_token").to_owned(),
+        last.text("/refresh_token").to_owned(),
+    ] {
+        assert!(everything.iter().all(|text| !text.contains(&secret)), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn a_header_with_a_control_character_is_refused_whoever_it_is_for() {
+    let world = World::new();
+    for path in ["/demo/public/x", "/health"] {
+        world.isolate.proxy(&format!("GET\n{URL}{path}\nx\na\u{1}b")).await.expect(400);
+    }
+}
+
+#[tokio::test]
+async fn a_scheme_without_a_token_is_a_bad_token() {
+    let world = World::new();
+    for value in ["Bearer", "bearer ", "Bearer\tx", "BEARER  x"] {
+        let head = format!("GET\n{URL}/demo/optional/x\nauthorization\n{value}");
+        world.isolate.proxy(&head).await.expect(401);
+    }
+    let head = format!("GET\n{URL}/demo/optional/x\nauthorization\nBearerx y");
+    world.isolate.proxy(&head).await.expect(200);
 }
 
 #[tokio::test]

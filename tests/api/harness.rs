@@ -21,6 +21,7 @@ use tower::ServiceExt;
 
 pub const URL: &str = "https://auth.example.com";
 pub const SECRET: &str = "k1:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+pub const OTHER_SECRET: &str = "k2:zyxwvutsrqponmlkjihgfedcba9876543210ZYXWVUT";
 pub const PASSWORD: &str = "Correct-Horse-7";
 /// 2026-01-01T00:00:00Z.
 const START_SECS: i64 = 1_767_225_600;
@@ -88,6 +89,11 @@ impl World {
     /// Another isolate over the same stores.
     pub fn another_isolate(&self) -> Isolate {
         Isolate::new(&self.host, &self.overrides)
+    }
+
+    /// An isolate over some stores, with variables of its own.
+    pub fn isolate_over(host: &Host, overrides: &[(&'static str, &'static str)]) -> Isolate {
+        Isolate::new(host, overrides)
     }
 
     /// Registers a user who may hold a further role.
@@ -223,6 +229,9 @@ impl Isolate {
             Verdict::Need(_) => (false, self.app.resolve(&head, request).await),
             verdict => (true, verdict),
         };
+        if let Verdict::Refuse(error, route) = &verdict {
+            self.app.log_refusal(error, request, route.as_deref());
+        }
         Proxied::new(warm, verdict, request)
     }
 

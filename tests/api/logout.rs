@@ -31,7 +31,8 @@ async fn session_and_token_stand_on_the_blacklist_for_their_remaining_life() {
     let keys = world.host.blacklist.keys();
     assert_eq!(keys.len(), 2);
     assert!(keys[0].starts_with("jti:") && keys[1] == format!("sid:{}", ada.session));
-    world.host.clock.advance(Duration::from_mins(15));
+    // As long as any token of the session could live, whatever ACCESS_TTL it was made under.
+    world.host.clock.advance(Duration::from_hours(1));
     assert_eq!(world.host.blacklist.keys().len(), 2, "the leeway is part of a token's life");
     world.host.clock.advance(Duration::from_secs(6));
     assert!(world.host.blacklist.keys().is_empty());
@@ -57,6 +58,38 @@ async fn another_isolate_learns_it_from_the_blacklist_and_a_strict_route_from_th
     world.host.clock.advance(Duration::from_secs(1));
     other.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(401);
     assert!(other.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(401).warm);
+}
+
+#[tokio::test]
+async fn a_stale_copy_delays_it_elsewhere_and_a_strict_route_does_not_care() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let other = world.another_isolate();
+    world.host.blacklist.be_stale(Duration::from_mins(1));
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.isolate.logout(&ada.access).await.expect(200);
+    // Past the bound the other isolate asks again, and is told what was true a minute ago.
+    world.host.clock.advance(Duration::from_secs(11));
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.another_isolate().proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(401);
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+    world.host.clock.advance(Duration::from_mins(1));
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+}
+
+#[tokio::test]
+async fn an_access_token_that_is_over_does_not_stand_in_the_way_of_the_refresh_token() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.host.clock.advance(Duration::from_hours(1));
+    let request = Request::post("/api/v1/auth/logout")
+        .header("authorization", format!("Bearer {}", ada.access))
+        .header("content-type", "application/json");
+    let body = json!({ "refresh_token": ada.refresh }).to_string();
+    world.isolate.send(request.body(body.into()).unwrap()).await.expect(200);
+    world.isolate.refresh(&ada.refresh).await.expect(401);
+    let subjects = "SELECT COUNT(*) FROM audit_events WHERE event = 'logout' AND subject = (SELECT id FROM users)";
+    assert_eq!(world.count(subjects), 1, "the row says whose session it was");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use edgewarden::native::switchboard::Plan;
 
 use crate::{
     common::forge::claims_of,
-    harness::{PASSWORD, World},
+    harness::{OTHER_SECRET, PASSWORD, World},
 };
 
 #[tokio::test]
@@ -71,6 +71,11 @@ async fn the_token_before_the_last_is_theft_and_ends_everything_of_the_session()
     let other = world.another_isolate();
     other.proxy_get("/demo/private/x", Some(second.text("/access_token"))).await.expect(401);
     assert_eq!(world.audited("token_reuse_detected"), 1);
+    let lines = world.host.log.lines();
+    let told: Vec<_> = lines.iter().filter(|line| line.contains("token_reuse_detected")).collect();
+    assert!(told.len() == 1 && told[0].contains(&ada.id), "told once, and whose it was: {told:?}");
+    let subjects = "SELECT COUNT(*) FROM audit_events WHERE event = 'token_reuse_detected' AND subject IS NOT NULL";
+    assert_eq!(world.count(subjects), 1);
     assert_eq!(world.host.blacklist.keys(), [format!("sid:{}", ada.session)]);
     // Another session of the same user lives on.
     world.isolate.try_sign_in("192.0.2.77", "ada", PASSWORD).await.expect(200);
@@ -89,11 +94,33 @@ async fn with_no_grace_every_replay_is_theft() {
 async fn with_no_grace_our_own_second_try_is_not_theft() {
     let world = World::with(&[("REFRESH_GRACE", "0")]);
     let ada = world.user("ada", None).await;
-    world.host.switchboard.set(Plan::LoseOnce(0));
+    world.host.switchboard.set(Plan::LoseOnce(1));
     let answer = world.isolate.refresh(&ada.refresh).await.expect(200);
     world.isolate.refresh(answer.text("/refresh_token")).await.expect(200);
     assert_eq!(world.audited("token_reuse_detected"), 0);
     assert_eq!(world.audited("token_refresh"), 2);
+}
+
+#[tokio::test]
+async fn with_no_grace_a_clock_that_is_behind_changes_nothing() {
+    let world = World::with(&[("REFRESH_GRACE", "0")]);
+    let ada = world.user("ada", None).await;
+    world.isolate.refresh(&ada.refresh).await.expect(200);
+    world.host.database.look("UPDATE refresh_tokens SET rotated_at = rotated_at + 500", &[]).unwrap();
+    let replay = world.isolate.refresh(&ada.refresh).await.expect(401);
+    assert!(replay.text("/detail").contains("reuse"));
+}
+
+#[tokio::test]
+async fn a_token_is_not_used_up_when_we_cannot_sign() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    // A new isolate that cannot open the signing key, as after a lost secret.
+    let broken = World::isolate_over(&world.host, &[("KEY_ENCRYPTION_KEY", OTHER_SECRET)]);
+    broken.refresh(&ada.refresh).await.expect(503);
+    world.host.clock.advance(Duration::from_mins(10));
+    world.isolate.refresh(&ada.refresh).await.expect(200);
+    assert_eq!(world.audited("token_reuse_detected"), 0);
 }
 
 #[tokio::test]

@@ -8,13 +8,12 @@ use serde_json::{Value, json};
 use crate::{
     api::{
         Connection,
-        extract::{OptionalJsonObject, bearer_token},
+        extract::{OptionalJsonObject, bearer},
         form::Fields,
     },
     app::App,
     domain::{
         audit::{Entry, Event},
-        id::UserId,
         token::refresh::RefreshToken,
     },
     error::ApiError,
@@ -38,23 +37,16 @@ pub async fn logout(
     let mut fields = Fields::new(body);
     let refresh = fields.optional("refresh_token", |text| Ok(text.to_owned()));
     fields.refuse()?;
-    let credential = match (bearer_token(&headers), refresh) {
-        (Some(token), _) => Credential::Access(app.believe(token).await?),
-        (None, Some(text)) => {
-            let decoded = RefreshToken::decode(&text, &app.config.token_mac_key);
-            Credential::Refresh(decoded.map_err(|_| ApiError::InvalidRefresh)?)
-        }
-        (None, None) => return Err(ApiError::Unauthenticated),
-    };
+    let credential = credential(&app, bearer(&headers), refresh.as_deref()).await?;
     let holder = credential.holder();
     // (2)
     let now = app.ports.clock.now();
     let until = app.revoked_until(now);
-    let entry = Entry {
+    let mut entry = Entry {
         id: app.ports.new_row_id(),
         at: now,
         event: Event::Logout,
-        subject: credential.subject(),
+        subject: None,
         session: Some(holder.session()),
         origin: connection.origin,
     };
@@ -70,14 +62,30 @@ pub async fn logout(
     }
     let (kv, life) = (app.ports.blacklist.as_ref(), until.since(now).as_secs());
     let published = match ended {
-        Ended::Now => blacklist::publish(kv, &keys, life).await,
+        Ended::Now(_) => blacklist::publish(kv, &keys, life).await,
         _ => blacklist::publish_missing(kv, &keys, life).await,
     };
-    published.map_err(|error| ApiError::RevocationPending(error.to_string()))?;
-    if ended == Ended::Now {
+    if let Ended::Now(user) = ended {
+        entry.subject = Some(user);
         audit::log(app.ports.log.as_ref(), &entry);
     }
+    published.map_err(|error| ApiError::RevocationPending(error.to_string()))?;
     Ok(Json(json!({ "detail": "Signed out." })))
+}
+
+/// The access token, or else the refresh token: one that is over does not stand in the other's way.
+async fn credential(app: &App, access: Option<&str>, refresh: Option<&str>) -> Result<Credential, ApiError> {
+    let refused = match access {
+        None => ApiError::Unauthenticated,
+        Some(token) => match app.believe(token).await {
+            Ok(remembered) => return Ok(Credential::Access(remembered)),
+            Err(refused @ ApiError::InvalidToken(_)) => refused,
+            Err(fault) => return Err(fault),
+        },
+    };
+    let Some(refresh) = refresh else { return Err(refused) };
+    let decoded = RefreshToken::decode(refresh, &app.config.token_mac_key);
+    decoded.map(Credential::Refresh).map_err(|_| ApiError::InvalidRefresh)
 }
 
 enum Credential {
@@ -90,13 +98,6 @@ impl Credential {
         match self {
             Self::Access(remembered) => Holder::Access(&remembered.claims),
             Self::Refresh(token) => Holder::Refresh(token),
-        }
-    }
-
-    fn subject(&self) -> Option<UserId> {
-        match self {
-            Self::Access(remembered) => UserId::parse(&remembered.caller.subject).ok(),
-            Self::Refresh(_) => None,
         }
     }
 }

@@ -32,14 +32,16 @@ pub async fn refresh(
     exchange(&app, connection, token.as_deref().unwrap_or_default()).await.map(Json)
 }
 
-/// (1) The token's MAC, before any I/O. (2) One batch rotates, repeats a lost answer, or ends the
-/// session. (3) The same token always has the same successor; the access token is new, with the
+/// (1) The token's MAC, before any I/O. (2) That we can sign: a token is not used up by a fault of
+/// ours. (3) One batch rotates, repeats a lost answer, or ends the session. (4) The same token always has the same successor; the access token is new, with the
 /// roles as they are now.
 pub async fn exchange(app: &App, connection: Connection, text: &str) -> Result<TokenAnswer, ApiError> {
     // (1)
     let token = RefreshToken::decode(text, &app.config.token_mac_key).map_err(|_| ApiError::InvalidRefresh)?;
     let successor = token.clone().successor().ok_or(ApiError::InvalidRefresh)?;
     // (2)
+    app.ready_to_issue().await?;
+    // (3)
     let now = app.ports.clock.now();
     let lifetimes = app.config.lifetimes;
     let terms = Terms {
@@ -55,12 +57,15 @@ pub async fn exchange(app: &App, connection: Connection, text: &str) -> Result<T
         session: Some(token.session),
         origin: connection.origin.clone(),
     };
-    let entries = Entries { rotated: entry(Event::TokenRefresh), reuse: entry(Event::TokenReuseDetected) };
+    let mut entries = Entries { rotated: entry(Event::TokenRefresh), reuse: entry(Event::TokenReuseDetected) };
     let standing = match refresh::present(app.ports.database.as_ref(), &token, terms, &entries).await? {
         Presented::Good(standing) => standing,
         Presented::Refused => return Err(ApiError::InvalidRefresh),
-        Presented::Reuse => {
-            audit::log(app.ports.log.as_ref(), &entries.reuse);
+        Presented::Reuse { user, ended_now } => {
+            if ended_now {
+                entries.reuse.subject = Some(user);
+                audit::log(app.ports.log.as_ref(), &entries.reuse);
+            }
             let key = session_key(token.session);
             app.knowledge().revocations.revoke(key.clone(), terms.revoked_until, now);
             let life = terms.revoked_until.since(now).as_secs();
@@ -72,9 +77,10 @@ pub async fn exchange(app: &App, connection: Connection, text: &str) -> Result<T
         }
     };
     if standing.rotated_now {
+        entries.rotated.subject = Some(standing.user.id);
         audit::log(app.ports.log.as_ref(), &entries.rotated);
     }
-    // (3)
+    // (4)
     let grant = Grant {
         user: &standing.user,
         session: token.session,

@@ -69,7 +69,7 @@ async fn sign_in(
 ) -> Result<TokenAnswer, ApiError> {
     let database = app.ports.database.as_ref();
     // (1)
-    let limit_key = format!("sign-in|{}", connection.ip.limit_key());
+    let limit_key = format!("own|sign-in|{}", connection.ip.limit_key());
     let decision = app.ports.limiter.admit(&limit_key, &app.config.sign_in_rules).await?;
     let now = app.ports.clock.now();
     if !decision.admitted {
@@ -104,7 +104,7 @@ async fn sign_in(
         return Err(ApiError::BadCredentials);
     };
     // (4)
-    let session = NewSession::open(app.ports.new_session_id(), user.id, app.ports.random(), &app.config.lifetimes, now);
+    let session = NewSession::open(app.ports.new_session_id(), app.ports.random(), &app.config.lifetimes, now);
     let amr = [PASSWORD.to_owned()];
     let grant = Grant {
         user: &user,

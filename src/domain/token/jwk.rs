@@ -49,6 +49,9 @@ impl Algorithm {
     }
 }
 
+/// RFC 8032, §5.1.6.
+const ED25519_SIGNATURE_BYTES: usize = 64;
+
 /// A public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
@@ -77,6 +80,15 @@ impl PublicKey {
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// Whether a signature of this form can be the key's at all: what claims another algorithm or
+    /// has another length is refused before any cryptography.
+    #[must_use]
+    pub fn could_have_made(&self, algorithm: &str, signature: &[u8]) -> bool {
+        match self.algorithm {
+            Algorithm::EdDsa => algorithm == self.algorithm.name() && signature.len() == ED25519_SIGNATURE_BYTES,
+        }
     }
 
     /// Its bytes, in the algorithm's own encoding.

@@ -3,7 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use super::jwk::{Algorithm, KeyId, KeySet, PublicKey};
+use super::{
+    jwk::{Algorithm, KeyId, KeySet, PublicKey},
+    jws::Untrusted,
+    verify::Refusal,
+};
 use crate::domain::time::Timestamp;
 
 /// One key of the ring, without its private half.
@@ -54,13 +58,21 @@ impl KeyRing {
         self.keys.get(kid).filter(|key| key.is_live(now)).map(|key| &key.public)
     }
 
-    /// The key that signs at `now`: of those whose time has come, the newest.
+    /// The key that a token names and could have been made with, before its signature is checked.
+    pub fn key_of(&self, token: &Untrusted<'_>, now: Timestamp) -> Result<&PublicKey, Refusal> {
+        let key = self.verifying(token.key_id(), now).ok_or(Refusal::UnknownKey)?;
+        if key.could_have_made(token.algorithm(), token.signature()) { Ok(key) } else { Err(Refusal::BadSignature) }
+    }
+
+    /// The key that signs at `now`: of those whose time has come, the newest. If none's has, which
+    /// a clock that is behind can see, the first whose time will.
     #[must_use]
     pub fn signing(&self, now: Timestamp) -> Option<SigningKeyRef> {
-        self.keys
-            .iter()
-            .filter(|(_, key)| key.sign_from <= now && key.is_live(now))
+        let live = || self.keys.iter().filter(|(_, key)| key.is_live(now));
+        live()
+            .filter(|(_, key)| key.sign_from <= now)
             .max_by_key(|(kid, key)| (key.sign_from, *kid))
+            .or_else(|| live().min_by_key(|(kid, key)| (key.sign_from, *kid)))
             .map(|(kid, key)| SigningKeyRef { kid: KeyId::stored(kid.clone()), algorithm: key.public.algorithm() })
     }
 
@@ -100,6 +112,7 @@ mod tests {
         assert!(ring.verifying(old_kid.as_str(), Timestamp::from_secs(299)).is_some());
         assert!(ring.verifying(old_kid.as_str(), Timestamp::from_secs(300)).is_none());
         assert_eq!(published(300), 1);
+        assert_eq!(signs(-5), old_kid, "a clock that is behind signs all the same");
     }
 
     #[test]

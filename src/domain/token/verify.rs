@@ -4,6 +4,8 @@
 //! [`SignatureProof::from_port`] makes, from the answer of the crypto port about exactly the key
 //! and the bytes it was asked about.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -17,8 +19,9 @@ use crate::domain::{
     time::Timestamp,
 };
 
-/// Clocks may differ by this many seconds.
-pub const LEEWAY_SECS: i64 = 5;
+/// Clocks may differ by this much.
+pub const LEEWAY: Duration = Duration::from_secs(LEEWAY_SECS.unsigned_abs());
+const LEEWAY_SECS: i64 = 5;
 /// No token lives longer than this, whatever it says: a day, in seconds.
 const MAX_LIFE_SECS: i64 = 24 * 60 * 60;
 
@@ -129,7 +132,7 @@ impl VerifiedClaims {
         self.0.jti
     }
 
-    /// Whether its time is now, with [`LEEWAY_SECS`]. A remembered token is asked again.
+    /// Whether its time is now, with [`LEEWAY`]. A remembered token is asked again.
     pub const fn check_time(&self, now: Timestamp) -> Result<(), Refusal> {
         let now = now.secs();
         if now >= self.0.exp.saturating_add(LEEWAY_SECS) {
@@ -154,7 +157,7 @@ pub fn verify(
     now: Timestamp,
 ) -> Result<VerifiedClaims, Refusal> {
     // (1) The key decides the algorithm (RFC 8725, §3.1); the header may only agree.
-    if token.algorithm() != key.algorithm().name() {
+    if !key.could_have_made(token.algorithm(), token.signature()) {
         return Err(Refusal::BadSignature);
     }
     // (2) The signature, and that the answer is about this very token and key.
