@@ -10,11 +10,8 @@ PORT ?= 8787
 STATE ?= $(CURDIR)/.wrangler/state
 export PORT STATE
 
-# The tests and tools of a developer's shell must not reach into the Worker's configuration.
-unexport PUBLIC_URL
-
 help: ## What there is
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /  make \1\t/' | expand -t 16
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## The wasm target, pinned tools, npm packages, local secrets
 	@node scripts/setup.mjs

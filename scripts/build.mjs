@@ -6,7 +6,7 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
-import { root, run, say } from "./lib.mjs";
+import { isMain, root, run, say } from "./lib.mjs";
 import { cargoTool, helperEnv, locked } from "./setup.mjs";
 
 const INPUTS = ["src", "policy.toml", "Cargo.toml", "Cargo.lock", "package-lock.json", "scripts/build.mjs"];
@@ -57,7 +57,7 @@ export function sizes() {
   return { raw: kib(raw), gzip: kib(gzip), bytes: gzip };
 }
 
-if (process.argv[1] === import.meta.filename) {
+if (isMain(import.meta)) {
   await build();
   const { raw, gzip, bytes } = sizes();
   say(`bundle ${raw} KiB raw, ${gzip} KiB gzip`);

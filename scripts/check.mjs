@@ -3,9 +3,8 @@
 
 import { spawnSync } from "node:child_process";
 
-import { cargoTool } from "./setup.mjs";
-import { CHECK_TOOLS } from "./setup.mjs";
 import { root, say } from "./lib.mjs";
+import { CHECK_TOOLS, cargoTool } from "./setup.mjs";
 
 const [deny, machete] = ["cargo-deny", "cargo-machete"].map((name) => cargoTool(name, CHECK_TOOLS[name]));
 const WASM = ["--target", "wasm32-unknown-unknown"];

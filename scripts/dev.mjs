@@ -5,7 +5,10 @@
 // Worker. Ctrl-C ends everything that was started; with --until-stdin-closes, so does the end of
 // standard input, which is how tests make sure that nothing outlives them.
 
+import { randomInt } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
 import { join } from "node:path";
 
@@ -39,36 +42,43 @@ const state = stateFolder();
 
 await setup();
 await build();
-await mustBeFree(port);
+// A taken port is told at once, not after a minute.
+if (!(await isFree(port))) fail(`port ${port} is taken; choose another with PORT=…`);
 run(...wrangler(["d1", "migrations", "apply", "DB", "--local", "--persist-to", state]), {
   env: wranglerEnv,
   stdio: ["ignore", "ignore", "inherit"],
 });
 const origin = await startOrigin();
-const worker = startWorker(origin);
-await answering(worker);
+startWorker(origin);
+await answering();
 console.log(`ready: ${publicUrl}`);
 tour();
 
-/** A port that nobody listens on now. */
-function freePort() {
-  return new Promise((resolve, reject) => {
+/** Whether nobody listens on a port now. */
+function isFree(port) {
+  return new Promise((resolve) => {
     const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 }
 
-/** A taken port is told at once, not after a minute. */
-function mustBeFree(port) {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once("error", () => fail(`port ${port} is taken; choose another with PORT=…`));
-    server.listen(port, "127.0.0.1", () => server.close(resolve));
-  });
+/**
+ * A port that stays free until it is used: below those that the system hands out to connections,
+ * and claimed against other copies of this script.
+ */
+async function freePort() {
+  for (;;) {
+    const port = randomInt(10_000, 30_000);
+    const claim = join(tmpdir(), `edgewarden-port-${port}`);
+    try {
+      mkdirSync(claim);
+    } catch {
+      continue;
+    }
+    process.once("exit", () => rmSync(claim, { recursive: true, force: true }));
+    if (await isFree(port)) return port;
+  }
 }
 
 /** A child whose end ends everything. */
@@ -112,29 +122,35 @@ function startWorker(origin) {
   return child(...command, { env: wranglerEnv, stdio: ["ignore", "inherit", "inherit"] });
 }
 
-/** Waits until the Worker answers. */
+/** Waits until the Worker answers well. One that cannot start says why, once, and that ends all. */
 async function answering() {
   const until = Date.now() + START_TIMEOUT_MS;
+  let why = "it did not answer";
   while (Date.now() < until && !ending) {
     try {
-      const { status } = await fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(5000) });
-      if (status !== 503) return;
+      const response = await fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(5000) });
+      if (response.ok) return;
+      const type = response.headers.get("content-type");
+      if (response.status === 500 && type === "application/problem+json") {
+        why = (await response.json()).detail;
+        break;
+      }
     } catch {
       // Not yet.
     }
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  if (!ending) {
-    say("the Worker did not answer");
-    await end(1);
-  }
+  if (ending) return;
+  say(`the Worker cannot start: ${why}`);
+  await end(1);
 }
 
 function tour() {
   const api = `${publicUrl}/api/v1`;
   console.log(`
   curl ${publicUrl}/demo/public/hello
-  curl ${api}/users/register --json '{"username":"ada","email":"ada@example.org","password":"Correct-Horse-7"}'
+  curl ${api}/users/register -H 'Content-Type: application/json' \\
+       -d '{"username":"ada","email":"ada@example.org","password":"Correct-Horse-7"}'
   curl ${api}/auth/token -d username=ada -d password=Correct-Horse-7
 `);
 }

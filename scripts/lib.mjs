@@ -2,13 +2,16 @@
 // on the one that package.json pins.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The checkout. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Whether a module is the script that was started. */
+export const isMain = (meta) => process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(meta.url);
 
 /** Where pinned tools are kept, outside any checkout, so that a second clone finds them. */
 export const toolCache =

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { capture, fail, root, run, say, toolCache } from "./lib.mjs";
+import { capture, fail, isMain, root, run, say, toolCache } from "./lib.mjs";
 
 /** The version of a package in Cargo.lock. */
 export function locked(name) {
@@ -27,16 +27,18 @@ export function cargoTool(name, version, binary = name) {
   // Built aside and moved in whole, so that what is in the cache is complete.
   const aside = join(toolCache, `.${name}-${version}-${process.pid}`);
   const env = { ...process.env, CARGO_TARGET_DIR: join(toolCache, `.build-${process.pid}`) };
+  // What a build leaves behind is large and of no more use, however it ends.
+  const sweep = () => [aside, env.CARGO_TARGET_DIR].forEach((path) => rmSync(path, { recursive: true, force: true }));
+  process.once("exit", sweep);
   run("cargo", ["install", "--quiet", "--root", aside, "--version", version, name], { env });
   try {
     renameSync(aside, folder);
   } catch (error) {
     // Another clone was faster; its copy is as good.
     if (!existsSync(path)) throw error;
-    rmSync(aside, { recursive: true, force: true });
   }
-  // What a build leaves behind is large and of no more use.
-  rmSync(env.CARGO_TARGET_DIR, { recursive: true, force: true });
+  sweep();
+  process.off("exit", sweep);
   return path;
 }
 
@@ -54,21 +56,20 @@ export async function helperEnv() {
   return { ...env, WASM_BINDGEN_BIN: cargoTool("wasm-bindgen-cli", version, "wasm-bindgen"), WASM_OPT_BIN: bin("wasm-opt") };
 }
 
-/** Whether prebuilt helpers can be had: asked once, for at most three seconds, then remembered. */
+let downloads;
+
+/**
+ * Whether prebuilt helpers can be had, asked for at most three seconds: of the very file, so that
+ * the host which release pages redirect to is asked as well.
+ */
 async function canDownload(version) {
-  const note = join(toolCache, `downloads-${version}`);
-  if (existsSync(note)) return true;
-  const url = `https://github.com/wasm-bindgen/wasm-bindgen/releases/tag/${version}`;
-  try {
-    const { ok } = await fetch(url, { method: "HEAD", signal: AbortSignal.timeout(3000) });
-    if (ok) {
-      mkdirSync(toolCache, { recursive: true });
-      writeFileSync(note, "reachable\n");
-    }
-    return ok;
-  } catch {
-    return false;
-  }
+  const file = `wasm-bindgen-${version}-x86_64-unknown-linux-musl.tar.gz`;
+  const url = `https://github.com/wasm-bindgen/wasm-bindgen/releases/download/${version}/${file}`;
+  downloads ??= fetch(url, { method: "HEAD", signal: AbortSignal.timeout(3000) }).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+  return downloads;
 }
 
 function rustTarget() {
@@ -114,4 +115,4 @@ export async function setup() {
   await helperEnv();
 }
 
-if (process.argv[1] === import.meta.filename) await setup();
+if (isMain(import.meta)) await setup();

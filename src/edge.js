@@ -4,8 +4,9 @@
 // isolate knows. Only where something must be asked first does a Rust future exist (`resolve`).
 // Bodies are never touched: an origin's answer streams through.
 //
-// A trap inside wasm falls through to `resolve` on a fresh instance, and from there to a bland
-// 500; never to the origin.
+// A trap in `decide` falls through to `resolve` on a fresh instance. A trap in a Rust future leaves
+// its promise unsettled, so those are waited for no longer than SETTLE_MS. What is left then is a
+// bland answer; never the origin.
 
 import Worker from "../build/index.js";
 
@@ -15,28 +16,32 @@ const { decide, origin_failed: originFailed } = Worker.prototype;
 
 /** What `decide` and `resolve` say of a request for our own endpoints. */
 const OWN = "own";
-/** Names that an origin may not set as cookies: they are ours. */
-const OUR_COOKIES = /^\s*__Host-edgewarden[^=]*=/i;
+/** Longer than all bounded store calls of one request together. */
+const SETTLE_MS = 30_000;
+/** Cookies that an origin may not set: they are ours. */
+const OUR_COOKIES = /^\s*=?\s*__Host-edgewarden/i;
 /** Headers by which an origin could reach beyond its own routes. */
 const NOT_AN_ORIGINS = ["clear-site-data", "service-worker-allowed"];
+/** The headers of every answer of ours, for the one answer that Rust does not make. */
+const ALWAYS = {
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+  "referrer-policy": "strict-origin-when-cross-origin",
+  "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+};
 
 export default {
   async fetch(request, env, ctx) {
     const head = headOf(request);
-    let verdict;
     try {
-      verdict = decide(head);
-    } catch (trap) {
-      console.error(JSON.stringify({ kind: "fault", what: "decide", error: String(trap) }));
-    }
-    try {
-      verdict ??= await new Worker(ctx, env).resolve(head, env);
-      if (verdict === OWN) return await new Worker(ctx, env).fetch(request);
+      let verdict = decided(head);
+      verdict ??= await settled(new Worker(ctx, env).resolve(head, env));
+      if (verdict === OWN) return await settled(new Worker(ctx, env).fetch(request));
       const { forward, answer } = JSON.parse(verdict);
       return forward ? await pass(request, env, forward) : respond(answer);
-    } catch (trap) {
-      console.error(JSON.stringify({ kind: "fault", what: "request", error: String(trap) }));
-      return bland();
+    } catch (error) {
+      return bland(error);
     }
   },
 };
@@ -48,43 +53,76 @@ function headOf(request) {
   return head;
 }
 
+/** The verdict of a warm isolate, or undefined. A broken instance is not asked; it resets first. */
+function decided(head) {
+  const state = globalThis.__worker_init_state;
+  if (state.criticalError) return undefined;
+  try {
+    return decide(head);
+  } catch (trap) {
+    state.criticalError = true;
+    console.error(JSON.stringify({ kind: "fault", what: "decide", error: String(trap) }));
+    return undefined;
+  }
+}
+
+/** What a promise gives, if it gives anything in time. */
+async function settled(promise) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error("did not settle")), SETTLE_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Sends a request on to its origin, rewritten, and its answer back. */
-async function pass(request, env, { url, service, timeout_ms, remove, set, answer, request_id }) {
+async function pass(request, env, forward) {
+  const { url, service, timeout_ms, no_store, remove, set } = forward;
   const outward = new Request(url, request);
   for (const name of remove) outward.headers.delete(name);
   for (const [name, value] of set) outward.headers.set(name, value);
   // The origin has this long to begin its answer; the body may then take its time.
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), timeout_ms);
+  const init = { redirect: "manual", signal: abort.signal };
+  if (no_store) init.cache = "no-store";
   let response;
   try {
     const origin = service === undefined ? globalThis : env[service];
-    response = await origin.fetch(outward, { redirect: "manual", signal: abort.signal });
+    response = await origin.fetch(outward, init);
   } catch (error) {
-    console.error(JSON.stringify({ kind: "fault", what: "origin", error: String(error), request_id }));
-    return respond(JSON.parse(originFailed(request_id, abort.signal.aborted)).answer);
+    return failed(forward, error, abort.signal.aborted);
   } finally {
     clearTimeout(timer);
   }
-  // The answer to a WebSocket request must be returned as it came.
-  if (response.webSocket) return response;
-  return finish(response, answer);
+  const { status } = response;
+  if (status !== 101 && (status < 200 || status > 599)) return failed(forward, `status ${status}`, false);
+  return finish(response, forward);
+}
+
+/** The answer where the origin gave none. */
+function failed({ request_id }, error, timedOut) {
+  console.error(JSON.stringify({ kind: "fault", what: "origin", error: String(error), request_id }));
+  return respond(JSON.parse(originFailed(request_id, timedOut)).answer);
 }
 
 /** An origin's answer with our headers on it and without what is not an origin's to say. */
-function finish(response, answer) {
-  const finished = new Response(response.body, response);
-  const { headers } = finished;
+function finish(response, { answer }) {
+  const headers = new Headers(response.headers);
   for (const name of NOT_AN_ORIGINS) headers.delete(name);
   if (headers.has("set-cookie")) {
-    const cookies = headers.getSetCookie();
-    if (cookies.some((cookie) => OUR_COOKIES.test(cookie))) {
-      headers.delete("set-cookie");
-      for (const cookie of cookies) if (!OUR_COOKIES.test(cookie)) headers.append("set-cookie", cookie);
-    }
+    const cookies = headers.getSetCookie().filter((cookie) => !OUR_COOKIES.test(cookie));
+    headers.delete("set-cookie");
+    for (const cookie of cookies) headers.append("set-cookie", cookie);
   }
   for (const [name, value] of answer) headers.set(name, value);
-  return finished;
+  const { status, statusText, webSocket, body } = response;
+  if (webSocket) return new Response(null, { status, webSocket, headers });
+  return new Response(body, { status, statusText, headers });
 }
 
 /** An answer of ours. */
@@ -93,9 +131,9 @@ function respond({ status, headers, body }) {
 }
 
 /** What is left to say when nothing else could be. */
-function bland() {
+function bland(error) {
   const request_id = crypto.randomUUID();
-  console.error(JSON.stringify({ kind: "fault", what: "bland", request_id }));
+  console.error(JSON.stringify({ kind: "fault", what: "request", error: String(error), request_id }));
   const problem = {
     type: "about:blank",
     title: "Internal Server Error",
@@ -103,6 +141,11 @@ function bland() {
     detail: "Something went wrong on our side.",
     request_id,
   };
-  const headers = { "content-type": "application/problem+json", "cache-control": "no-store", "x-request-id": request_id };
+  const headers = {
+    ...ALWAYS,
+    "content-type": "application/problem+json",
+    "cache-control": "no-store",
+    "x-request-id": request_id,
+  };
   return new Response(JSON.stringify(problem), { status: 500, headers });
 }

@@ -68,6 +68,14 @@ fn only_error_rs_picks_a_status() {
 }
 
 #[test]
+fn the_last_resort_in_javascript_carries_the_same_headers() {
+    let edge = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/edge.js")).unwrap();
+    for (name, value) in edgewarden::security_headers::ALWAYS {
+        assert!(edge.contains(&format!("\"{name}\": \"{value}\"")), "{name}");
+    }
+}
+
+#[test]
 fn no_panic_lint_is_lifted() {
     let lints = ["unwrap_used", "expect_used", "clippy::panic", "indexing_slicing", "string_slice", "unreachable"];
     // lib.rs lifts them for its unit tests.

@@ -18,32 +18,45 @@ use crate::{app::App, error::ApiError};
 
 pub use layers::Connection;
 
+/// Every endpoint stands here once: what is routed is what [`ENDPOINTS`] lists.
+macro_rules! endpoints {
+    (
+        under prefix { $($method:ident $path:literal => $handler:path,)* }
+        at root { $($root_method:ident $root_path:literal => $root_handler:path,)* }
+    ) => {
+        /// Every endpoint as (method, path), for tests that must cover all of them. `{prefix}`
+        /// stands for `API_PREFIX`.
+        pub const ENDPOINTS: &[(&str, &str)] = &[
+            $((stringify!($method), concat!("{prefix}", $path)),)*
+            $((stringify!($root_method), $root_path),)*
+        ];
+
+        fn routes(prefix: &str) -> Router<Arc<App>> {
+            let api = Router::new()$(.route($path, $method($handler)))*;
+            Router::new().nest(prefix, api)$(.route($root_path, $root_method($root_handler)))*
+        }
+    };
+}
+
+endpoints! {
+    under prefix {
+        post "/users/register" => accounts::register::register,
+        get "/users/me" => accounts::me::me,
+        post "/auth/token" => auth::token::token,
+        post "/auth/refresh" => auth::refresh::refresh,
+        post "/auth/logout" => auth::logout::logout,
+    }
+    at root {
+        get "/.well-known/jwks.json" => well_known::jwks,
+        get "/health" => well_known::health,
+    }
+}
+
 /// Every endpoint, and what every answer goes through.
 pub fn router(app: &Arc<App>) -> Router {
-    let api = Router::new()
-        .route("/users/register", post(accounts::register::register))
-        .route("/users/me", get(accounts::me::me))
-        .route("/auth/token", post(auth::token::token))
-        .route("/auth/refresh", post(auth::refresh::refresh))
-        .route("/auth/logout", post(auth::logout::logout));
-    Router::new()
-        .nest(&app.config.api_prefix, api)
-        .route("/.well-known/jwks.json", get(well_known::jwks))
-        .route("/health", get(well_known::health))
+    routes(&app.config.api_prefix)
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(middleware::from_fn_with_state(app.clone(), layers::outermost))
         .with_state(app.clone())
 }
-
-/// Every endpoint as (method, path), for tests that must cover all of them. `{prefix}` stands for
-/// `API_PREFIX`.
-pub const ENDPOINTS: &[(&str, &str)] = &[
-    ("POST", "{prefix}/users/register"),
-    ("GET", "{prefix}/users/me"),
-    ("POST", "{prefix}/auth/token"),
-    ("POST", "{prefix}/auth/refresh"),
-    ("POST", "{prefix}/auth/logout"),
-    ("GET", "/.well-known/jwks.json"),
-    ("GET", "/health"),
-];

@@ -10,7 +10,7 @@ use super::{
     canonical::Path,
     head::Head,
     headers::HeaderChanges,
-    policy::{Origin, Target},
+    policy::{Access, Origin, Target},
 };
 use crate::{
     domain::{id::RequestId, rate_limit::Decision},
@@ -28,6 +28,9 @@ pub struct Rewrite {
     pub service: Option<String>,
     /// How many milliseconds the origin has to begin its answer.
     pub timeout_ms: u64,
+    /// Whether no cache may answer or keep this: the origin's answer may depend on who calls, which
+    /// the platform's cache does not know once the credentials are removed.
+    pub no_store: bool,
     /// Request headers to remove.
     pub remove: Vec<String>,
     /// Request headers to set.
@@ -42,6 +45,7 @@ impl Rewrite {
     pub(super) fn new(
         head: &Head<'_>,
         origin: &Origin,
+        access: Access,
         path: &Path,
         changes: &HeaderChanges<'_>,
         limit: Option<Decision>,
@@ -57,6 +61,7 @@ impl Rewrite {
         let mut answer = vec![("x-request-id".to_owned(), request.to_string())];
         answer.extend(limits.iter().map(|(name, value)| (name.to_string(), text(value))));
         Self {
+            no_store: access != Access::Public,
             url: format!("{base}{}{}", path.as_str(), head.query),
             service,
             timeout_ms: u64::try_from(origin.timeout.as_millis()).unwrap_or(u64::MAX),

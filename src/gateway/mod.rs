@@ -223,7 +223,15 @@ fn route(
     let tightest = [ip_limit, subject_limit].into_iter().flatten().min_by_key(|decision| decision.remaining);
     let identity = caller.as_ref().map(|token| &token.caller);
     let changes = headers::rewrite(head, identity, request);
-    Ok(Verdict::Forward(Box::new(Rewrite::new(head, origin, path, &changes, tightest, Moment { request, now }))))
+    Ok(Verdict::Forward(Box::new(Rewrite::new(
+        head,
+        origin,
+        route.access,
+        path,
+        &changes,
+        tightest,
+        Moment { request, now },
+    ))))
 }
 
 fn authenticate(

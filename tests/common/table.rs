@@ -144,7 +144,7 @@ pub const TABLE: &[Row] = &[
 
 /// Names of everything that must have a row.
 pub fn must_have_rows() -> Vec<String> {
-    let endpoints = edgewarden::api::ENDPOINTS.iter().map(|(method, path)| format!("{method} {path}"));
+    let endpoints = edgewarden::api::ENDPOINTS.iter().map(|(method, path)| format!("{} {path}", method.to_uppercase()));
     let lookup = |_: &str| Some("http://127.0.0.1:1".to_owned());
     let policy = edgewarden::gateway::policy::Policy::parse(edgewarden::app::POLICY, &lookup).unwrap();
     endpoints.chain(policy.routes().iter().map(|route| route.id.clone())).collect()

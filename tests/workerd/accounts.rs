@@ -2,7 +2,11 @@
 
 use serde_json::json;
 
-use crate::{client::PASSWORD, common::forge::claims_of, server::Server};
+use crate::{
+    client::{Client, PASSWORD},
+    common::forge::claims_of,
+    server::Server,
+};
 
 pub fn a_first_visit(server: &Server) {
     let registered = server.try_register("visitor").expect(201);

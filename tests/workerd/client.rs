@@ -9,8 +9,6 @@ use std::{
 use serde_json::{Value, json};
 use ureq::{Agent, http};
 
-use crate::server::Server;
-
 pub const PASSWORD: &str = "Correct-Horse-7";
 
 /// One answer.
@@ -50,7 +48,7 @@ fn agent() -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
-        .timeout_global(Some(Duration::from_secs(30)))
+        .timeout_global(Some(Duration::from_mins(1)))
         .build()
         .into()
 }
@@ -62,10 +60,17 @@ fn answer(response: Result<http::Response<ureq::Body>, ureq::Error>) -> Answer {
     Answer { status: response.status().as_u16(), headers: response.headers().clone(), text, body }
 }
 
-impl Server {
+/// A Worker that can be asked.
+pub trait Client {
+    /// Where it is.
+    fn url(&self) -> &str;
+
+    /// An address that no other test calls from.
+    fn address(&self) -> String;
+
     /// Any request.
-    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
-        let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+    fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
+        let mut request = http::Request::builder().method(method).uri(format!("{}{path}", self.url()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -76,22 +81,22 @@ impl Server {
         answer(agent().run(request.body(body).unwrap()))
     }
 
-    pub fn get(&self, path: &str, token: Option<&str>) -> Answer {
+    fn get(&self, path: &str, token: Option<&str>) -> Answer {
         let bearer = token.map(|token| format!("Bearer {token}"));
         let headers: Vec<_> = bearer.iter().map(|value| ("authorization", value.as_str())).collect();
         self.send("GET", path, &headers, "")
     }
 
-    pub fn post(&self, path: &str, body: &Value) -> Answer {
+    fn post(&self, path: &str, body: &Value) -> Answer {
         self.send("POST", path, &[("content-type", "application/json")], body.to_string())
     }
 
-    pub fn try_register(&self, username: &str) -> Answer {
+    fn try_register(&self, username: &str) -> Answer {
         let email = format!("{username}@example.org");
         self.post("/api/v1/users/register", &json!({ "username": username, "email": email, "password": PASSWORD }))
     }
 
-    pub fn try_sign_in(&self, address: &str, username: &str, password: &str) -> Answer {
+    fn try_sign_in(&self, address: &str, username: &str, password: &str) -> Answer {
         let form: String = [("username", username), ("password", password)]
             .map(|(name, value)| format!("{name}={}", value.replace('@', "%40")))
             .join("&");
@@ -100,12 +105,12 @@ impl Server {
     }
 
     /// Registers a user and signs them in.
-    pub fn user(&self, username: &str) -> SignedIn {
+    fn user(&self, username: &str) -> SignedIn {
         let id = self.try_register(username).expect(201).str("/id").to_owned();
         self.sign_in(username, id)
     }
 
-    pub fn sign_in(&self, username: &str, id: String) -> SignedIn {
+    fn sign_in(&self, username: &str, id: String) -> SignedIn {
         let answer = self.try_sign_in(&self.address(), username, PASSWORD).expect(200);
         SignedIn {
             id,
@@ -114,24 +119,38 @@ impl Server {
         }
     }
 
-    pub fn refresh(&self, token: &str) -> Answer {
+    fn refresh(&self, token: &str) -> Answer {
         self.post("/api/v1/auth/refresh", &json!({ "refresh_token": token }))
     }
 
-    pub fn logout(&self, token: &str) -> Answer {
+    fn logout(&self, token: &str) -> Answer {
         self.send("POST", "/api/v1/auth/logout", &[("authorization", &format!("Bearer {token}"))], "")
     }
 
     /// Sends bytes as they are and reads until the other side closes: (status, everything).
-    pub fn raw(&self, bytes: &[u8]) -> (u16, String) {
-        let address = self.url.strip_prefix("http://").unwrap();
+    fn raw(&self, bytes: &[u8]) -> (u16, String) {
+        self.raw_watching(bytes, |_| false)
+    }
+
+    /// The same, until these bytes have come.
+    fn raw_until(&self, bytes: &[u8], last: &[u8]) -> (u16, String) {
+        self.raw_watching(bytes, |read| read.as_bytes().windows(last.len()).any(|window| window == last))
+    }
+
+    /// The same, until what has been read is `enough`.
+    fn raw_watching(&self, bytes: &[u8], mut enough: impl FnMut(&str) -> bool) -> (u16, String) {
+        let address = self.url().strip_prefix("http://").unwrap();
         let mut stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         // The other side may refuse before it has read everything.
         let _ = stream.write_all(bytes);
-        let mut read = Vec::new();
-        let _ = stream.read_to_end(&mut read);
-        let text = String::from_utf8_lossy(&read).into_owned();
+        let (mut text, mut buffer) = (String::new(), [0; 4096]);
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            text.push_str(&String::from_utf8_lossy(&buffer[..count]));
+            if enough(&text) {
+                break;
+            }
+        }
         let status = text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
         (status, text)
     }

@@ -1,6 +1,6 @@
 //! What an origin gets to see.
 
-use crate::server::Server;
+use crate::{client::Client, server::Server};
 
 pub fn the_origin_sees_the_caller_and_nothing_forged(server: &Server) {
     let user = server.user("proxied");

@@ -1,8 +1,10 @@
 //! What an attacker sends.
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use serde_json::json;
 
 use crate::{
+    client::Client,
     common::forge::{Forge, claims_of, with},
     server::{Server, master_secret},
 };
@@ -44,6 +46,11 @@ pub fn forged_tokens_are_refused(server: &Server) {
     let other = now(Forge::new(master_secret()));
     tokens.push(now(other.sign(&other.header(), &claims)));
     tokens.push(now(other.sign(&own.header(), &claims)));
+    // A signature of any other length is a wrong one, not a fault of ours.
+    let (input, _) = user.access.rsplit_once('.').unwrap();
+    for bytes in [0, 1, 31, 63, 65, 128] {
+        tokens.push(format!("{input}.{}", Base64UrlUnpadded::encode_string(&vec![7; bytes])));
+    }
     for token in &tokens {
         for path in ["/demo/private/x", "/demo/optional/x", "/demo/strict/x", "/api/v1/users/me"] {
             let refused = server.get(path, Some(token)).expect(401);
@@ -75,6 +82,14 @@ pub fn broken_requests_get_an_answer(server: &Server) {
         assert_eq!(answer.status, status, "{path} {}: {answer:?}", body.get(..40).unwrap_or(body));
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         assert_eq!(answer.str("/request_id").len(), 36);
+    }
+    for path in ["/health", "/demo/public/x", "/api/v1/users/me"] {
+        let host = server.url.strip_prefix("http://").unwrap();
+        for byte in ["\u{1}", "\u{b}", "\u{1b}", "\u{7f}"] {
+            let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nx: a{byte}b\r\n\r\n");
+            let (status, text) = server.raw(request.as_bytes());
+            assert_eq!(status, 400, "{text}");
+        }
     }
     let deep = format!("{}1{}", "{\"a\":".repeat(20_000), "}".repeat(20_000));
     server.send("POST", "/api/v1/users/register", &[json], deep.get(..60_000).unwrap()).expect(400);

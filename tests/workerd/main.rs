@@ -19,6 +19,7 @@ mod client;
 mod gateway;
 mod hostile;
 mod lifecycle;
+mod origins;
 mod races;
 mod server;
 mod status_table;
@@ -53,6 +54,9 @@ const TESTS: &[(&str, Test)] = tests![
     gateway::paths_are_taken_one_way,
     hostile::forged_tokens_are_refused,
     hostile::broken_requests_get_an_answer,
+    origins::an_origin_cannot_reach_beyond_its_routes,
+    origins::what_an_origin_sends_arrives_as_it_is,
+    origins::an_origin_that_fails_is_a_502_or_504_with_an_id,
     races::one_of_fifty_registrations_wins,
     races::five_of_forty_sign_ins_are_admitted,
     races::twenty_refreshes_have_one_successor,

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, thread};
 
 use crate::{
-    client::{Answer, PASSWORD},
+    client::{Answer, Client, PASSWORD},
     server::Server,
 };
 

@@ -20,7 +20,7 @@ use edgewarden::{
 };
 use rusqlite::{Connection, OpenFlags};
 
-use crate::common::forge::Forge;
+use crate::{client::Client, common::forge::Forge};
 
 /// The Worker may have to be built first.
 const START_TIMEOUT: Duration = Duration::from_mins(15);
@@ -63,8 +63,10 @@ impl Server {
 
     /// Starts another one beside it with variables of its own; gives what it printed if that fails.
     pub fn try_beside(&self, vars: &[(&str, &str)]) -> Result<Beside, String> {
-        let state = self.state.with_extension("beside");
-        let (url, running) = launch(0, &state, vars)?;
+        let number = self.next_address.fetch_add(1, Ordering::SeqCst);
+        let state = self.state.with_extension(format!("beside-{number}"));
+        let started = launch(0, &state, vars);
+        let (url, running) = started.inspect_err(|_| drop(fs::remove_dir_all(&state)))?;
         Ok(Beside { url, state, running: Some(running) })
     }
 
@@ -88,12 +90,6 @@ impl Server {
         let pid = self.running().as_ref().unwrap().origin_pid;
         let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();
         assert!(killed.success());
-    }
-
-    /// An address that no other test calls from.
-    pub fn address(&self) -> String {
-        let number = self.next_address.fetch_add(1, Ordering::SeqCst);
-        format!("10.77.{}.{}", number / 250, number % 250 + 1)
     }
 
     /// The Worker's own database, read beside it.
@@ -134,6 +130,27 @@ impl Server {
             .unwrap();
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         (output.status.success(), said)
+    }
+}
+
+impl Client for Server {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn address(&self) -> String {
+        let number = self.next_address.fetch_add(1, Ordering::SeqCst);
+        format!("10.77.{}.{}", number / 250, number % 250 + 1)
+    }
+}
+
+impl Client for Beside {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn address(&self) -> String {
+        "10.78.0.1".to_owned()
     }
 }
 

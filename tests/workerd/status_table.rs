@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use crate::{
-    client::SignedIn,
+    client::{Client, SignedIn},
     common::{
         callers::{ALL, Caller},
         forge::{Forge, claims_of, with},
