@@ -82,18 +82,19 @@ async function settled(promise) {
 /** Sends a request on to its origin, rewritten, and its answer back. */
 async function pass(request, env, forward) {
   const { url, service, timeout_ms, no_store, remove, set } = forward;
-  const outward = new Request(url, request);
-  for (const name of remove) outward.headers.delete(name);
-  for (const [name, value] of set) outward.headers.set(name, value);
+  const headers = new Headers(request.headers);
+  for (const name of remove) headers.delete(name);
+  for (const [name, value] of set) headers.set(name, value);
   // The origin has this long to begin its answer; the body may then take its time.
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), timeout_ms);
-  const init = { redirect: "manual", signal: abort.signal };
+  const { method, body } = request;
+  const init = { method, headers, body, redirect: "manual", signal: abort.signal };
   if (no_store) init.cache = "no-store";
   let response;
   try {
     const origin = service === undefined ? globalThis : env[service];
-    response = await origin.fetch(outward, init);
+    response = await origin.fetch(url, init);
   } catch (error) {
     return failed(forward, error, abort.signal.aborted);
   } finally {
@@ -112,7 +113,9 @@ function failed({ request_id }, error, timedOut) {
 
 /** An origin's answer with our headers on it and without what is not an origin's to say. */
 function finish(response, { answer }) {
-  const headers = new Headers(response.headers);
+  const { status, webSocket } = response;
+  const finished = webSocket ? undefined : new Response(response.body, response);
+  const headers = webSocket ? new Headers(response.headers) : finished.headers;
   for (const name of NOT_AN_ORIGINS) headers.delete(name);
   if (headers.has("set-cookie")) {
     const cookies = headers.getSetCookie().filter((cookie) => !OUR_COOKIES.test(cookie));
@@ -120,9 +123,7 @@ function finish(response, { answer }) {
     for (const cookie of cookies) headers.append("set-cookie", cookie);
   }
   for (const [name, value] of answer) headers.set(name, value);
-  const { status, statusText, webSocket, body } = response;
-  if (webSocket) return new Response(null, { status, webSocket, headers });
-  return new Response(body, { status, statusText, headers });
+  return finished ?? new Response(null, { status, webSocket, headers });
 }
 
 /** An answer of ours. */

@@ -10,14 +10,13 @@
 import { Hono } from "hono";
 import { createLocalJWKSet, errors, jwtVerify } from "jose";
 
-/** Names that are ours or that origins trust, with `_` and `.` read as `-`; as in headers.rs. */
+/** Names that are ours or that origins trust, with all but letters and digits read as `-`; as in headers.rs. */
 const RESERVED = new Set([
   "x-request-id", "x-organization-id", "x-real-ip", "x-client-ip", "true-client-ip", "forwarded",
   "remote-user", "remote-groups", "remote-name", "remote-email", "x-remote-user", "x-remote-group",
   "x-remote-groups", "x-user", "x-user-id", "x-username", "x-email", "x-roles", "x-groups",
-  "x-authenticated-user", "x-authenticated-userid", "x-authenticated-groups", "x-authenticated-scope",
-  "x-webauth-user", "x-webauth-name", "x-webauth-email", "x-webauth-groups", "x-credential-identifier",
-  "x-anonymous-consumer", "x-original-url", "x-original-uri", "x-original-method", "x-original-host",
+  "x-auth", "x-user-email", "x-user-roles", "x-userinfo", "x-id-token", "x-jwt-assertion", "client-cert",
+  "client-cert-chain", "proxy", "x-credential-identifier", "x-anonymous-consumer", "x-original-url", "x-original-uri", "x-original-method", "x-original-host",
   "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override",
   // Credentials, and headers of one connection.
   "authorization", "x-api-key", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
@@ -25,7 +24,7 @@ const RESERVED = new Set([
 ]);
 /** Beginnings of such names. */
 const RESERVED_PREFIXES = [
-  "x-auth-", "x-forwarded-", "x-consumer-", "x-goog-authenticated-", "x-goog-iap-", "x-amzn-oidc-",
+  "x-auth-", "x-authenticated-", "x-webauth-", "x-ssl-client-", "x-client-cert", "tailscale-user-", "x-forwarded-", "x-consumer-", "x-goog-authenticated-", "x-goog-iap-", "x-amzn-oidc-",
   "x-ms-client-principal", "x-ms-token-", "cf-access-", "x-pomerium-", "x-authentik-", "x-vouch-",
 ];
 /** The headers of every refusal, as in security_headers.rs and error.rs. */
@@ -87,7 +86,7 @@ app.all("/demo/private/*", async (c) => {
   const { method, body } = c.req.raw;
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), ORIGIN_TIMEOUT_MS);
-  const init = { method, body, headers: outward(c), redirect: "manual", signal: abort.signal };
+  const init = { method, body, headers: outward(c), redirect: "manual", signal: abort.signal, cache: "no-store" };
   const answer = await fetch(`${c.env.ORIGIN}${pathname}${search}`, init).finally(() => clearTimeout(timer));
   const finished = new Response(answer.body, answer);
   finished.headers.delete("clear-site-data");
@@ -101,7 +100,7 @@ function outward(c) {
   const headers = new Headers(c.req.raw.headers);
   const named = (headers.get("connection") ?? "").split(",").map((name) => name.trim().toLowerCase());
   for (const name of [...headers.keys()]) {
-    const folded = name.replace(/[_.]/g, "-");
+    const folded = name.replace(/[^a-z0-9]/g, "-");
     const reserved = RESERVED.has(folded) || RESERVED_PREFIXES.some((prefix) => folded.startsWith(prefix));
     if (reserved || named.includes(name)) headers.delete(name);
   }

@@ -41,6 +41,7 @@ pub fn bodies_and_answers_stream_through(server: &Server) {
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
         let echo = server.send(method, "/demo/public/x", &[("content-type", "text/plain")], body.clone()).expect(200);
         assert_eq!((echo.str("/method"), echo.str("/body").len()), (method, 60_000));
+        assert_eq!(echo.str("/headers/content-length"), "60000", "a known length stays known");
     }
     let large = vec![b'x'; 8 << 20];
     let echo = server.send("POST", "/demo/public/x", &[], large).expect(200);
