@@ -34,5 +34,8 @@ build: setup ## The release bundle, with its size
 bench: setup build ## Side by side with a bare pass-through and hono + jose; writes bench/RESULTS.md
 	@node_modules/node/bin/node bench/run.mjs
 
+# Only from the command line: many shells have a USERNAME of their own.
+admin: export USERNAME := $(if $(filter command,$(origin USERNAME)),$(USERNAME))
+admin: export ROLE := $(if $(filter command,$(origin ROLE)),$(ROLE))
 admin: ## USERNAME=… [ROLE=super_admin]: grant a role in the local database
-	@USERNAME='$(USERNAME)' ROLE='$(ROLE)' node scripts/admin.mjs
+	@node scripts/admin.mjs

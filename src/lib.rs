@@ -5,7 +5,7 @@
 //!
 //! * *forward*: `edge.js` sends it on to its origin, rewritten;
 //! * *answer*: it ends here with a problem;
-//! * *need*: [`gateway::loader`] asks what is missing and decides again;
+//! * *need*: [`app`] asks what is missing and decides again;
 //! * *own*: it is for our endpoints, and goes through [`api::router`].
 //!
 //! What is decided stands in [`domain`] (pure), what is kept in [`stores`] (SQL beside each kind),

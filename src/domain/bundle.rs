@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{
     rbac::RoleGraph,
     time::Timestamp,
-    token::keyring::{KeyRing, SigningKeyRef},
+    token::{jwk::SigningKeyRef, keyring::KeyRing},
 };
 
 /// Keys and roles, read together.

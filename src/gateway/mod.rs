@@ -2,7 +2,7 @@
 //!
 //! [`decide`] is one pure, synchronous function of a request's head and what is known. A warm
 //! request is decided in one call from JavaScript; where something must be asked first, the
-//! verdict says what, [`loader`] asks it, and the same function decides again.
+//! verdict says what, [`crate::app`] asks it, and the same function decides again.
 
 pub mod authenticate;
 pub mod caller;
@@ -11,8 +11,8 @@ pub mod forward;
 pub mod head;
 pub mod headers;
 pub mod knowledge;
-pub mod loader;
 pub mod policy;
+mod policy_file;
 pub mod routes;
 
 use std::{sync::Arc, time::Duration};

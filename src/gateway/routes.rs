@@ -1,13 +1,16 @@
 //! Finding the route for a request: by path first (a static segment before a parameter before a
 //! catch-all), then by host and method.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{canonical, policy::Params};
+use super::canonical;
 
 /// Every method a route may name; one that names none takes all of these, and no other
 /// (an origin that echoes TRACE would show the client what we added).
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Path parameters by name, percent-decoded.
+pub type Params<'p> = Vec<(String, Cow<'p, str>)>;
 
 /// Which route a request is for: a tree of path segments.
 #[derive(Debug, Default)]

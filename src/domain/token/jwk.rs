@@ -52,6 +52,15 @@ impl Algorithm {
 /// RFC 8032, §5.1.6.
 const ED25519_SIGNATURE_BYTES: usize = 64;
 
+/// Which key to sign with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningKeyRef {
+    /// Its id.
+    pub kid: KeyId,
+    /// Its algorithm.
+    pub algorithm: Algorithm,
+}
+
 /// A public key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {

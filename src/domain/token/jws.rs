@@ -9,7 +9,10 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use jwt_compact::{Algorithm as JwtAlgorithm, AlgorithmExt, AlgorithmSignature, Header, UntrustedToken};
 use serde_json::{Map, Value};
 
-use super::{claims::Claims, jwk::Algorithm, keyring::SigningKeyRef};
+use super::{
+    claims::Claims,
+    jwk::{Algorithm, SigningKeyRef},
+};
 use crate::domain::strict_json;
 
 /// A longer token is refused before it is parsed. Ours are under 4 KiB.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    jwk::{Algorithm, KeyId, KeySet, PublicKey},
+    jwk::{KeyId, KeySet, PublicKey, SigningKeyRef},
     jws::Untrusted,
     verify::Refusal,
 };
@@ -27,15 +27,6 @@ impl RingKey {
     fn is_live(&self, now: Timestamp) -> bool {
         self.retire_at.is_none_or(|end| now < end)
     }
-}
-
-/// Which key to sign with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SigningKeyRef {
-    /// Its id.
-    pub kid: KeyId,
-    /// Its algorithm.
-    pub algorithm: Algorithm,
 }
 
 /// Our keys by id.

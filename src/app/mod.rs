@@ -1,6 +1,8 @@
 //! The product, put together: configuration, policy, ports and what this isolate knows. Built
 //! once per isolate, not per request.
 
+mod ask;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
@@ -29,7 +31,7 @@ use crate::{
 };
 
 /// The policy that is deployed with this build.
-pub const POLICY: &str = include_str!("../policy.toml");
+pub const POLICY: &str = include_str!("../../policy.toml");
 
 /// The client that tokens are made for when a person signs in here.
 const FIRST_PARTY_CLIENT: &str = "edgewarden";

@@ -2,15 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{
-    Findings, LimitAnswer, LimitKind, Moment, Verdict, Want,
-    caller::Caller,
-    decide,
-    head::Head,
-    knowledge::{Remembered, Standing, TokenDigest, session_key, token_key},
-};
+use super::App;
 use crate::{
-    app::App,
     domain::{
         bundle::Bundle,
         id::RequestId,
@@ -20,6 +13,13 @@ use crate::{
         },
     },
     error::ApiError,
+    gateway::{
+        Findings, LimitAnswer, LimitKind, Moment, Verdict, Want,
+        caller::Caller,
+        decide,
+        head::Head,
+        knowledge::{Remembered, Standing, TokenDigest, session_key, token_key},
+    },
     ports::prove,
     stores::{blacklist, bundle, sessions},
 };
