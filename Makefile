@@ -37,5 +37,5 @@ bench: setup build ## Side by side with a bare pass-through and hono + jose; wri
 # Only from the command line: many shells have a USERNAME of their own.
 admin: export USERNAME := $(if $(filter command,$(origin USERNAME)),$(USERNAME))
 admin: export ROLE := $(if $(filter command,$(origin ROLE)),$(ROLE))
-admin: ## USERNAME=… [ROLE=super_admin]: grant a role in the local database
+admin: setup ## USERNAME=… [ROLE=super_admin]: grant a role in the local database
 	@node scripts/admin.mjs

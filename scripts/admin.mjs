@@ -35,6 +35,7 @@ const [command, args] = wrangler([
   ...["--json", "--command", statements.join(";\n")],
 ]);
 const { status, stdout, stderr } = spawnSync(command, args, { cwd: root, env: wranglerEnv, encoding: "utf8" });
+if (/no such table/.test(stdout)) fail("the database is empty; `make dev` sets it up");
 if (status !== 0) fail(`the database could not be written: ${stdout}${stderr}`.trim());
 const found = JSON.parse(stdout.slice(stdout.indexOf("["))).at(-1).results[0];
 if (!found.user_found) fail(`there is no user ${username}`);
