@@ -55,7 +55,7 @@ function headOf(request) {
 
 /** The verdict of a warm isolate, or undefined. A broken instance is not asked; it resets first. */
 function decided(head) {
-  const state = globalThis.__worker_init_state;
+  const state = globalThis.__worker_init_state ?? {};
   if (state.criticalError) return undefined;
   try {
     return decide(head);
