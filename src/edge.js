@@ -90,7 +90,12 @@ async function pass(request, env, forward) {
   const timer = setTimeout(() => abort.abort(), timeout_ms);
   const { method, body } = request;
   const init = { method, headers, body, redirect: "manual", signal: abort.signal };
-  if (no_store) init.cache = "no-store";
+  if (no_store) {
+    init.cache = "no-store";
+    // Without this the platform would say `no-cache`, which makes origins send whole answers
+    // where the client's own copy would do.
+    if (!headers.has("cache-control")) headers.set("cache-control", "max-age=0");
+  }
   let response;
   try {
     const origin = service === undefined ? globalThis : env[service];
@@ -100,8 +105,8 @@ async function pass(request, env, forward) {
   } finally {
     clearTimeout(timer);
   }
-  const { status } = response;
-  if (status !== 101 && (status < 200 || status > 599)) return failed(forward, `status ${status}`, false);
+  const { status, webSocket } = response;
+  if (!webSocket && (status < 200 || status > 599)) return failed(forward, `status ${status}`, false);
   return finish(response, forward);
 }
 
@@ -117,10 +122,10 @@ function finish(response, { answer }) {
   const finished = webSocket ? undefined : new Response(response.body, response);
   const headers = webSocket ? new Headers(response.headers) : finished.headers;
   for (const name of NOT_AN_ORIGINS) headers.delete(name);
-  if (headers.has("set-cookie")) {
-    const cookies = headers.getSetCookie().filter((cookie) => !OUR_COOKIES.test(cookie));
+  const cookies = headers.getSetCookie();
+  if (cookies.some((cookie) => OUR_COOKIES.test(cookie))) {
     headers.delete("set-cookie");
-    for (const cookie of cookies) headers.append("set-cookie", cookie);
+    for (const cookie of cookies) if (!OUR_COOKIES.test(cookie)) headers.append("set-cookie", cookie);
   }
   for (const [name, value] of answer) headers.set(name, value);
   return finished ?? new Response(null, { status, webSocket, headers });

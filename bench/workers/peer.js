@@ -107,6 +107,7 @@ function outward(c) {
   const url = new URL(c.req.url);
   const address = headers.get("cf-connecting-ip");
   headers.set("x-request-id", c.get("requestId"));
+  if (!headers.has("cache-control")) headers.set("cache-control", "max-age=0");
   if (address) headers.set("x-forwarded-for", address);
   headers.set("x-forwarded-proto", url.protocol.slice(0, -1));
   headers.set("x-forwarded-host", url.host);

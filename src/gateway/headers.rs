@@ -177,19 +177,23 @@ fn safe(value: &str) -> Cow<'_, str> {
 }
 
 /// Cookies without ours: whatever begins with our name in any case, with or without an `=` before
-/// it. The platform joins several `Cookie` lines with commas.
+/// it. The platform joins several `Cookie` lines with commas, so ours may follow one; the text of
+/// all other cookies stays as it came.
 fn without_our_cookie(value: &str) -> Cow<'_, str> {
-    let is_ours = |pair: &&str| {
-        let name = pair.trim_matches([' ', '\t', '=']);
+    let is_ours = |text: &str| {
+        let name = text.trim_matches([' ', '\t', '=']);
         let start = name.get(..SESSION_COOKIE.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(SESSION_COOKIE))
     };
-    let pairs = || value.split([';', ',']);
-    if !pairs().any(|pair| is_ours(&pair)) {
+    if !value.split([';', ',']).any(is_ours) {
         return Cow::Borrowed(value);
     }
-    let rest: Vec<_> = pairs().filter(|pair| !is_ours(pair)).map(str::trim).collect();
-    Cow::Owned(rest.join("; "))
+    let theirs = |pair: &str| {
+        let kept: Vec<_> = pair.split(',').filter(|text| !is_ours(text)).collect();
+        (!kept.is_empty()).then(|| kept.join(","))
+    };
+    let rest: Vec<_> = value.split(';').filter_map(theirs).collect();
+    Cow::Owned(rest.join(";").trim().to_owned())
 }
 
 #[cfg(test)]
@@ -282,6 +286,9 @@ mod tests {
         assert_eq!(cookie("a=1, __Host-edgewarden=secret"), (false, Some("a=1".into())));
         assert_eq!(cookie("=__Host-edgewarden=x; __host-EDGEWARDEN-csrf=y"), (true, None));
         assert_eq!(cookie("a=x,y"), (false, None));
+        let json = r#"j={"a":1,"b":2}"#;
+        assert_eq!(cookie(&format!("{json}; __Host-edgewarden=x; b=2")), (false, Some(format!("{json}; b=2"))));
+        assert_eq!(cookie(&format!("__Host-edgewarden=x, {json}")), (false, Some(json.into())));
     }
 
     #[test]

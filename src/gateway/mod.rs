@@ -193,6 +193,11 @@ fn route(
     // (1) The route.
     let (route, params) = world.policy.find(head.method, head.host(), path).ok_or(ApiError::NotFound)?;
     *route_id = Some(route.id.clone());
+    // The platform cannot send one on (and RFC 9110, §9.3.1 gives it no meaning).
+    let has_body = head.header("content-length").is_some_and(|length| length != "0");
+    if has_body && matches!(head.method, "GET" | "HEAD") {
+        return Err(ApiError::Malformed("A GET or HEAD request cannot have a body."));
+    }
     // (2) Limits by address.
     let ip_key = || ClientIp::parse(head.header("cf-connecting-ip")).limit_key();
     let ip_limit = match limit(route, &route.ip_limits, LimitKind::Ip, found.ip_limit, ip_key, now)? {

@@ -177,6 +177,15 @@ async fn a_header_with_a_control_character_is_refused_whoever_it_is_for() {
 }
 
 #[tokio::test]
+async fn a_get_with_a_body_is_refused_here_not_blamed_on_the_origin() {
+    let world = World::new();
+    for (method, length, status) in [("GET", "4", 400), ("HEAD", "4", 400), ("GET", "0", 200), ("DELETE", "4", 200)] {
+        let head = format!("{method}\n{URL}/demo/public/x\ncontent-length\n{length}");
+        world.isolate.proxy(&head).await.expect(status);
+    }
+}
+
+#[tokio::test]
 async fn a_scheme_without_a_token_is_a_bad_token() {
     let world = World::new();
     for value in ["Bearer", "bearer ", "Bearer\tx", "BEARER  x"] {

@@ -91,6 +91,8 @@ pub fn broken_requests_get_an_answer(server: &Server) {
             assert_eq!(status, 400, "{text}");
         }
     }
+    let answer = server.send("GET", "/demo/public/x", &[], "body");
+    assert_eq!((answer.status, answer.header("content-type")), (400, Some("application/problem+json")));
     let deep = format!("{}1{}", "{\"a\":".repeat(20_000), "}".repeat(20_000));
     server.send("POST", "/api/v1/users/register", &[json], deep.get(..60_000).unwrap()).expect(400);
     for method in ["GET", "PUT", "DELETE", "PATCH"] {

@@ -72,6 +72,7 @@ fn misbehave(mut stream: TcpStream, gate: &Receiver<()>) {
             let _ = stream.write_all(&[0x81, 2, b'h', b'i', 0x88, 2, 3, 232]);
             let _ = stream.read(&mut byte);
         }
+        "/demo/public/upgraded" => say("HTTP/1.1 101 Odd\r\nconnection: close\r\n\r\n"),
         "/demo/public/odd" => say("HTTP/1.1 700 Odd\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"),
         "/demo/public/nonsense" => say("nonsense\r\n\r\n"),
         "/demo/public/redirect" => {
@@ -94,8 +95,8 @@ fn misbehave(mut stream: TcpStream, gate: &Receiver<()>) {
             let _ = stream.read(&mut byte);
         }
         other => {
-            let cached = ["cache-control: no-cache", "pragma: no-cache"].iter().all(|header| lower.contains(header));
-            let body = format!("{other} {cached}");
+            let uncached = ["cache-control: max-age=0", "pragma: no-cache"].iter().all(|header| lower.contains(header));
+            let body = format!("{other} {uncached}");
             say(&format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len()));
         }
     }
@@ -160,7 +161,7 @@ pub fn what_an_origin_sends_arrives_as_it_is(server: &Server) {
 
 pub fn an_origin_that_fails_is_a_502_or_504_with_an_id(server: &Server) {
     let Strange { worker, .. } = strange(server);
-    for (path, status) in [("odd", 502), ("nonsense", 502), ("silent", 504)] {
+    for (path, status) in [("odd", 502), ("upgraded", 502), ("nonsense", 502), ("silent", 504)] {
         let answer = worker.send("GET", &format!("/demo/public/{path}"), &[], "").expect(status);
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         assert_eq!(Some(answer.str("/request_id")), answer.header("x-request-id"));
