@@ -26,7 +26,7 @@ use crate::{
 
 /// A request asks at most: bundle, limit by address, signature, standing, limit by subject. More
 /// rounds than that mean that an answer did not satisfy the question.
-const MAX_ROUNDS: usize = 8;
+pub(super) const MAX_ROUNDS: usize = 8;
 
 impl App {
     /// Decides on a request, asking whatever that takes. Never answers [`Verdict::Need`].
@@ -40,7 +40,7 @@ impl App {
                 return Verdict::Refuse(error, None);
             }
         }
-        Verdict::Refuse(ApiError::Internal("a decision did not settle".to_owned()), None)
+        Verdict::Refuse(unsettled(), None)
     }
 
     /// Asks one thing. What concerns everyone goes to the isolate's knowledge, the rest to `found`.
@@ -49,7 +49,7 @@ impl App {
             Want::Bundle => self.bundle().await.map(drop),
             Want::Verification { token, digest } => self.ask_verification(&token, digest, found).await,
             Want::Standing { token, strict: true } => self.ask_record(&token, found).await,
-            Want::Standing { token, strict: false } => self.ask_blacklist(&token).await,
+            Want::Standing { token, strict: false } => self.ask_blacklist(&token, found).await,
             Want::Limit { kind, key, rules } => {
                 let answer = match self.ports.limiter.admit(&key, &rules).await {
                     Ok(decision) => LimitAnswer::Decided(decision),
@@ -90,11 +90,11 @@ impl App {
     }
 
     async fn verify_token(&self, token: &str) -> Result<Result<Remembered, Refusal>, ApiError> {
-        let bundle = self.bundle().await?;
         let untrusted = match Untrusted::parse(token) {
             Ok(untrusted) => untrusted,
             Err(fault) => return Ok(Err(fault.into())),
         };
+        let bundle = self.bundle().await?;
         let kid = untrusted.key_id().to_owned();
         let key = match bundle.keyring.key_of(&untrusted, self.ports.clock.now()) {
             Ok(key) => key,
@@ -118,12 +118,12 @@ impl App {
         } else {
             knowledge.revocations.revoke(token_key(token.claims.token()), self.revoked_until(now), now);
         }
-        found.strict_standing = Some(if stands { Standing::Good } else { Standing::Revoked });
+        found.standing = Some(if stands { Standing::Good } else { Standing::Revoked });
         Ok(())
     }
 
     /// The copy: near, and a little behind the record.
-    async fn ask_blacklist(&self, token: &Remembered) -> Result<(), ApiError> {
+    async fn ask_blacklist(&self, token: &Remembered, found: &mut Findings) -> Result<(), ApiError> {
         // As of when it is asked, not of when the answer comes.
         let now = self.ports.clock.now();
         let key = token_key(token.claims.token());
@@ -135,6 +135,11 @@ impl App {
         } else {
             knowledge.revocations.found_good(token.claims.token(), now);
         }
+        found.standing = Some(if revoked { Standing::Revoked } else { Standing::Good });
         Ok(())
     }
+}
+
+pub(super) fn unsettled() -> ApiError {
+    ApiError::Internal("a decision did not settle".to_owned())
 }

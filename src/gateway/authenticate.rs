@@ -72,11 +72,11 @@ pub fn bearer(
     }
     // (3) Not revoked: as of now on a strict route, otherwise as of less than the bound ago.
     let view = &knowledge.revocations;
-    let standing = match (revocation, found.strict_standing) {
+    let standing = match (revocation, found.standing) {
         _ if view.is_revoked(&remembered.claims) => Standing::Revoked,
-        (Revocation::Strict, Some(standing)) => standing,
+        (_, Some(standing)) => standing,
         (Revocation::Strict, None) => Standing::Unknown,
-        (Revocation::Bounded, _) => view.standing(&remembered.claims, now, world.revocation_bound),
+        (Revocation::Bounded, None) => view.standing(&remembered.claims, now, world.revocation_bound),
     };
     match standing {
         Standing::Revoked => refuse(Refusal::Revoked),

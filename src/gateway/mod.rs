@@ -71,8 +71,9 @@ impl<'a> World<'a> {
 pub struct Findings {
     /// The token was looked at and is not believed.
     pub token_refused: Option<Refusal>,
-    /// What a strict question about its revocation gave.
-    pub strict_standing: Option<Standing>,
+    /// What this request's own question about its revocation gave: good enough for this request,
+    /// however long the answer took.
+    pub standing: Option<Standing>,
     /// What the limiter said by address.
     pub ip_limit: Option<LimitAnswer>,
     /// What the limiter said by subject.

@@ -32,6 +32,7 @@ struct Entry {
 struct State {
     entries: HashMap<String, Entry>,
     staleness: Duration,
+    slowness: Duration,
     /// What a reader was last told, and when: told again while it is not older than the staleness.
     told: HashMap<String, (Option<String>, Timestamp)>,
 }
@@ -51,6 +52,11 @@ impl NativeKv {
     /// From now on a read may repeat what it said up to `staleness` ago, present and absent alike.
     pub fn be_stale(&self, staleness: Duration) {
         self.state(|state, _| state.staleness = staleness);
+    }
+
+    /// From now on a read takes this long.
+    pub fn be_slow(&self, slowness: Duration) {
+        self.state(|state, _| state.slowness = slowness);
     }
 
     /// The keys that are there now.
@@ -100,7 +106,9 @@ impl State {
 impl KeyValue for NativeKv {
     async fn get_bulk(&self, keys: &[String]) -> Result<Vec<Option<String>>, Unavailable> {
         let fate = self.through()?;
-        let values = self.state(|state, now| keys.iter().map(|key| state.read(key, now)).collect());
+        let read = |state: &mut State, now| (keys.iter().map(|key| state.read(key, now)).collect(), state.slowness);
+        let (values, slowness) = self.state(read);
+        self.clock.advance(slowness);
         answer(fate, values)
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use edgewarden::native::switchboard::Plan;
 use http::Request;
 use serde_json::json;
 
@@ -75,6 +76,18 @@ async fn a_stale_copy_delays_it_elsewhere_and_a_strict_route_does_not_care() {
     world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
     world.host.clock.advance(Duration::from_mins(1));
     other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_longer_than_the_bound_is_still_an_answer() {
+    let world = World::with(&[("REVOCATION_BOUND", "1s")]);
+    let ada = world.user("ada", None).await;
+    world.host.blacklist.be_slow(Duration::from_secs(3));
+    world.host.switchboard.set(Plan::Healthy);
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    assert_eq!(world.host.switchboard.count("kv"), 1, "asked once, for this request");
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    assert_eq!(world.host.switchboard.count("kv"), 2, "and again for the next");
 }
 
 #[tokio::test]
