@@ -9,7 +9,13 @@ use std::{fmt, time::Duration};
 use url::Url;
 
 use crate::{
-    domain::{password::Cost, rate_limit::Rule, secret::SecretList, session::Lifetimes},
+    domain::{
+        password::Cost,
+        rate_limit::Rule,
+        secret::SecretList,
+        session::Lifetimes,
+        token::{algorithm::Algorithm, claims::Optional, rotation::Schedule},
+    },
     duration,
 };
 
@@ -24,12 +30,8 @@ pub const MAX_ACCESS_TTL: Duration = Duration::from_hours(1);
 
 /// Variables that the product knows but this version does not carry out yet, with the only value
 /// that is true: any other is refused rather than silently not obeyed.
-const NOT_YET: &[(&str, &str)] = &[
-    ("REVOCATION", "bounded"),
-    ("PASSWORD_GRANT", "on"),
-    ("SIGNING_ALG", "EdDSA"),
-    ("REQUIRE_VERIFIED_EMAIL", "false"),
-];
+const NOT_YET: &[(&str, &str)] =
+    &[("REVOCATION", "bounded"), ("PASSWORD_GRANT", "on"), ("REQUIRE_VERIFIED_EMAIL", "false")];
 
 /// One variable that cannot be used, in one sentence.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,8 +67,14 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     /// How stale knowledge about revocations may be.
     pub revocation_bound: Duration,
+    /// What access tokens are signed with.
+    pub signing_algorithm: Algorithm,
     /// How long others may keep our key set.
     pub jwks_max_age: Duration,
+    /// How signing keys follow one another.
+    pub key_schedule: Schedule,
+    /// Which optional claims access tokens carry.
+    pub token_claims: Vec<Optional>,
     /// What hashing a password costs.
     pub password_cost: Cost,
     /// How many kinds of characters a new password mixes, 0 to 4.
@@ -130,6 +138,7 @@ impl Config {
             refresh_grace: vars.duration("REFRESH_GRACE", "30s", 0..=300)?,
             session_max: vars.duration("SESSION_MAX", "30d", 300..=366 * 86_400)?,
         };
+        let jwks_max_age = vars.duration("JWKS_MAX_AGE", "10m", 0..=86_400)?;
         Ok(Self {
             environment,
             public_url: vars.public_url(environment)?,
@@ -137,7 +146,10 @@ impl Config {
             audience: vars.audience()?,
             lifetimes,
             revocation_bound: vars.duration("REVOCATION_BOUND", "10s", 1..=300)?,
-            jwks_max_age: vars.duration("JWKS_MAX_AGE", "10m", 0..=86_400)?,
+            signing_algorithm: vars.signing_algorithm()?,
+            jwks_max_age,
+            key_schedule: vars.key_schedule(jwks_max_age)?,
+            token_claims: vars.token_claims()?,
             password_cost: Cost {
                 memory_kib: vars.number("ARGON2_MEMORY_KIB", 19_456, 7_168..=65_536)?,
                 iterations: vars.number("ARGON2_ITERATIONS", 2, 1..=16)?,
@@ -148,6 +160,22 @@ impl Config {
             key_encryption_key: vars.secret("KEY_ENCRYPTION_KEY")?,
             token_mac_key: vars.secret("TOKEN_MAC_KEY")?,
         })
+    }
+}
+
+impl Config {
+    /// What assertions for origins are signed with: never a shared key, since origins check them.
+    #[must_use]
+    pub const fn assertion_algorithm(&self) -> Algorithm {
+        if self.signing_algorithm.is_symmetric() { Algorithm::EdDsa } else { self.signing_algorithm }
+    }
+
+    /// The algorithms that always have a key.
+    #[must_use]
+    pub fn wanted_algorithms(&self) -> Vec<Algorithm> {
+        let mut wanted = vec![self.signing_algorithm, self.assertion_algorithm()];
+        wanted.dedup();
+        wanted
     }
 }
 
@@ -207,6 +235,44 @@ impl Vars<'_> {
             return Err(fault("AUDIENCE", "must be a name, or several with commas between"));
         }
         Ok(list)
+    }
+
+    fn signing_algorithm(&self) -> Result<Algorithm, ConfigError> {
+        const NAME: &str = "SIGNING_ALG";
+        let text = self.text(NAME).unwrap_or_else(|| Algorithm::EdDsa.name().to_owned());
+        let known = Algorithm::parse(&text).filter(|algorithm| Algorithm::ISSUED.contains(algorithm));
+        known.ok_or_else(|| fault(NAME, "must be EdDSA, ES256, RS256 or HS256"))
+    }
+
+    fn key_schedule(&self, jwks_max_age: Duration) -> Result<Schedule, ConfigError> {
+        const NAME: &str = "KEY_ROTATION";
+        let signs_for = self.duration(NAME, "30d", 3600..=366 * 86_400)?;
+        let schedule = Schedule::new(signs_for, jwks_max_age, MAX_ACCESS_TTL);
+        if schedule.is_possible() {
+            return Ok(schedule);
+        }
+        let lead = schedule.lead().as_secs();
+        Err(fault(
+            NAME,
+            format!("is too short for JWKS_MAX_AGE: a key is published for {lead} seconds before it signs"),
+        ))
+    }
+
+    fn token_claims(&self) -> Result<Vec<Optional>, ConfigError> {
+        const NAME: &str = "TOKEN_CLAIMS";
+        let text = self.text(NAME).unwrap_or_else(|| "username email email_verified roles".to_owned());
+        let (mut claims, mut roles) = (Vec::new(), false);
+        for name in text.split([' ', ',']).filter(|name| !name.is_empty()) {
+            match name {
+                "username" => claims.push(Optional::Username),
+                "email" => claims.push(Optional::Email),
+                "email_verified" => claims.push(Optional::EmailVerified),
+                "full_name" => claims.push(Optional::FullName),
+                "roles" => roles = true,
+                _ => return Err(fault(NAME, "can name username, email, email_verified, full_name and roles")),
+            }
+        }
+        if roles { Ok(claims) } else { Err(fault(NAME, "must name roles: without them a token opens nothing")) }
     }
 
     fn duration(
@@ -303,13 +369,39 @@ mod tests {
             ("KEY_ENCRYPTION_KEY", "", "openssl rand"),
             ("KEY_ENCRYPTION_KEY", "k1:short", "under 32 bytes"),
             ("REVOCATION", "strict", "only be bounded"),
-            ("SIGNING_ALG", "RS256", "only be EdDSA"),
+            ("SIGNING_ALG", "none", "EdDSA, ES256, RS256 or HS256"),
+            ("SIGNING_ALG", "PS256", "EdDSA, ES256, RS256 or HS256"),
+            ("KEY_ROTATION", "10m", "between"),
+            ("TOKEN_CLAIMS", "username groups", "can name"),
+            ("TOKEN_CLAIMS", "username", "must name roles"),
             ("TOKEN_MAC_KEY", "k1:change-me-change-me-change-me-change-me", "placeholder"),
         ] {
             let error = parse(&[(name, value)]).unwrap_err();
             assert_eq!(error.name, name);
             assert!(error.to_string().contains(why), "{error}");
             assert!(value.len() < 9 || !name.ends_with("KEY") || !error.to_string().contains(value));
+        }
+    }
+
+    #[test]
+    fn keys_follow_one_another_no_faster_than_others_can_learn_of_them() {
+        assert_eq!(parse(&[("KEY_ROTATION", "1h")]).map(drop), Ok(()));
+        let error = parse(&[("KEY_ROTATION", "1d"), ("JWKS_MAX_AGE", "1d")]).unwrap_err();
+        assert_eq!(error.name, "KEY_ROTATION");
+        assert!(error.problem.contains("86760 seconds"), "{error}");
+    }
+
+    #[test]
+    fn assertions_are_never_signed_with_a_shared_key() {
+        for (name, wanted) in [
+            ("EdDSA", [Algorithm::EdDsa].as_slice()),
+            ("ES256", &[Algorithm::Es256]),
+            ("RS256", &[Algorithm::Rs256]),
+            ("HS256", &[Algorithm::Hs256, Algorithm::EdDsa]),
+        ] {
+            let config = parse(&[("SIGNING_ALG", name)]).unwrap();
+            assert_eq!(config.wanted_algorithms(), wanted);
+            assert!(!config.assertion_algorithm().is_symmetric());
         }
     }
 

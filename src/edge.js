@@ -12,7 +12,7 @@ import Worker from "../build/index.js";
 
 export * from "../build/index.js";
 
-const { decide, origin_failed: originFailed } = Worker.prototype;
+const { decide, origin_failed: originFailed, refresh_is_due: refreshIsDue } = Worker.prototype;
 
 /** What `decide` and `resolve` say of a request for our own endpoints. */
 const OWN = "own";
@@ -36,7 +36,8 @@ export default {
     const head = headOf(request);
     try {
       let verdict = decided(head);
-      verdict ??= await settled(new Worker(ctx, env).resolve(head, env));
+      if (verdict !== undefined) refreshIfDue(env, ctx);
+      else verdict = await settled(new Worker(ctx, env).resolve(head, env));
       if (verdict === OWN) return await settled(new Worker(ctx, env).fetch(request));
       const { forward, answer } = JSON.parse(verdict);
       return forward ? await pass(request, env, forward) : respond(answer);
@@ -44,7 +45,18 @@ export default {
       return bland(error);
     }
   },
+
+  async scheduled(event, env, ctx) {
+    await settled(new Worker(ctx, env).scheduled(event));
+  },
 };
+
+/** Has keys and roles asked for again beside the answer, if their copy here has aged. */
+function refreshIfDue(env, ctx) {
+  if (!synchronously("refresh_is_due", refreshIsDue)) return;
+  const report = (error) => console.error(JSON.stringify({ kind: "fault", what: "refresh", error: String(error) }));
+  ctx.waitUntil(settled(new Worker(ctx, env).refresh()).catch(report));
+}
 
 /** Method, URL, then name and value of each header, a line each. */
 function headOf(request) {
@@ -53,15 +65,18 @@ function headOf(request) {
   return head;
 }
 
-/** The verdict of a warm isolate, or undefined. A broken instance is not asked; it resets first. */
-function decided(head) {
+/** The verdict of a warm isolate, or undefined. */
+const decided = (head) => synchronously("decide", () => decide(head));
+
+/** What a synchronous call gives, or undefined. A broken instance is not asked; it resets first. */
+function synchronously(what, call) {
   const state = globalThis.__worker_init_state ?? {};
   if (state.criticalError) return undefined;
   try {
-    return decide(head);
+    return call();
   } catch (trap) {
     state.criticalError = true;
-    console.error(JSON.stringify({ kind: "fault", what: "decide", error: String(trap) }));
+    console.error(JSON.stringify({ kind: "fault", what, error: String(trap) }));
     return undefined;
   }
 }

@@ -8,13 +8,16 @@ use std::sync::{Arc, OnceLock};
 use axum::{Router, body::Body, http::Response};
 use tower::ServiceExt;
 use wasm_bindgen::prelude::wasm_bindgen;
-use worker::{Context, Env, HttpRequest, console_error, event, send::SendFuture, wasm_bindgen::JsCast};
+use worker::{
+    Context, Env, HttpRequest, ScheduleContext, ScheduledEvent, console_error, event, send::SendFuture,
+    wasm_bindgen::JsCast,
+};
 
 use crate::{
     api,
     app::App,
     config::{Config, ConfigError},
-    domain::id::RequestId,
+    domain::{audit::Origin, id::RequestId},
     error::ApiError,
     gateway::{
         Findings, Moment, Verdict, decide as decide_on,
@@ -79,6 +82,22 @@ pub async fn resolve(head: String, env: wasm_bindgen::JsValue) -> String {
     outward(app, verdict, request).unwrap_or_default()
 }
 
+/// Whether this isolate's copy of keys and roles should be asked for again beside the answer. Who is
+/// told so calls [`refresh`]; nobody else is told for a while.
+#[wasm_bindgen]
+#[must_use]
+pub fn refresh_is_due() -> bool {
+    matches!(ISOLATE.get(), Some(Ok(Isolate { app, .. })) if app.refresh_is_due())
+}
+
+/// Asks for keys and roles again.
+#[wasm_bindgen]
+pub async fn refresh() {
+    if let Some(Ok(Isolate { app, .. })) = ISOLATE.get() {
+        app.reload().await;
+    }
+}
+
 /// The answer to a request whose origin gave none.
 #[wasm_bindgen]
 #[must_use]
@@ -89,7 +108,7 @@ pub fn origin_failed(request_id: &str, timed_out: bool) -> Option<String> {
     Some(answer(app, &error, request, None))
 }
 
-fn outward(app: &App, verdict: Verdict, request: RequestId) -> Option<String> {
+fn outward(app: &App, verdict: Verdict<'_>, request: RequestId) -> Option<String> {
     match verdict {
         Verdict::Own => Some(OWN.to_owned()),
         Verdict::Forward(rewrite) => Some(forward_json(&rewrite)),
@@ -134,4 +153,14 @@ async fn fetch(request: HttpRequest, env: Env, _context: Context) -> worker::Res
     };
     let answered = SendFuture::new(router.clone().oneshot(request.map(Body::new))).await;
     answered.map_err(|never| match never {})
+}
+
+/// The Cron Trigger: what the product does by itself.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    let Ok(Isolate { app, .. }) = isolate(&env) else { return };
+    let origin = Origin { request: app.ports.new_request_id(), ip: None, user_agent: None };
+    if let Err(error) = app.keep_keys(&origin).await {
+        app.log_refusal(&error, origin.request, Some("cron"));
+    }
 }

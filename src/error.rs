@@ -7,7 +7,13 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::{
-    domain::{id::RequestId, rate_limit::Decision, rbac::Missing, time::Timestamp, token::verify::Refusal},
+    domain::{
+        id::RequestId,
+        rate_limit::Decision,
+        rbac::Missing,
+        time::Timestamp,
+        token::{jws::Unwritable, verify::Refusal},
+    },
     ports::{BadRow, DatabaseError, Unavailable},
 };
 
@@ -97,6 +103,9 @@ pub enum ApiError {
     /// What was asked is recorded, but cannot be promised to be in force everywhere.
     #[error("{0}")]
     RevocationPending(String),
+    /// An access token would be too long to be sent everywhere.
+    #[error("{0}")]
+    TokenTooLong(String),
     /// A fault of ours.
     #[error("{0}")]
     Internal(String),
@@ -120,6 +129,15 @@ impl From<DatabaseError> for ApiError {
 impl From<BadRow> for ApiError {
     fn from(error: BadRow) -> Self {
         Self::Internal(error.to_string())
+    }
+}
+
+impl From<Unwritable> for ApiError {
+    fn from(error: Unwritable) -> Self {
+        match error {
+            Unwritable::Claims(_) => Self::Internal(error.to_string()),
+            Unwritable::TooLong(_) => Self::TokenTooLong(error.to_string()),
+        }
     }
 }
 
@@ -171,7 +189,7 @@ impl ApiError {
             Self::BadGateway => (StatusCode::BAD_GATEWAY, None),
             Self::GatewayTimeout => (StatusCode::GATEWAY_TIMEOUT, None),
             Self::Unavailable(_) | Self::RevocationPending(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
-            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
+            Self::TokenTooLong(_) | Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
         }
     }
 
@@ -188,6 +206,10 @@ impl ApiError {
             Self::RevocationPending(_) => {
                 "This is recorded, but may not be in force everywhere yet. Try again.".to_owned()
             }
+            Self::TokenTooLong(_) => {
+                "This account holds more than an access token can say. An administrator can give it fewer roles."
+                    .to_owned()
+            }
             Self::Internal(_) => "Something went wrong on our side.".to_owned(),
             other => other.to_string(),
         }
@@ -199,6 +221,7 @@ impl ApiError {
         match self {
             Self::Unavailable(what) => Some(("unavailable", what.clone())),
             Self::RevocationPending(what) => Some(("revocation_pending", what.clone())),
+            Self::TokenTooLong(what) => Some(("token_too_long", what.clone())),
             Self::Internal(what) => Some(("internal", what.clone())),
             Self::BadGateway => Some(("bad_gateway", String::new())),
             Self::GatewayTimeout => Some(("gateway_timeout", String::new())),

@@ -1,6 +1,7 @@
 //! Our own endpoints, one action per file.
 
 mod accounts;
+mod admin;
 mod auth;
 mod extract;
 mod form;
@@ -45,6 +46,8 @@ endpoints! {
         post "/auth/token" => auth::token::token,
         post "/auth/refresh" => auth::refresh::refresh,
         post "/auth/logout" => auth::logout::logout,
+        get "/admin/keys" => admin::keys::list,
+        post "/admin/keys/rotate" => admin::keys::rotate,
     }
     at root {
         get "/.well-known/jwks.json" => well_known::jwks,

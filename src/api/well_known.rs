@@ -2,16 +2,47 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::header, response::IntoResponse};
+use axum::{
+    Json,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+};
+use base64ct::{Base64UrlUnpadded, Encoding};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::{app::App, error::ApiError};
 
-/// `GET /.well-known/jwks.json` (RFC 7517, §5): public keys, for as long as `JWKS_MAX_AGE`.
-pub async fn jwks(State(app): State<Arc<App>>) -> Result<impl IntoResponse, ApiError> {
-    let bundle = app.bundle().await?;
-    let cache = format!("public, max-age={}", app.config.jwks_max_age.as_secs());
-    Ok(([(header::CACHE_CONTROL, cache)], Json(bundle.keyring.published(app.ports.clock.now()))))
+/// RFC 7517, §8.5.2.
+const KEY_SET: &str = "application/jwk-set+json";
+
+/// `GET /.well-known/jwks.json` (RFC 7517, §5): public keys, which may be kept for `JWKS_MAX_AGE`.
+/// With `If-None-Match`, 304 where they have not changed (RFC 9110, §13.1.2).
+pub async fn jwks(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response<Body>, ApiError> {
+    let (bundle, is_current) = app.current_bundle().await?;
+    let set = bundle.keyring.published(app.ports.clock.now());
+    let body = serde_json::to_vec(&set).map_err(|error| ApiError::Internal(error.to_string()))?;
+    let etag = format!("\"{}\"", Base64UrlUnpadded::encode_string(&Sha256::digest(&body)));
+    // Keys that could not be asked for lately are good, but there may be more: nobody should keep them.
+    let cache = match app.config.jwks_max_age.as_secs() {
+        age if is_current => format!("public, max-age={age}"),
+        _ => "no-cache".to_owned(),
+    };
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|value| names(value, &etag));
+    let (status, body) = if known { (StatusCode::NOT_MODIFIED, Body::empty()) } else { (StatusCode::OK, body.into()) };
+    let response = Response::builder()
+        .status(status)
+        .header(header::CONTENT_TYPE, KEY_SET)
+        .header(header::CACHE_CONTROL, cache)
+        .header(header::ETAG, etag);
+    response.body(body).map_err(|error| ApiError::Internal(error.to_string()))
+}
+
+/// Whether a value of `If-None-Match` names an entity tag: one of a list, weak or not, or any.
+fn names(value: &HeaderValue, etag: &str) -> bool {
+    let tags = value.to_str().unwrap_or_default().split(',').map(str::trim);
+    tags.into_iter().any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
 /// `GET /health`: that this Worker runs, and which version.

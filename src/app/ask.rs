@@ -5,12 +5,8 @@ use std::sync::Arc;
 use super::App;
 use crate::{
     domain::{
-        bundle::Bundle,
         id::RequestId,
-        token::{
-            jws::Untrusted,
-            verify::{Refusal, verify},
-        },
+        token::verify::{Claimed, Refusal, verify},
     },
     error::ApiError,
     gateway::{
@@ -18,19 +14,19 @@ use crate::{
         caller::Caller,
         decide,
         head::Head,
-        knowledge::{Remembered, Standing, TokenDigest, session_key, token_key},
+        knowledge::{Remembered, Standing, TokenDigest, keys_of, token_key},
     },
     ports::prove,
-    stores::{blacklist, bundle, sessions},
+    stores::{blacklist, sessions},
 };
 
-/// A request asks at most: bundle, limit by address, signature, standing, limit by subject. More
-/// rounds than that mean that an answer did not satisfy the question.
+/// A request asks at most: limit by address, keys, newer keys, signature, standing, limit by subject.
+/// More rounds than that mean that an answer did not satisfy the question.
 pub(super) const MAX_ROUNDS: usize = 8;
 
 impl App {
     /// Decides on a request, asking whatever that takes. Never answers [`Verdict::Need`].
-    pub async fn resolve(&self, head: &Head<'_>, request: RequestId) -> Verdict {
+    pub async fn resolve<'a>(&self, head: &Head<'a>, request: RequestId) -> Verdict<'a> {
         let mut found = Findings::default();
         for _ in 0..MAX_ROUNDS {
             let moment = Moment { request, now: self.ports.clock.now() };
@@ -44,10 +40,18 @@ impl App {
     }
 
     /// Asks one thing. What concerns everyone goes to the isolate's knowledge, the rest to `found`.
-    pub async fn ask(&self, want: Want, found: &mut Findings) -> Result<(), ApiError> {
+    pub async fn ask(&self, want: Want<'_>, found: &mut Findings) -> Result<(), ApiError> {
         match want {
             Want::Bundle => self.bundle().await.map(drop),
-            Want::Verification { token, digest } => self.ask_verification(&token, digest, found).await,
+            Want::Reload => {
+                found.reload_tried = true;
+                let claimed = self.knowledge().claim_reload(self.ports.clock.now());
+                if claimed {
+                    self.reload().await;
+                }
+                Ok(())
+            }
+            Want::Verification { token, digest } => self.ask_verification(token, digest, found).await,
             Want::Standing { token, strict: true } => self.ask_record(&token, found).await,
             Want::Standing { token, strict: false } => self.ask_blacklist(&token, found).await,
             Want::Limit { kind, key, rules } => {
@@ -67,21 +71,14 @@ impl App {
         }
     }
 
-    /// Keys and roles, read if this isolate has not yet.
-    pub async fn bundle(&self) -> Result<Arc<Bundle>, ApiError> {
-        if let Some(bundle) = self.knowledge().bundle.clone() {
-            return Ok(bundle);
-        }
-        let now = self.ports.clock.now();
-        let read = bundle::read(self.ports.database.as_ref(), self.ports.crypto.as_ref(), now).await?;
-        let bundle = Arc::new(read);
-        self.knowledge().bundle = Some(bundle.clone());
-        Ok(bundle)
-    }
-
     /// The signature, and then everything [`verify`] asks. Each request verifies for itself:
     /// nothing asynchronous is shared between requests.
-    async fn ask_verification(&self, token: &str, digest: TokenDigest, found: &mut Findings) -> Result<(), ApiError> {
+    async fn ask_verification(
+        &self,
+        token: Claimed<'_>,
+        digest: TokenDigest,
+        found: &mut Findings,
+    ) -> Result<(), ApiError> {
         match self.verify_token(token).await? {
             Ok(remembered) => self.knowledge().remember(digest, Arc::new(remembered)),
             Err(why) => found.token_refused = Some(why),
@@ -89,23 +86,14 @@ impl App {
         Ok(())
     }
 
-    async fn verify_token(&self, token: &str) -> Result<Result<Remembered, Refusal>, ApiError> {
-        let untrusted = match Untrusted::parse(token) {
-            Ok(untrusted) => untrusted,
-            Err(fault) => return Ok(Err(fault.into())),
-        };
-        let bundle = self.bundle().await?;
-        let kid = untrusted.key_id().to_owned();
-        let key = match bundle.keyring.key_of(&untrusted, self.ports.clock.now()) {
-            Ok(key) => key,
+    async fn verify_token(&self, token: Claimed<'_>) -> Result<Result<Remembered, Refusal>, ApiError> {
+        let signed = match prove(self.ports.crypto.as_ref(), token).await? {
+            Ok(signed) => signed,
             Err(why) => return Ok(Err(why)),
         };
-        let proof = prove(self.ports.crypto.as_ref(), key, &untrusted).await?;
-        let verified = verify(untrusted, key, &proof, self.expected(), self.ports.clock.now());
-        Ok(verified.map(|claims| {
-            let caller = Caller::from_claims(&claims, &bundle.roles);
-            Remembered { claims, kid, caller }
-        }))
+        let bundle = self.bundle().await?;
+        let verified = verify(signed, self.expected(), self.ports.clock.now());
+        Ok(verified.map(|claims| Remembered { caller: Caller::from_claims(&claims, &bundle.roles), claims }))
     }
 
     /// The record itself: always right, one trip.
@@ -126,16 +114,16 @@ impl App {
     async fn ask_blacklist(&self, token: &Remembered, found: &mut Findings) -> Result<(), ApiError> {
         // As of when it is asked, not of when the answer comes.
         let now = self.ports.clock.now();
-        let key = token_key(token.claims.token());
-        let keys = [session_key(token.claims.session()), key.clone()];
-        let revoked = blacklist::any(self.ports.blacklist.as_ref(), &keys).await?;
+        let keys = keys_of(&token.claims);
+        let revoked = blacklist::present(self.ports.blacklist.as_ref(), &keys).await?;
         let mut knowledge = self.knowledge();
-        if revoked {
-            knowledge.revocations.revoke(key, self.revoked_until(now), now);
-        } else {
+        if revoked.is_empty() {
             knowledge.revocations.found_good(token.claims.token(), now);
         }
-        found.standing = Some(if revoked { Standing::Revoked } else { Standing::Good });
+        found.standing = Some(if revoked.is_empty() { Standing::Good } else { Standing::Revoked });
+        for key in revoked {
+            knowledge.revocations.revoke(key, self.revoked_until(now), now);
+        }
         Ok(())
     }
 }

@@ -20,6 +20,8 @@ pub enum Event {
     TokenRefresh,
     /// A refresh token was used that had been replaced long since.
     TokenReuseDetected,
+    /// A signing key was added, or took the place of all others.
+    KeyRotated,
 }
 
 /// How loud an event is.
@@ -42,6 +44,7 @@ impl Event {
             Self::Logout => "logout",
             Self::TokenRefresh => "token_refresh",
             Self::TokenReuseDetected => "token_reuse_detected",
+            Self::KeyRotated => "key_rotated",
         }
     }
 
@@ -50,7 +53,9 @@ impl Event {
     pub const fn severity(self) -> Severity {
         match self {
             Self::LoginFailure | Self::TokenReuseDetected => Severity::Warning,
-            Self::Register | Self::LoginSuccess | Self::Logout | Self::TokenRefresh => Severity::Info,
+            Self::Register | Self::LoginSuccess | Self::Logout | Self::TokenRefresh | Self::KeyRotated => {
+                Severity::Info
+            }
         }
     }
 }

@@ -1,12 +1,30 @@
-//! What an isolate reads once: our keys, and what roles give.
+//! What an isolate holds a copy of: our keys, and what roles give.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use super::{
     rbac::RoleGraph,
     time::Timestamp,
-    token::{jwk::SigningKeyRef, keyring::KeyRing},
+    token::{
+        algorithm::Algorithm,
+        keyring::{KeyRing, RingKey},
+        rotation::VIEW_AGE,
+    },
 };
+
+/// A copy is good for this long before it is asked for again.
+const FRESH_FOR: Duration = Duration::from_mins(1);
+
+/// How old a copy is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// Used as it is.
+    Fresh,
+    /// Used as it is; asked for again after the answer.
+    Ageing,
+    /// Asked for again before it is used, where that can be.
+    Old,
+}
 
 /// Keys and roles, read together.
 #[derive(Debug, Default)]
@@ -17,14 +35,28 @@ pub struct Bundle {
     pub sealed: HashMap<String, String>,
     /// What roles give.
     pub roles: RoleGraph,
+    /// Which version of the keys this is.
+    pub keys_version: i64,
+    /// When it was asked for.
+    pub as_of: Timestamp,
 }
 
 impl Bundle {
-    /// The key that signs at `now`, with its sealed private half.
+    /// The key that signs at `now` what is to be believed until `until`, and its private half, sealed.
     #[must_use]
-    pub fn signing(&self, now: Timestamp) -> Option<(SigningKeyRef, &str)> {
-        let key = self.keyring.signing(now)?;
-        let sealed = self.sealed.get(key.kid.as_str())?;
+    pub fn signing(&self, wanted: Algorithm, now: Timestamp, until: Timestamp) -> Option<(&RingKey, &str)> {
+        let key = self.keyring.signing(wanted, now, until)?;
+        let sealed = self.sealed.get(key.kid().as_str())?;
         Some((key, sealed))
+    }
+
+    /// How old it is.
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> Age {
+        match now.since(self.as_of) {
+            age if age < FRESH_FOR => Age::Fresh,
+            age if age < VIEW_AGE => Age::Ageing,
+            _ => Age::Old,
+        }
     }
 }

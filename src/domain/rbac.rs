@@ -101,6 +101,12 @@ pub enum Missing {
 }
 
 impl Requirement {
+    /// One permission, and nothing else.
+    #[must_use]
+    pub fn permission(name: &str) -> Self {
+        Self { permissions: vec![name.to_owned()], ..Self::default() }
+    }
+
     /// Holds a caller against the requirement. `param` looks up a path parameter.
     pub fn check<'p>(
         &self,

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     domain::{
+        bundle::Age,
         time::Timestamp,
         token::{jws::Untrusted, verify::Refusal},
     },
@@ -18,13 +19,13 @@ use crate::{
 
 /// How far authentication got.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum Outcome<'a> {
     /// This is who.
     Known(Arc<Remembered>),
     /// There is no credential of this kind.
     NotResponsible,
     /// Something must be asked first.
-    Need(Want),
+    Need(Want<'a>),
 }
 
 /// The bearer token in the value of an `Authorization` header (RFC 6750, §2.1). A scheme without a
@@ -41,36 +42,19 @@ pub fn bearer_token(authorization: &str) -> Option<&str> {
 ///
 /// # Errors
 /// A token that is not believed; all look alike to the caller.
-pub fn bearer(
-    token: &str,
+pub fn bearer<'a>(
+    token: &'a str,
     world: &World<'_>,
     knowledge: &Knowledge,
     found: &Findings,
     revocation: Revocation,
     now: Timestamp,
-) -> Result<Outcome, ApiError> {
-    let refuse = |why| Err(ApiError::InvalidToken(why));
-    if let Some(why) = found.token_refused {
-        return refuse(why);
-    }
-    let Some(bundle) = &knowledge.bundle else { return Ok(Outcome::Need(Want::Bundle)) };
-    // (1) A token that was verified before: its time and its key's are asked again, nothing else.
-    let digest = digest(token);
-    let Some(remembered) = knowledge.token(&digest) else {
-        // (2) Otherwise: readable, by a key that is ours, and then the signature.
-        let readable = Untrusted::parse(token).map_err(Refusal::from);
-        if let Err(why) = readable.and_then(|untrusted| bundle.keyring.key_of(&untrusted, now).map(drop)) {
-            return refuse(why);
-        }
-        return Ok(Outcome::Need(Want::Verification { token: token.to_owned(), digest }));
+) -> Result<Outcome<'a>, ApiError> {
+    let remembered = match recognise(token, knowledge, found, now)? {
+        Outcome::Known(remembered) => remembered,
+        other => return Ok(other),
     };
-    if bundle.keyring.verifying(&remembered.kid, now).is_none() {
-        return refuse(Refusal::UnknownKey);
-    }
-    if let Err(why) = remembered.claims.check_time(now) {
-        return refuse(why);
-    }
-    // (3) Not revoked: as of now on a strict route, otherwise as of less than the bound ago.
+    // Not revoked: as of now on a strict route, otherwise as of less than the bound ago.
     let view = &knowledge.revocations;
     let standing = match (revocation, found.standing) {
         _ if view.is_revoked(&remembered.claims) => Standing::Revoked,
@@ -79,10 +63,58 @@ pub fn bearer(
         (Revocation::Bounded, None) => view.standing(&remembered.claims, now, world.revocation_bound),
     };
     match standing {
-        Standing::Revoked => refuse(Refusal::Revoked),
-        Standing::Good => Ok(Outcome::Known(remembered.clone())),
+        Standing::Revoked => Err(ApiError::InvalidToken(Refusal::Revoked)),
+        Standing::Good => Ok(Outcome::Known(remembered)),
         Standing::Unknown => {
-            Ok(Outcome::Need(Want::Standing { token: remembered.clone(), strict: revocation == Revocation::Strict }))
+            Ok(Outcome::Need(Want::Standing { token: remembered, strict: revocation == Revocation::Strict }))
         }
+    }
+}
+
+/// Who a token is of, revoked or not: by what was verified before, or by asking its key.
+///
+/// # Errors
+/// A token that is not genuine, or whose time is not now.
+pub fn recognise<'a>(
+    token: &'a str,
+    knowledge: &Knowledge,
+    found: &Findings,
+    now: Timestamp,
+) -> Result<Outcome<'a>, ApiError> {
+    let refuse = |why| Err(ApiError::InvalidToken(why));
+    if let Some(why) = found.token_refused {
+        return refuse(why);
+    }
+    // (1) Keys, and not old ones where newer can be had.
+    let Some(bundle) = &knowledge.bundle else { return Ok(Outcome::Need(Want::Bundle)) };
+    let may_reload = !found.reload_tried && knowledge.may_reload(now);
+    let is_old = bundle.age(now) == Age::Old;
+    if is_old && may_reload {
+        return Ok(Outcome::Need(Want::Reload));
+    }
+    // (2) A token that was verified before: its time and its key's are asked again, nothing else.
+    let digest = digest(token);
+    if let Some(remembered) = knowledge.token(&digest) {
+        if bundle.keyring.verifying(remembered.claims.key().as_str(), now).is_none() {
+            return refuse(Refusal::UnknownKey);
+        }
+        remembered.claims.check_time(now).map_err(ApiError::InvalidToken)?;
+        return Ok(Outcome::Known(remembered.clone()));
+    }
+    // (3) Otherwise: readable, and by a key that is ours and could have made it. Then its signature.
+    let untrusted = match Untrusted::parse(token) {
+        Ok(untrusted) => untrusted,
+        Err(why) => return refuse(why.into()),
+    };
+    let could_be_new = untrusted.could_be_of_a_new_key();
+    match bundle.keyring.claim(untrusted, now) {
+        Ok(claimed) => Ok(Outcome::Need(Want::Verification { token: claimed, digest })),
+        // (4) A key that is not known may have been added a moment ago; and whoever cannot tell does
+        //     not say that the token is bad.
+        Err(Refusal::UnknownKey) if could_be_new && may_reload => Ok(Outcome::Need(Want::Reload)),
+        Err(Refusal::UnknownKey) if could_be_new && is_old => {
+            Err(ApiError::Unavailable("keys are too old to tell".to_owned()))
+        }
+        Err(why) => refuse(why),
     }
 }

@@ -12,14 +12,18 @@ use sha2::{Digest, Sha256};
 
 use super::caller::Caller;
 use crate::domain::{
-    bundle::Bundle,
+    bundle::{Age, Bundle},
     id::{SessionId, TokenId},
     time::Timestamp,
-    token::verify::VerifiedClaims,
+    token::{jwk::KeyId, verify::VerifiedClaims},
 };
 
-/// Tokens remembered at once. A remembered token takes about 2 KiB.
+/// Tokens remembered at once.
 const MAX_TOKENS: usize = 4096;
+/// What remembered tokens may take together, in bytes.
+const MAX_TOKEN_BYTES: usize = 8 << 20;
+/// Keys and roles are asked for again at most this often, whatever asks for it.
+const RELOAD_EVERY: Duration = Duration::from_secs(10);
 /// Revocation answers remembered at once.
 const MAX_CHECKED: usize = 8192;
 /// Revocations remembered at once.
@@ -39,10 +43,27 @@ pub fn digest(token: &str) -> TokenDigest {
 pub struct Remembered {
     /// What was verified.
     pub claims: VerifiedClaims,
-    /// The `kid` it was verified with: it is believed no longer than its key.
-    pub kid: String,
     /// Who that is.
     pub caller: Caller,
+}
+
+impl Remembered {
+    /// About how much memory it takes, in bytes.
+    fn bytes(&self) -> usize {
+        /// The fixed parts, and what maps and allocations add.
+        const FIXED: usize = 1024;
+        /// What a list's entry takes beside its text.
+        const ENTRY: usize = 48;
+        let list = |texts: &mut dyn Iterator<Item = &String>| texts.map(|text| text.len() + ENTRY).sum::<usize>();
+        let (claims, caller) = (self.claims.claims(), &self.caller);
+        let optional = [&claims.scope, &claims.username, &claims.email, &claims.full_name];
+        // Most of what was claimed stands in the caller once more.
+        FIXED
+            + 2 * (claims.iss.len() + claims.sub.len() + list(&mut optional.into_iter().flatten()))
+            + 3 * list(&mut claims.roles.iter())
+            + list(&mut claims.amr.iter())
+            + 2 * list(&mut caller.permissions.iter())
+    }
 }
 
 /// All that an isolate knows.
@@ -50,28 +71,66 @@ pub struct Remembered {
 pub struct Knowledge {
     /// Keys and roles, once they are read.
     pub bundle: Option<Arc<Bundle>>,
+    reload_claimed_at: Option<Timestamp>,
     tokens: HashMap<TokenDigest, Arc<Remembered>>,
     order: VecDeque<TokenDigest>,
+    token_bytes: usize,
     /// Revocations.
     pub revocations: RevocationView,
 }
 
 impl Knowledge {
+    /// How old the copy of keys and roles is; `None` if there is none.
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> Option<Age> {
+        self.bundle.as_ref().map(|bundle| bundle.age(now))
+    }
+
+    /// Whether keys and roles may be asked for again: at most once in [`RELOAD_EVERY`], whoever asks
+    /// for it, so that no flood of tokens becomes one of questions.
+    #[must_use]
+    pub fn may_reload(&self, now: Timestamp) -> bool {
+        self.reload_claimed_at.is_none_or(|at| now.since(at) >= RELOAD_EVERY || now < at)
+    }
+
+    /// Takes the permission of [`Knowledge::may_reload`].
+    pub fn claim_reload(&mut self, now: Timestamp) -> bool {
+        let may = self.may_reload(now);
+        if may {
+            self.reload_claimed_at = Some(now);
+        }
+        may
+    }
+
+    /// Takes over a copy of keys and roles, unless a later one came first.
+    pub fn take_over(&mut self, bundle: Bundle) -> Arc<Bundle> {
+        match &self.bundle {
+            Some(known) if (known.keys_version, known.as_of) > (bundle.keys_version, bundle.as_of) => known.clone(),
+            _ => {
+                let bundle = Arc::new(bundle);
+                self.bundle = Some(bundle.clone());
+                bundle
+            }
+        }
+    }
+
     /// A token verified before.
     #[must_use]
     pub fn token(&self, digest: &TokenDigest) -> Option<&Arc<Remembered>> {
         self.tokens.get(digest)
     }
 
-    /// Remembers a verified token; beyond `MAX_TOKENS` the oldest is forgotten.
+    /// Remembers a verified token. Of too many, or of what takes too much, the oldest are forgotten.
     pub fn remember(&mut self, digest: TokenDigest, token: Arc<Remembered>) {
-        if self.tokens.insert(digest, token).is_none() {
-            self.order.push_back(digest);
+        self.token_bytes += token.bytes();
+        match self.tokens.insert(digest, token) {
+            None => self.order.push_back(digest),
+            Some(before) => self.token_bytes = self.token_bytes.saturating_sub(before.bytes()),
         }
-        while self.order.len() > MAX_TOKENS {
-            if let Some(oldest) = self.order.pop_front() {
-                self.tokens.remove(&oldest);
-            }
+        while self.order.len() > MAX_TOKENS || self.token_bytes > MAX_TOKEN_BYTES {
+            let Some(oldest) = self.order.pop_front() else { break };
+            let forgotten = self.tokens.remove(&oldest).map_or(0, |token| token.bytes());
+            self.token_bytes = self.token_bytes.saturating_sub(forgotten);
         }
     }
 }
@@ -106,6 +165,18 @@ pub fn token_key(id: TokenId) -> String {
     format!("jti:{id}")
 }
 
+/// The name of a signing key's revocation, in KV and in memory.
+#[must_use]
+pub fn signing_key_key(id: &KeyId) -> String {
+    format!("kid:{id}")
+}
+
+/// The names under which a token may be revoked.
+#[must_use]
+pub fn keys_of(claims: &VerifiedClaims) -> [String; 3] {
+    [session_key(claims.session()), token_key(claims.token()), signing_key_key(claims.key())]
+}
+
 impl RevocationView {
     /// What is known of a token at `now`, if answers may be `bound` old.
     #[must_use]
@@ -119,11 +190,10 @@ impl RevocationView {
         }
     }
 
-    /// Whether the token or its session is known to be revoked. Such knowledge never ages.
+    /// Whether the token, its session or its key is known to be revoked. Such knowledge never ages.
     #[must_use]
     pub fn is_revoked(&self, claims: &VerifiedClaims) -> bool {
-        let known = |key: &str| self.revoked.contains_key(key);
-        !self.revoked.is_empty() && (known(&session_key(claims.session())) || known(&token_key(claims.token())))
+        !self.revoked.is_empty() && keys_of(claims).iter().any(|key| self.revoked.contains_key(key))
     }
 
     /// Notes a revocation that can matter until `until`.

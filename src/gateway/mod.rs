@@ -32,7 +32,7 @@ use crate::{
         net::ClientIp,
         rate_limit::{Decision, Rule},
         time::Timestamp,
-        token::verify::Refusal,
+        token::verify::{Claimed, Refusal},
     },
     error::ApiError,
 };
@@ -71,6 +71,8 @@ impl<'a> World<'a> {
 pub struct Findings {
     /// The token was looked at and is not believed.
     pub token_refused: Option<Refusal>,
+    /// Newer keys and roles were asked for, by this request or by another a moment ago.
+    pub reload_tried: bool,
     /// What this request's own question about its revocation gave: good enough for this request,
     /// however long the answer took.
     pub standing: Option<Standing>,
@@ -100,13 +102,15 @@ pub enum LimitKind {
 
 /// Something that must be asked before a verdict can be given.
 #[derive(Debug)]
-pub enum Want {
-    /// Keys and roles.
+pub enum Want<'a> {
+    /// Keys and roles, of which nothing is known.
     Bundle,
+    /// Newer keys and roles than are known, if they can be had.
+    Reload,
     /// Whether a token's signature is its key's, and all that follows from it.
     Verification {
-        /// The token.
-        token: String,
+        /// The token, beside its key.
+        token: Claimed<'a>,
         /// Its digest.
         digest: TokenDigest,
     },
@@ -130,7 +134,7 @@ pub enum Want {
 
 /// What is to be done with a request.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum Verdict<'a> {
     /// It is for our own endpoints.
     Own,
     /// It goes to its origin, changed like this.
@@ -138,7 +142,7 @@ pub enum Verdict {
     /// It ends here; the log gets the route's id.
     Refuse(ApiError, Option<String>),
     /// Something must be asked first.
-    Need(Want),
+    Need(Want<'a>),
 }
 
 /// Which request is decided on, and when.
@@ -152,7 +156,13 @@ pub struct Moment {
 
 /// Decides on a request.
 #[must_use]
-pub fn decide(head: &Head<'_>, world: &World<'_>, knowledge: &Knowledge, found: &Findings, moment: Moment) -> Verdict {
+pub fn decide<'a>(
+    head: &Head<'a>,
+    world: &World<'_>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    moment: Moment,
+) -> Verdict<'a> {
     // A control character in a header is no field value (RFC 9110, §5.5), whoever it is for.
     if head.has_control_characters() {
         return Verdict::Refuse(ApiError::Malformed("A header holds a control character."), None);
@@ -182,15 +192,15 @@ fn is_auth_host(head: &Head<'_>, world: &World<'_>) -> bool {
     head.authority == world.auth_authority || loopback()
 }
 
-fn route(
-    head: &Head<'_>,
+fn route<'a>(
+    head: &Head<'a>,
     path: &Path,
     world: &World<'_>,
     knowledge: &Knowledge,
     found: &Findings,
     Moment { request, now }: Moment,
     route_id: &mut Option<String>,
-) -> Result<Verdict, ApiError> {
+) -> Result<Verdict<'a>, ApiError> {
     // (1) The route.
     let (route, params) = world.policy.find(head.method, head.host(), path).ok_or(ApiError::NotFound)?;
     *route_id = Some(route.id.clone());
@@ -240,14 +250,14 @@ fn route(
     ))))
 }
 
-fn authenticate(
-    head: &Head<'_>,
+fn authenticate<'a>(
+    head: &Head<'a>,
     world: &World<'_>,
     knowledge: &Knowledge,
     found: &Findings,
     route: &Route,
     now: Timestamp,
-) -> Result<Outcome, ApiError> {
+) -> Result<Outcome<'a>, ApiError> {
     match (route.access, head.header("authorization").and_then(authenticate::bearer_token)) {
         (Access::Public, _) | (_, None) => Ok(Outcome::NotResponsible),
         (_, Some(token)) => authenticate::bearer(token, world, knowledge, found, route.revocation, now),
@@ -256,7 +266,7 @@ fn authenticate(
 
 enum Limited {
     Passed(Option<Decision>),
-    Ask(Want),
+    Ask(Want<'static>),
 }
 
 fn limit(

@@ -1,4 +1,5 @@
-//! The crypto port on aws-lc-rs.
+//! The crypto port on aws-lc-rs: sealing, and the switchboard. Signatures are in
+//! [`super::signatures`].
 
 use std::sync::Arc;
 
@@ -7,15 +8,21 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     error::Unspecified,
     rand::{SecureRandom, SystemRandom},
-    signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey},
 };
 
-use super::switchboard::{Fate, Switchboard};
+use super::{
+    signatures,
+    switchboard::{Fate, Switchboard},
+};
 use crate::{
     domain::{
         sealed::{NONCE_BYTES, SIGNING_KEY_PURPOSE, Sealed},
         secret::{Secret, SecretList},
-        token::jwk::{KeyId, PublicKey},
+        token::{
+            algorithm::Algorithm,
+            jwk::{KeyId, PublicKey},
+            shared_key::SharedKey,
+        },
     },
     ports::{Crypto, SealedKey, Unavailable},
 };
@@ -50,27 +57,37 @@ impl NativeCrypto {
         }
     }
 
-    fn generate(&self) -> Result<SealedKey, Unspecified> {
-        let random = SystemRandom::new();
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8v1(&random)?;
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8.as_ref()).map_err(|_| Unspecified)?;
-        let public = PublicKey::ed25519(pair.public_key().as_ref()).map_err(|_| Unspecified)?;
-        let mut nonce = [0; NONCE_BYTES];
-        random.fill(&mut nonce)?;
-        let mut ciphertext = pkcs8.as_ref().to_vec();
-        let secret = self.master.current();
-        let aad = Aad::from(public.key_id().as_str().as_bytes().to_vec());
-        aes_key(secret)?.seal_in_place_append_tag(Nonce::from(&nonce), aad, &mut ciphertext)?;
-        let sealed = Sealed { key_id: secret.id().to_owned(), nonce, ciphertext }.encode();
-        Ok(SealedKey { public, sealed })
+    fn generate(&self, algorithm: Algorithm) -> Result<SealedKey, Unspecified> {
+        let (kid, public, secret) = if algorithm.is_symmetric() {
+            let mut bytes = vec![0; algorithm.digest_bytes()];
+            SystemRandom::new().fill(&mut bytes)?;
+            let key = SharedKey::new(algorithm, &bytes).map_err(|_| Unspecified)?;
+            (key.key_id().clone(), None, bytes)
+        } else {
+            let (public, pkcs8) = signatures::generate(algorithm)?;
+            (public.key_id().clone(), Some(public), pkcs8)
+        };
+        let sealed = self.seal(&kid, secret)?;
+        Ok(SealedKey { kid, algorithm, public, sealed })
     }
 
-    fn open(&self, kid: &KeyId, sealed: &str) -> Result<Ed25519KeyPair, Unspecified> {
+    fn seal(&self, kid: &KeyId, mut secret: Vec<u8>) -> Result<String, Unspecified> {
+        let mut nonce = [0; NONCE_BYTES];
+        SystemRandom::new().fill(&mut nonce)?;
+        let master = self.master.current();
+        aes_key(master)?.seal_in_place_append_tag(Nonce::from(&nonce), Aad::from(kid.as_str()), &mut secret)?;
+        Ok(Sealed { key_id: master.id().to_owned(), nonce, ciphertext: secret }.encode())
+    }
+
+    fn open(&self, kid: &KeyId, sealed: &str) -> Result<Vec<u8>, Unspecified> {
         let mut sealed = Sealed::decode(sealed).ok_or(Unspecified)?;
         let key = aes_key(self.master.find(&sealed.key_id).ok_or(Unspecified)?)?;
-        let aad = Aad::from(kid.as_str().as_bytes());
-        let pkcs8 = key.open_in_place(Nonce::from(&sealed.nonce), aad, &mut sealed.ciphertext)?;
-        Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).map_err(|_| Unspecified)
+        let secret = key.open_in_place(Nonce::from(&sealed.nonce), Aad::from(kid.as_str()), &mut sealed.ciphertext)?;
+        Ok(secret.to_vec())
+    }
+
+    fn open_shared(&self, kid: &KeyId, algorithm: Algorithm, sealed: &str) -> Result<SharedKey, Unspecified> {
+        SharedKey::new(algorithm, &self.open(kid, sealed)?).map_err(|_| Unspecified)
     }
 }
 
@@ -84,28 +101,38 @@ fn unavailable(_: Unspecified) -> Unavailable {
 
 #[async_trait]
 impl Crypto for NativeCrypto {
-    async fn make_key(&self) -> Result<SealedKey, Unavailable> {
+    async fn make_key(&self, algorithm: Algorithm) -> Result<SealedKey, Unavailable> {
         self.through()?;
-        self.generate().map_err(unavailable)
+        self.generate(algorithm).map_err(unavailable)
     }
 
-    async fn ready(&self, kid: &KeyId, sealed: &str) -> Result<(), Unavailable> {
+    async fn ready(&self, key: &PublicKey, sealed: &str) -> Result<(), Unavailable> {
         self.through()?;
-        self.open(kid, sealed).map(drop).map_err(unavailable)
+        self.open(key.key_id(), sealed).map(drop).map_err(unavailable)
     }
 
-    async fn sign(&self, kid: &KeyId, sealed: &str, message: &[u8]) -> Result<Vec<u8>, Unavailable> {
+    async fn shared_key(&self, kid: &KeyId, algorithm: Algorithm, sealed: &str) -> Result<SharedKey, Unavailable> {
         self.through()?;
-        let pair = self.open(kid, sealed).map_err(unavailable)?;
-        Ok(pair.sign(message).as_ref().to_vec())
+        self.open_shared(kid, algorithm, sealed).map_err(unavailable)
+    }
+
+    async fn reseal(&self, kid: &KeyId, sealed: &str) -> Result<String, Unavailable> {
+        self.through()?;
+        self.open(kid, sealed).and_then(|secret| self.seal(kid, secret)).map_err(unavailable)
+    }
+
+    async fn sign(&self, key: &PublicKey, sealed: &str, message: &[u8]) -> Result<Vec<u8>, Unavailable> {
+        self.through()?;
+        let pkcs8 = self.open(key.key_id(), sealed).map_err(unavailable)?;
+        signatures::sign(key.algorithm(), &pkcs8, message).map_err(unavailable)
     }
 
     async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<bool, Unavailable> {
         self.through()?;
-        // Web Crypto takes a signature of another length for an error, not for a wrong one.
-        if signature.len() != 64 {
+        // Web Crypto takes some signatures of another length for an error, not for a wrong one.
+        if signature.len() != key.signature_bytes() {
             return Err(Unavailable { port: PORT, message: "invalid signature length".to_owned() });
         }
-        Ok(UnparsedPublicKey::new(&ED25519, key.bytes()).verify(message, signature).is_ok())
+        Ok(signatures::verify(key, message, signature))
     }
 }

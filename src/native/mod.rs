@@ -4,6 +4,7 @@
 pub mod crypto;
 pub mod kv;
 pub mod limiter;
+mod signatures;
 pub mod sqlite;
 pub mod switchboard;
 

@@ -14,8 +14,11 @@ pub const PORT: &str = "database";
 /// What D1 carries exactly.
 const MAX_INTEGER: i64 = 1 << 53;
 /// Every migration, in order.
-const MIGRATIONS: &[&str] =
-    &[include_str!("../../migrations/0001_accounts.sql"), include_str!("../../migrations/0002_built_in_roles.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_accounts.sql"),
+    include_str!("../../migrations/0002_built_in_roles.sql"),
+    include_str!("../../migrations/0003_token_keys.sql"),
+];
 
 /// An in-memory database.
 pub struct Sqlite {

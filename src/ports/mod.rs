@@ -13,9 +13,11 @@ use crate::domain::{
     rate_limit::{Decision, Rule},
     time::Timestamp,
     token::{
+        algorithm::Algorithm,
         jwk::{KeyId, PublicKey},
-        jws::Untrusted,
-        verify::SignatureProof,
+        keyring::VerifyingKey,
+        shared_key::SharedKey,
+        verify::{Claimed, Refusal, Signed},
     },
 };
 
@@ -49,32 +51,44 @@ pub trait RateLimiter: Send + Sync {
     async fn admit(&self, key: &str, rules: &[Rule]) -> Result<Decision, Unavailable>;
 }
 
-/// A private key sealed under the master key, with its public half.
+/// A new key, its private half (or the shared secret) sealed under the master key.
 #[derive(Clone, Debug)]
 pub struct SealedKey {
-    /// The public half.
-    pub public: PublicKey,
-    /// The private half, sealed; only the adapter reads it.
+    /// Its id.
+    pub kid: KeyId,
+    /// Its algorithm.
+    pub algorithm: Algorithm,
+    /// The public half; a shared key has none.
+    pub public: Option<PublicKey>,
+    /// What is secret, sealed; only the adapter reads it.
     pub sealed: String,
 }
 
-/// Asymmetric signatures and sealing. Primitives are the platform's, never ours.
+/// Asymmetric signatures, and sealing. Primitives are the platform's, never ours.
 #[async_trait]
 pub trait Crypto: Send + Sync {
-    /// Makes an Ed25519 key pair and seals its private half, bound to its `kid`.
-    async fn make_key(&self) -> Result<SealedKey, Unavailable>;
-    /// Makes sure that a sealed key opens, so that signing with it cannot fail for that.
-    async fn ready(&self, kid: &KeyId, sealed: &str) -> Result<(), Unavailable>;
-    /// Signs with a sealed key.
-    async fn sign(&self, kid: &KeyId, sealed: &str, message: &[u8]) -> Result<Vec<u8>, Unavailable>;
+    /// Makes a key for an algorithm and seals what is secret of it, bound to its `kid`.
+    async fn make_key(&self, algorithm: Algorithm) -> Result<SealedKey, Unavailable>;
+    /// Makes sure that a sealed private key opens, so that signing with it cannot fail for that.
+    async fn ready(&self, key: &PublicKey, sealed: &str) -> Result<(), Unavailable>;
+    /// Opens a sealed shared key.
+    async fn shared_key(&self, kid: &KeyId, algorithm: Algorithm, sealed: &str) -> Result<SharedKey, Unavailable>;
+    /// Seals anew, under the current master key.
+    async fn reseal(&self, kid: &KeyId, sealed: &str) -> Result<String, Unavailable>;
+    /// Signs with a sealed private key.
+    async fn sign(&self, key: &PublicKey, sealed: &str, message: &[u8]) -> Result<Vec<u8>, Unavailable>;
     /// Whether the signature is the key's.
     async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<bool, Unavailable>;
 }
 
-/// Asks the crypto port about one token's signature.
-pub async fn prove(crypto: &dyn Crypto, key: &PublicKey, token: &Untrusted<'_>) -> Result<SignatureProof, Unavailable> {
-    let good = crypto.verify(key, token.signing_input().as_bytes(), token.signature()).await?;
-    Ok(SignatureProof::from_port(key, token, good))
+/// Asks the key that a token names about its signature.
+pub async fn prove<'a>(crypto: &dyn Crypto, token: Claimed<'a>) -> Result<Result<Signed<'a>, Refusal>, Unavailable> {
+    let (message, signature) = (token.signing_input().as_bytes(), token.signature());
+    let good = match token.key() {
+        VerifyingKey::Public(key) => crypto.verify(key, message, signature).await?,
+        VerifyingKey::Shared(key) => key.verify(message, signature),
+    };
+    Ok(token.answered(good))
 }
 
 /// The time.

@@ -26,7 +26,8 @@ pub async fn publish_missing(kv: &dyn KeyValue, keys: &[String], life_secs: u64)
     publish(kv, &missing, life_secs).await
 }
 
-/// Whether any of the keys is there.
-pub async fn any(kv: &dyn KeyValue, keys: &[String]) -> Result<bool, Unavailable> {
-    Ok(kv.get_bulk(keys).await?.iter().any(Option::is_some))
+/// Those of the keys that are there.
+pub async fn present(kv: &dyn KeyValue, keys: &[String]) -> Result<Vec<String>, Unavailable> {
+    let values = kv.get_bulk(keys).await?;
+    Ok(keys.iter().zip(values).filter(|(_, value)| value.is_some()).map(|(key, _)| key.clone()).collect())
 }

@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod blacklist;
 pub mod bundle;
+mod keys;
 pub mod refresh;
 pub mod sessions;
 pub mod sign_in;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{
-    audit, last, run,
+    audit, keys, last, run,
     sessions::revoke_session_if_changed,
     users::{UserRow, user_columns},
 };
@@ -69,6 +69,8 @@ pub struct Standing {
     pub signed_in_at: Timestamp,
     /// When the session ends.
     pub session_expires_at: Timestamp,
+    /// The version of the signing keys.
+    pub keys_version: i64,
     /// Whether this request did it, rather than one whose answer may have been lost.
     pub rotated_now: bool,
 }
@@ -148,12 +150,20 @@ pub async fn present(
             ),
             [session, salt],
         ),
+        keys::read_version(),
     ];
-    let row = last(run(database, batch).await?).first::<Row>()?;
-    judge(row, token, &request, now)
+    let mut rows = run(database, batch).await?;
+    let keys_version = keys::version(rows.pop().unwrap_or_default())?;
+    judge(last(rows).first::<Row>()?, token, &request, now, keys_version)
 }
 
-fn judge(row: Option<Row>, token: &RefreshToken, request: &str, now: Timestamp) -> Result<Presented, ApiError> {
+fn judge(
+    row: Option<Row>,
+    token: &RefreshToken,
+    request: &str,
+    now: Timestamp,
+    keys_version: i64,
+) -> Result<Presented, ApiError> {
     let Some(row) = row else { return Ok(Presented::Refused) };
     let user: User = row.user.try_into()?;
     if row.ended_at.is_some() {
@@ -171,6 +181,7 @@ fn judge(row: Option<Row>, token: &RefreshToken, request: &str, now: Timestamp) 
         amr: row.amr.split(' ').map(ToOwned::to_owned).collect(),
         signed_in_at: Timestamp::from_millis(row.signed_in_at),
         session_expires_at: Timestamp::from_millis(row.session_expires_at),
+        keys_version,
         rotated_now: row.rotated_by.as_deref() == Some(request),
     })))
 }

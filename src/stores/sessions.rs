@@ -113,7 +113,7 @@ pub async fn end(
 }
 
 /// Whether what a token rests on still stands, as the record has it: the session, the account, the
-/// account's token version, and the token itself.
+/// account's token version, the token itself, and the key that signed it.
 pub async fn stands(database: &dyn Database, claims: &VerifiedClaims, now: Timestamp) -> Result<bool, ApiError> {
     #[derive(Deserialize)]
     struct Row {
@@ -123,13 +123,15 @@ pub async fn stands(database: &dyn Database, claims: &VerifiedClaims, now: Times
         "SELECT COUNT(*) AS stands FROM sessions s JOIN users u ON u.id = s.user_id
          WHERE s.id = ?1 AND u.id = ?2 AND s.ended_at IS NULL AND s.expires_at > ?3
          AND u.is_active = 1 AND u.token_version = ?4
-         AND NOT EXISTS (SELECT 1 FROM revocations WHERE kind = 'token' AND value = ?5)",
+         AND NOT EXISTS (SELECT 1 FROM revocations WHERE kind = 'token' AND value = ?5)
+         AND EXISTS (SELECT 1 FROM token_keys WHERE kid = ?6 AND (retire_at IS NULL OR retire_at > ?3))",
         [
             claims.session().to_string().into(),
             claims.claims().sub.as_str().into(),
             now.millis().into(),
             claims.claims().ver.into(),
             claims.token().to_string().into(),
+            claims.key().as_str().into(),
         ],
     );
     let row = last(run(database, vec![question]).await?).first::<Row>()?;

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{audit, last, run, users};
+use super::{audit, keys, last, run, users};
 use crate::{
     domain::{
         audit::{Entry, Origin},
@@ -32,8 +32,17 @@ pub struct Attempt<'a> {
     pub origin: &'a Origin,
 }
 
-/// Reserves an attempt and reads the account with its password hash.
-pub async fn reserve(database: &dyn Database, attempt: &Attempt<'_>) -> Result<Option<(User, String)>, ApiError> {
+/// What a reserved attempt has before it.
+#[derive(Debug)]
+pub struct Reserved {
+    /// The account with its password hash, if there is one.
+    pub account: Option<(User, String)>,
+    /// The version of the signing keys.
+    pub keys_version: i64,
+}
+
+/// Reserves an attempt, and reads what it is about.
+pub async fn reserve(database: &dyn Database, attempt: &Attempt<'_>) -> Result<Reserved, ApiError> {
     let identifier = attempt.identifier.as_str();
     let batch = vec![
         Statement::new(
@@ -49,8 +58,11 @@ pub async fn reserve(database: &dyn Database, attempt: &Attempt<'_>) -> Result<O
             ],
         ),
         users::select_for_sign_in(identifier),
+        keys::read_version(),
     ];
-    users::for_sign_in(last(run(database, batch).await?))
+    let mut rows = run(database, batch).await?;
+    let keys_version = keys::version(rows.pop().unwrap_or_default())?;
+    Ok(Reserved { account: users::for_sign_in(last(rows))?, keys_version })
 }
 
 /// Records a failed attempt.

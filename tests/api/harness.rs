@@ -210,7 +210,7 @@ impl Isolate {
     }
 
     /// What a warm isolate says without asking anyone.
-    fn app_verdict(&self, head: &Head<'_>, request: RequestId) -> Verdict {
+    fn app_verdict<'a>(&self, head: &Head<'a>, request: RequestId) -> Verdict<'a> {
         let moment = Moment { request, now: self.app.ports.clock.now() };
         decide(head, &self.app.world(), &self.app.knowledge(), &Findings::default(), moment)
     }
@@ -254,7 +254,7 @@ pub struct Proxied {
 }
 
 impl Proxied {
-    fn new(warm: bool, verdict: Verdict, request: RequestId) -> Self {
+    fn new(warm: bool, verdict: Verdict<'_>, request: RequestId) -> Self {
         let (status, rewrite, headers, body) = match verdict {
             Verdict::Forward(rewrite) => (StatusCode::OK, Some(*rewrite), Vec::new(), Value::Null),
             Verdict::Refuse(error, _) => {

@@ -4,22 +4,23 @@
 use std::time::Duration;
 
 use edgewarden::{
-    domain::{secret::SecretList, token::jwk::PublicKey},
-    ports::{Crypto, SealedKey},
+    domain::{secret::SecretList, token::algorithm::Algorithm},
+    ports::Crypto,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    common::forge::{Forge, claims_of, with},
-    harness::{SECRET, World},
+    common::forge::{Forge, READ_KEY, claims_of, with},
+    harness::{OTHER_SECRET, SECRET, World},
 };
 
 /// A forge with the installation's own key.
 pub fn forge(world: &World) -> Forge {
-    let rows = world.host.database.look("SELECT x, sealed FROM signing_keys", &[]).unwrap();
-    let text = |name: &str| rows.0[0][name].as_str().unwrap().to_owned();
-    let key = SealedKey { public: PublicKey::from_x(&text("x")).unwrap(), sealed: text("sealed") };
-    Forge::with_key(SecretList::parse(SECRET).unwrap(), key)
+    let rows = world.host.database.look(READ_KEY, &[]).unwrap();
+    let text = |name: &str| rows.0[0][name].as_str();
+    let master = SecretList::parse(SECRET).unwrap();
+    let (kid, algorithm, sealed) = (text("kid").unwrap(), text("algorithm").unwrap(), text("sealed").unwrap());
+    Forge::with_row(master, kid, algorithm, text("public_key"), sealed)
 }
 
 async fn refused(world: &World, token: &str) {
@@ -91,7 +92,7 @@ async fn what_is_wrong_in_the_header_is_refused() {
         ("kid", json!("' OR 1=1 --")),
         ("kid", json!([forge.kid().as_str()])),
         ("kid", json!("k".repeat(4096))),
-        ("jwk", json!({ "kty": "OKP", "crv": "Ed25519", "x": forge.key.public.x() })),
+        ("jwk", json!({ "kty": "OKP", "crv": "Ed25519", "x": claims["sub"] })),
         ("jku", json!("http://127.0.0.1:1/jwks.json")),
         ("crit", json!(["exp"])),
         ("b64", json!(false)),
@@ -160,7 +161,7 @@ async fn a_retired_key_verifies_nothing_remembered_or_not() {
     let world = World::new();
     let ada = world.user("ada", None).await;
     world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
-    let sql = "UPDATE signing_keys SET retire_at = publish_at + 60000";
+    let sql = "UPDATE token_keys SET retire_at = publish_at + 60000";
     world.host.database.look(sql, &[]).unwrap();
     let other = world.another_isolate();
     other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
@@ -175,7 +176,7 @@ async fn two_isolates_that_start_at_once_make_one_key() {
     for isolate in &isolates {
         isolate.get("/.well-known/jwks.json", None).await.expect(200);
     }
-    assert_eq!(world.count("SELECT COUNT(*) FROM signing_keys"), 1);
+    assert_eq!(world.count("SELECT COUNT(*) FROM token_keys"), 1);
     let set = isolates[0].get("/.well-known/jwks.json", None).await;
     assert_eq!(set.header("cache-control"), Some("public, max-age=600"));
     assert_eq!(set.body["keys"].as_array().unwrap().len(), 1);
@@ -184,11 +185,17 @@ async fn two_isolates_that_start_at_once_make_one_key() {
 #[tokio::test]
 async fn a_sealed_key_opens_under_its_own_id_only() {
     let master = SecretList::parse(SECRET).unwrap();
-    let (a, b) = (Forge::new(master.clone()).await, Forge::new(master.clone()).await);
-    let crypto = edgewarden::native::crypto::NativeCrypto::new(master);
-    assert!(crypto.sign(&a.kid(), &a.key.sealed, b"x").await.is_ok());
-    assert!(crypto.sign(&a.kid(), &b.key.sealed, b"x").await.is_err());
-    let other = SecretList::parse("k2:zyxwvutsrqponmlkjihgfedcba9876543210ZYXWVUT").unwrap();
-    let other = edgewarden::native::crypto::NativeCrypto::new(other);
-    assert!(other.sign(&a.kid(), &a.key.sealed, b"x").await.is_err());
+    let crypto = edgewarden::native::crypto::NativeCrypto::new(master.clone());
+    let other_master = edgewarden::native::crypto::NativeCrypto::new(SecretList::parse(OTHER_SECRET).unwrap());
+    for algorithm in Algorithm::ISSUED.into_iter().filter(|algorithm| !algorithm.is_symmetric()) {
+        let (a, b) = (Forge::of(master.clone(), algorithm).await, Forge::of(master.clone(), algorithm).await);
+        let public = a.key.public.as_ref().unwrap();
+        assert!(crypto.sign(public, &a.key.sealed, b"x").await.is_ok());
+        assert!(crypto.sign(public, &b.key.sealed, b"x").await.is_err());
+        assert!(other_master.sign(public, &a.key.sealed, b"x").await.is_err());
+    }
+    let (a, b) = (Forge::of(master.clone(), Algorithm::Hs256).await, Forge::of(master, Algorithm::Hs256).await);
+    assert!(crypto.shared_key(a.kid(), Algorithm::Hs256, &a.key.sealed).await.is_ok());
+    assert!(crypto.shared_key(a.kid(), Algorithm::Hs256, &b.key.sealed).await.is_err());
+    assert!(other_master.shared_key(a.kid(), Algorithm::Hs256, &a.key.sealed).await.is_err());
 }

@@ -3,11 +3,21 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use edgewarden::{
-    domain::{secret::SecretList, token::jwk::KeyId},
+    domain::{
+        secret::SecretList,
+        token::{
+            algorithm::Algorithm,
+            jwk::{KeyId, PublicKey},
+        },
+    },
     native::crypto::NativeCrypto,
     ports::{Crypto, SealedKey},
 };
 use serde_json::{Value, json};
+
+/// Reads an installation's own key: the one that signs last.
+pub const READ_KEY: &str =
+    "SELECT kid, algorithm, public_key, sealed FROM token_keys ORDER BY sign_from DESC, retire_at IS NOT NULL LIMIT 1";
 
 /// Makes and signs tokens with one key.
 pub struct Forge {
@@ -16,25 +26,33 @@ pub struct Forge {
 }
 
 impl Forge {
-    /// With a new key, sealed under these secrets.
+    /// With a new Ed25519 key, sealed under these secrets.
     pub async fn new(master: SecretList) -> Self {
+        Self::of(master, Algorithm::EdDsa).await
+    }
+
+    /// With a new key for an algorithm.
+    pub async fn of(master: SecretList, algorithm: Algorithm) -> Self {
         let crypto = NativeCrypto::new(master);
-        let key = crypto.make_key().await.unwrap();
+        let key = crypto.make_key(algorithm).await.unwrap();
         Self { crypto, key }
     }
 
-    /// With a key that exists.
-    pub fn with_key(master: SecretList, key: SealedKey) -> Self {
+    /// With a key that exists, as its row has it.
+    pub fn with_row(master: SecretList, kid: &str, algorithm: &str, public: Option<&str>, sealed: &str) -> Self {
+        let algorithm = Algorithm::parse(algorithm).unwrap();
+        let public = public.map(|members| PublicKey::from_members(algorithm, members).unwrap());
+        let key = SealedKey { kid: KeyId::stored(kid.to_owned()), algorithm, public, sealed: sealed.to_owned() };
         Self { crypto: NativeCrypto::new(master), key }
     }
 
-    pub fn kid(&self) -> KeyId {
-        self.key.public.key_id()
+    pub const fn kid(&self) -> &KeyId {
+        &self.key.kid
     }
 
     /// A header as ours have it.
     pub fn header(&self) -> Value {
-        json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": self.kid().as_str() })
+        json!({ "alg": self.key.algorithm.name(), "typ": "at+jwt", "kid": self.kid().as_str() })
     }
 
     /// Signs any header and claims.
@@ -46,7 +64,11 @@ impl Forge {
     pub async fn sign_text(&self, header: &str, claims: &str) -> String {
         let b64 = |text: &str| Base64UrlUnpadded::encode_string(text.as_bytes());
         let input = format!("{}.{}", b64(header), b64(claims));
-        let signature = self.crypto.sign(&self.kid(), &self.key.sealed, input.as_bytes()).await.unwrap();
+        let (key, sealed) = (&self.key, self.key.sealed.as_str());
+        let signature = match &key.public {
+            Some(public) => self.crypto.sign(public, sealed, input.as_bytes()).await.unwrap(),
+            None => self.crypto.shared_key(&key.kid, key.algorithm, sealed).await.unwrap().sign(input.as_bytes()),
+        };
         format!("{input}.{}", Base64UrlUnpadded::encode_string(&signature))
     }
 }

@@ -55,6 +55,22 @@ const fn admins(caller: Caller) -> u16 {
     }
 }
 
+/// A good token of somebody who looks after the installation is needed.
+const fn super_admins(caller: Caller) -> u16 {
+    match caller {
+        Caller::Admin => 403,
+        other => admins(other),
+    }
+}
+
+/// The same, and the body is not good enough.
+const fn super_admins_invalid(caller: Caller) -> u16 {
+    match super_admins(caller) {
+        200 => 422,
+        other => other,
+    }
+}
+
 /// Signing out twice is signing out once: a genuine token of an ended session is enough.
 const fn logout(caller: Caller) -> u16 {
     match caller {
@@ -106,6 +122,27 @@ pub const TABLE: &[Row] = &[
         path: "/api/v1/auth/refresh",
         body: Body::Json(r#"{"refresh_token":"ewr_x"}"#),
         expect: wrong,
+    },
+    Row {
+        name: "GET {prefix}/admin/keys",
+        method: "GET",
+        path: "/api/v1/admin/keys",
+        body: Body::None,
+        expect: super_admins,
+    },
+    Row {
+        name: "POST {prefix}/admin/keys/rotate",
+        method: "POST",
+        path: "/api/v1/admin/keys/rotate",
+        body: Body::Json(r#"{"mode":"soon"}"#),
+        expect: super_admins_invalid,
+    },
+    Row {
+        name: "POST {prefix}/admin/keys/rotate",
+        method: "POST",
+        path: "/api/v1/admin/keys/rotate",
+        body: Body::Json(r#"{"mode":"graceful"}"#),
+        expect: super_admins,
     },
     Row {
         name: "GET /.well-known/jwks.json",

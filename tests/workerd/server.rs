@@ -14,13 +14,13 @@ use std::{
     time::Duration,
 };
 
-use edgewarden::{
-    domain::{secret::SecretList, token::jwk::PublicKey},
-    ports::SealedKey,
-};
+use edgewarden::domain::secret::SecretList;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::{client::Client, common::forge::Forge};
+use crate::{
+    client::Client,
+    common::forge::{Forge, READ_KEY},
+};
 
 /// The Worker may have to be built first.
 const START_TIMEOUT: Duration = Duration::from_mins(15);
@@ -114,9 +114,16 @@ impl Server {
 
     /// A forge with the Worker's own key: what it sealed with Web Crypto opens natively too.
     pub fn forge(&self) -> Forge {
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?));
-        let (x, sealed) = self.database().query_row("SELECT x, sealed FROM signing_keys", [], read).unwrap();
-        Forge::with_key(master_secret(), SealedKey { public: PublicKey::from_x(&x).unwrap(), sealed })
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok((
+                row.get::<_, String>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, Option<String>>(2)?,
+                row.get::<_, String>(3)?,
+            ))
+        };
+        let (kid, algorithm, public, sealed) = self.database().query_row(READ_KEY, [], read).unwrap();
+        Forge::with_row(master_secret(), &kid, &algorithm, public.as_deref(), &sealed)
     }
 
     /// Grants a role as an operator does.

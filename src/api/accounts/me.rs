@@ -15,8 +15,7 @@ use crate::{
 
 /// Answers with the account as it is now, not as the token remembers it.
 pub async fn me(State(app): State<Arc<App>>, principal: Principal) -> Result<Json<UserView>, ApiError> {
-    let needs = Requirement { permissions: vec!["profile:read".to_owned()], ..Requirement::default() };
-    principal.require(&app, &needs).await?;
+    principal.require(&app, &Requirement::permission("profile:read")).await?;
     let user = users::by_id(app.ports.database.as_ref(), principal.user()?).await?;
     user.map(|user| Json(user.into())).ok_or(ApiError::InvalidToken(Refusal::Revoked))
 }

@@ -88,6 +88,6 @@ pub async fn exchange(app: &App, connection: Connection, text: &str) -> Result<T
         signed_in_at: standing.signed_in_at,
         session_expires_at: standing.session_expires_at,
     };
-    let access = app.issue_access(grant).await?;
+    let access = app.issue_access(grant, standing.keys_version).await?;
     Ok(TokenAnswer::new(access, app.encode_refresh(&successor), token.session))
 }

@@ -20,7 +20,7 @@ use crate::{
     error::{ApiError, limit_headers},
     stores::{
         audit,
-        sign_in::{self, Attempt},
+        sign_in::{self, Attempt, Reserved},
     },
 };
 
@@ -85,7 +85,7 @@ async fn sign_in(
         at: now,
         origin: &connection.origin,
     };
-    let account = sign_in::reserve(database, &attempt).await?;
+    let Reserved { account, keys_version } = sign_in::reserve(database, &attempt).await?;
     // (3)
     let right = check_password(app, account.as_ref(), password)?;
     let subject = account.as_ref().map(|(user, _)| user.id);
@@ -113,7 +113,7 @@ async fn sign_in(
         signed_in_at: now,
         session_expires_at: session.expires_at,
     };
-    let access = app.issue_access(grant).await?;
+    let access = app.issue_access(grant, keys_version).await?;
     let refresh = app.encode_refresh(&RefreshToken::first(session.id, session.salt));
     // (5)
     let entry = entry(Event::LoginSuccess, Some(session.id));

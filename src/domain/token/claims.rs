@@ -76,4 +76,20 @@ pub struct Claims {
     /// Whether the address was proven.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_verified: Option<bool>,
+    /// The name as people write it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_name: Option<String>,
+}
+
+/// A claim that an operator may leave out (`TOKEN_CLAIMS`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Optional {
+    /// `username`.
+    Username,
+    /// `email`.
+    Email,
+    /// `email_verified`.
+    EmailVerified,
+    /// `full_name`.
+    FullName,
 }

@@ -3,20 +3,20 @@
 //! What leaves here is still [`Untrusted`]: well-formed, and nothing more. Signature, key, issuer
 //! and times are [`super::verify`]'s business.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use jwt_compact::{Algorithm as JwtAlgorithm, AlgorithmExt, AlgorithmSignature, Header, UntrustedToken};
+use jwt_compact::{Algorithm as JwtAlgorithm, AlgorithmExt, AlgorithmSignature, Header};
+use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
-use super::{
-    claims::Claims,
-    jwk::{Algorithm, SigningKeyRef},
-};
+use super::{algorithm::Algorithm, claims::Claims, jwk::KeyId};
 use crate::domain::strict_json;
 
-/// A longer token is refused before it is parsed. Ours are under 4 KiB.
+/// A longer token is refused before it is parsed.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// A longer token is not issued: with it, a client's other headers would meet the limits of servers.
+pub const MAX_ISSUED_BYTES: usize = 4 * 1024;
 /// A longer `kid` names no key.
 const MAX_KID_BYTES: usize = 128;
 /// The `typ` of an access token (RFC 9068, §2.1).
@@ -28,25 +28,24 @@ pub enum Unreadable {
     /// Not three parts of strict base64url around JSON objects without duplicates.
     #[error("malformed")]
     Malformed,
-    /// It asks for something that is never done: a key by reference or value, `crit`, `b64`,
-    /// another content type.
+    /// It asks for something that is never done: an algorithm that is none, a key by reference or
+    /// value, `crit`, `b64`, another content type.
     #[error("unsupported")]
     Unsupported,
 }
 
-/// A well-formed token that nobody has vouched for.
+/// A token in the form of one, that nobody has vouched for. Its claims are not even looked at before
+/// somebody has.
 #[derive(Debug)]
 pub struct Untrusted<'a> {
     signing_input: &'a str,
+    payload: &'a str,
     signature: Vec<u8>,
-    algorithm: String,
-    key_id: String,
-    token_type: Option<String>,
-    claims: Map<String, Value>,
+    header: ReadHeader,
 }
 
 impl<'a> Untrusted<'a> {
-    /// Reads a compact token.
+    /// Reads a compact token, all but its claims.
     ///
     /// # Errors
     /// See [`Unreadable`]. No header member ever causes a fetch.
@@ -62,21 +61,9 @@ impl<'a> Untrusted<'a> {
             return Err(Unreadable::Malformed);
         }
         let signature = decode(signature)?;
-        // (3) JSON objects that mean one thing.
-        let mut header = strict_json::object(&decode(header)?).map_err(|_| Unreadable::Malformed)?;
-        let claims = strict_json::object(&decode(payload)?).map_err(|_| Unreadable::Malformed)?;
-        // (4) The header may say these three things. Anything else could change what the token
-        //     means (RFC 7515, §4.1; RFC 7797), and a token of ours never says it.
-        let algorithm = text(&mut header, "alg")?.ok_or(Unreadable::Malformed)?;
-        let token_type = text(&mut header, "typ")?;
-        let key_id = text(&mut header, "kid")?.filter(|kid| kid.len() <= MAX_KID_BYTES);
-        if !header.is_empty() {
-            return Err(Unreadable::Unsupported);
-        }
-        let key_id = key_id.ok_or(Unreadable::Unsupported)?;
-        // (5) The library reads it too: it must find nothing that these steps missed.
-        UntrustedToken::new(token).map_err(|_| Unreadable::Malformed)?;
-        Ok(Self { signing_input, signature, algorithm, key_id, token_type, claims })
+        // (3) A header that means one thing, and asks for nothing but to be checked with a key of ours.
+        let header = read_header(&decode(header)?)?;
+        Ok(Self { signing_input, payload, signature, header })
     }
 
     /// What was signed.
@@ -94,24 +81,30 @@ impl<'a> Untrusted<'a> {
     /// Which key it claims.
     #[must_use]
     pub fn key_id(&self) -> &str {
-        &self.key_id
+        &self.header.kid
     }
 
     /// Which algorithm it claims; to be compared with the key's, never obeyed.
     #[must_use]
-    pub fn algorithm(&self) -> &str {
-        &self.algorithm
+    pub const fn algorithm(&self) -> Algorithm {
+        self.header.alg
     }
 
     /// Which type it claims.
     #[must_use]
     pub fn token_type(&self) -> Option<&str> {
-        self.token_type.as_deref()
+        self.header.typ.as_deref()
     }
 
-    /// What it claims.
-    pub(super) fn into_claims(self) -> Map<String, Value> {
-        self.claims
+    /// Whether the key that it names could be one of ours that is not known here yet.
+    #[must_use]
+    pub fn could_be_of_a_new_key(&self) -> bool {
+        Algorithm::ISSUED.contains(&self.algorithm()) && KeyId::is_of_its_form(self.key_id())
+    }
+
+    /// What it claims: a JSON object without duplicates at any depth.
+    pub(super) fn claims(&self) -> Result<Map<String, Value>, Unreadable> {
+        strict_json::object(&decode(self.payload)?).map_err(|_| Unreadable::Malformed)
     }
 }
 
@@ -119,30 +112,80 @@ fn decode(part: &str) -> Result<Vec<u8>, Unreadable> {
     Base64UrlUnpadded::decode_vec(part).map_err(|_| Unreadable::Malformed)
 }
 
-fn text(header: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Unreadable> {
-    match header.remove(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Unreadable::Malformed),
+/// The members that a header may have. Any other could change what the token means (RFC 7515, §4.1;
+/// RFC 7797), and a token of ours never has one.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadHeader {
+    #[serde(deserialize_with = "algorithm")]
+    alg: Algorithm,
+    #[serde(default, deserialize_with = "text")]
+    typ: Option<String>,
+    kid: String,
+}
+
+/// Reads a header in one pass. What does not fit is looked at again for the reason.
+fn read_header(json: &[u8]) -> Result<ReadHeader, Unreadable> {
+    // An array of the members' values would be read as well.
+    if !json.trim_ascii_start().starts_with(b"{") {
+        return Err(Unreadable::Malformed);
     }
+    let header: ReadHeader = serde_json::from_slice(json).map_err(|_| why_unreadable(json))?;
+    if header.kid.len() > MAX_KID_BYTES {
+        return Err(Unreadable::Unsupported);
+    }
+    Ok(header)
+}
+
+/// A header of the right form that cannot be used is unsupported; all else is malformed.
+fn why_unreadable(json: &[u8]) -> Unreadable {
+    let Ok(members) = strict_json::object(json) else { return Unreadable::Malformed };
+    let is_text = |name: &str| members.get(name).is_none_or(Value::is_string);
+    let formed = members.contains_key("alg") && ["alg", "typ", "kid"].into_iter().all(is_text);
+    if formed { Unreadable::Unsupported } else { Unreadable::Malformed }
+}
+
+fn algorithm<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Algorithm, D::Error> {
+    struct Name;
+    impl de::Visitor<'_> for Name {
+        type Value = Algorithm;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the name of an algorithm")
+        }
+        fn visit_str<E: de::Error>(self, name: &str) -> Result<Algorithm, E> {
+            Algorithm::parse(name).ok_or_else(|| E::custom("not an algorithm"))
+        }
+    }
+    deserializer.deserialize_str(Name)
+}
+
+/// A text; unlike the default of an `Option`, not `null`.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 /// A token that lacks only its signature.
 #[derive(Debug)]
 pub struct Unsigned(String);
 
-/// The claims could not be written as JSON; a fault of ours.
-#[derive(Debug, thiserror::Error)]
-#[error("claims cannot be written: {0}")]
-pub struct Unwritable(String);
+/// Why a token was not made; a fault of ours.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unwritable {
+    /// The claims could not be written as JSON.
+    #[error("claims cannot be written: {0}")]
+    Claims(String),
+    /// Clients could not send it everywhere.
+    #[error("an access token would take {0} bytes, of at most {MAX_ISSUED_BYTES}")]
+    TooLong(usize),
+}
 
 impl Unsigned {
-    /// Writes header and claims of an access token for `key` to sign.
-    pub fn access(claims: &Claims, key: &SigningKeyRef) -> Result<Self, Unwritable> {
-        let header = Header::empty().with_key_id(key.kid.as_str()).with_token_type(ACCESS_TYPE);
+    /// Writes header and claims of an access token for a key to sign.
+    pub fn access(claims: &Claims, kid: &KeyId, algorithm: Algorithm) -> Result<Self, Unwritable> {
+        let header = Header::empty().with_key_id(kid.as_str()).with_token_type(ACCESS_TYPE);
         let claims = jwt_compact::Claims::new(claims);
         let mut text =
-            External(key.algorithm).token(&header, &claims, &()).map_err(|error| Unwritable(error.to_string()))?;
+            External(algorithm).token(&header, &claims, &()).map_err(|error| Unwritable::Claims(error.to_string()))?;
         // An empty signature leaves its dot.
         text.pop();
         Ok(Self(text))
@@ -155,9 +198,9 @@ impl Unsigned {
     }
 
     /// The finished token.
-    #[must_use]
-    pub fn sign(self, signature: &[u8]) -> String {
-        format!("{}.{}", self.0, Base64UrlUnpadded::encode_string(signature))
+    pub fn sign(self, signature: &[u8]) -> Result<String, Unwritable> {
+        let token = format!("{}.{}", self.0, Base64UrlUnpadded::encode_string(signature));
+        if token.len() > MAX_ISSUED_BYTES { Err(Unwritable::TooLong(token.len())) } else { Ok(token) }
     }
 }
 
@@ -214,7 +257,8 @@ mod tests {
     fn a_well_formed_token_is_taken_apart() {
         let text = token(HEADER, r#"{"sub":"x"}"#);
         let read = Untrusted::parse(&text).unwrap();
-        assert_eq!((read.algorithm(), read.key_id(), read.token_type()), ("EdDSA", "k", Some("at+jwt")));
+        assert_eq!((read.algorithm(), read.key_id(), read.token_type()), (Algorithm::EdDsa, "k", Some("at+jwt")));
+        assert_eq!(read.claims().unwrap().get("sub"), Some(&"x".into()));
         assert_eq!(read.signature(), b"signature");
         assert!(text.starts_with(read.signing_input()));
     }
@@ -236,16 +280,30 @@ mod tests {
             // "signature" is nine bytes, so its last character has no free bits; eight bytes leave two.
             format!("{input}.AAAAAAAAAAB"),
             format!("{input}.{}", signature.replace('c', "+")),
-            token(HEADER, "[]"),
-            token(HEADER, r#"{"a":1,"a":1}"#),
             token(r#"{"alg":"EdDSA","alg":"none","kid":"k"}"#, "{}"),
+            token(r#"{"alg":"EdDSA","alg":"EdDSA","kid":"k"}"#, "{}"),
+            token(r#"{"alg":"EdDSA","typ":null,"kid":"k"}"#, "{}"),
+            token(r#"["EdDSA","at+jwt","k"]"#, "{}"),
             token(r#"{"alg":"EdDSA","kid":["k"]}"#, "{}"),
             token(r#"{"alg":"EdDSA","kid":7}"#, "{}"),
             token(r#"{"kid":"k"}"#, "{}"),
-            token(HEADER, &"{\"a\":".repeat(200)),
+            token(&"{\"a\":".repeat(200), "{}"),
+            token(&format!(r#"{{"alg":"EdDSA","kid":"k","x":{}1{}}}"#, "[".repeat(900), "]".repeat(900)), "{}"),
             "x".repeat(MAX_TOKEN_BYTES + 1),
         ] {
             assert_eq!(fault(&bad), Some(Unreadable::Malformed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn claims_are_one_object_without_duplicates() {
+        for bad in ["[]", "{", "", "7", r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":1}}"#, &"{\"a\":".repeat(200)] {
+            let text = token(HEADER, bad);
+            assert_eq!(Untrusted::parse(&text).unwrap().claims(), Err(Unreadable::Malformed), "{bad}");
+        }
+        for payload in ["e30=", "e31", " e30", "e30\n", "+w", "é"] {
+            let text = format!("{}.{payload}.{}", b64(HEADER), b64("signature"));
+            assert_eq!(Untrusted::parse(&text).unwrap().claims(), Err(Unreadable::Malformed), "{payload}");
         }
     }
 
@@ -267,7 +325,32 @@ mod tests {
             assert_eq!(fault(&token(&header, "{}")), Some(Unreadable::Unsupported), "{header}");
         }
         assert_eq!(fault(&token(r#"{"alg":"EdDSA"}"#, "{}")), Some(Unreadable::Unsupported), "no kid");
+        for alg in ["none", "NONE", "nOnE", "", "HS1", "ES256K", "RSA-OAEP"] {
+            assert_eq!(fault(&token(&HEADER.replace("EdDSA", alg), "{}")), Some(Unreadable::Unsupported), "{alg}");
+        }
         let long = format!(r#"{{"alg":"EdDSA","kid":"{}"}}"#, "k".repeat(129));
         assert_eq!(fault(&token(&long, "{}")), Some(Unreadable::Unsupported));
+    }
+
+    #[test]
+    fn a_key_that_could_be_ours_is_told_by_its_name_and_algorithm() {
+        let kid = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+        let could = |alg: &str, kid: &str| {
+            let text = token(&format!(r#"{{"alg":"{alg}","kid":"{kid}"}}"#), "{}");
+            Untrusted::parse(&text).unwrap().could_be_of_a_new_key()
+        };
+        assert!(could("EdDSA", kid) && could("HS256", kid));
+        assert!(!could("PS512", kid), "we issue none of these");
+        for other in ["k", "", "../../etc/passwd", &kid[1..], &kid.replace('_', "+")] {
+            assert!(!could("EdDSA", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_over_the_limit_is_not_made() {
+        let unsigned = |bytes| Unsigned("x".repeat(bytes));
+        // 64 bytes are 86 characters, and there is a dot.
+        assert!(unsigned(MAX_ISSUED_BYTES - 87).sign(&[0; 64]).is_ok());
+        assert_eq!(unsigned(MAX_ISSUED_BYTES - 86).sign(&[0; 64]), Err(Unwritable::TooLong(MAX_ISSUED_BYTES + 1)));
     }
 }

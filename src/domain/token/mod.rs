@@ -1,12 +1,16 @@
 //! Tokens: how they are made, and the one way they are believed.
 //!
 //! An access token goes through these types, and no step can be left out, because each is the
-//! only maker of the next: text → [`jws::Untrusted`] → ([`keyring`] names the key) →
-//! [`verify::SignatureProof`] → [`verify::verify`] → [`verify::VerifiedClaims`].
+//! only maker of the next: text → [`jws::Untrusted`] → (the [`keyring`] finds the key it names)
+//! [`verify::Claimed`] → (the key's own answer about the signature) [`verify::Signed`] →
+//! [`verify::VerifiedClaims`].
 
+pub mod algorithm;
 pub mod claims;
 pub mod jwk;
 pub mod jws;
 pub mod keyring;
 pub mod refresh;
+pub mod rotation;
+pub mod shared_key;
 pub mod verify;

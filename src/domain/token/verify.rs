@@ -1,18 +1,19 @@
 //! The one way a token is believed.
 //!
-//! [`verify`] is the only maker of [`VerifiedClaims`]. It takes a [`SignatureProof`], which only
-//! [`SignatureProof::from_port`] makes, from the answer of the crypto port about exactly the key
-//! and the bytes it was asked about.
+//! [`verify`] is the only maker of [`VerifiedClaims`]. It takes a [`Signed`] token, which comes of a
+//! [`Claimed`] one by the answer about that very token's signature, and that only by finding the
+//! key it names. Each step consumes the one before, so an answer about one token cannot vouch for
+//! another.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::{
     claims::Claims,
-    jwk::PublicKey,
+    jwk::KeyId,
     jws::{ACCESS_TYPE, Unreadable, Untrusted},
+    keyring::{RingKey, VerifyingKey},
 };
 use crate::domain::{
     id::{SessionId, TokenId},
@@ -69,29 +70,52 @@ impl From<Unreadable> for Refusal {
     }
 }
 
-/// What was asked of the crypto port: is this signature over these bytes this key's?
-fn question(key: &PublicKey, signing_input: &str, signature: &[u8]) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for part in [key.bytes().as_slice(), signing_input.as_bytes(), signature] {
-        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
-}
-
-/// The crypto port's answer about one signature.
+/// A token and the key it names, which could have made its signature. Made by the key ring alone.
 #[derive(Debug)]
-pub struct SignatureProof {
-    question: [u8; 32],
-    good: bool,
+pub struct Claimed<'a> {
+    token: Untrusted<'a>,
+    key: Arc<RingKey>,
 }
 
-impl SignatureProof {
-    /// Keeps an answer together with what was asked.
-    #[must_use]
-    pub fn from_port(key: &PublicKey, token: &Untrusted<'_>, good: bool) -> Self {
-        Self { question: question(key, token.signing_input(), token.signature()), good }
+impl<'a> Claimed<'a> {
+    /// Holds a token against the key that it names. The key decides the algorithm (RFC 8725, §3.1);
+    /// the header may only agree. What claims another, or has a signature of another length, is
+    /// refused before any cryptography.
+    pub(super) fn new(token: Untrusted<'a>, key: Arc<RingKey>) -> Result<Self, Refusal> {
+        let could_be = token.algorithm() == key.algorithm() && token.signature().len() == key.signature_bytes();
+        if could_be { Ok(Self { token, key }) } else { Err(Refusal::BadSignature) }
     }
+
+    /// The key to check it with.
+    #[must_use]
+    pub fn key(&self) -> &VerifyingKey {
+        &self.key.key
+    }
+
+    /// What was signed.
+    #[must_use]
+    pub const fn signing_input(&self) -> &'a str {
+        self.token.signing_input()
+    }
+
+    /// The signature to be checked.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        self.token.signature()
+    }
+
+    /// Takes the answer to: is this signature over these bytes this key's?
+    pub fn answered(self, good: bool) -> Result<Signed<'a>, Refusal> {
+        let Self { token, key } = self;
+        if good { Ok(Signed { token, key }) } else { Err(Refusal::BadSignature) }
+    }
+}
+
+/// A token with a good signature, whatever it may say.
+#[derive(Debug)]
+pub struct Signed<'a> {
+    token: Untrusted<'a>,
+    key: Arc<RingKey>,
 }
 
 /// What an access token must say to be for us.
@@ -105,40 +129,49 @@ pub struct Expected<'a> {
 
 /// Claims that were believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VerifiedClaims(Claims);
+pub struct VerifiedClaims {
+    claims: Claims,
+    key: KeyId,
+}
 
 impl VerifiedClaims {
     /// What was claimed.
     #[must_use]
     pub const fn claims(&self) -> &Claims {
-        &self.0
+        &self.claims
+    }
+
+    /// The key that vouches for it.
+    #[must_use]
+    pub const fn key(&self) -> &KeyId {
+        &self.key
     }
 
     /// When the token ends.
     #[must_use]
     pub const fn expires_at(&self) -> Timestamp {
-        Timestamp::from_secs(self.0.exp)
+        Timestamp::from_secs(self.claims.exp)
     }
 
     /// Its session.
     #[must_use]
     pub const fn session(&self) -> SessionId {
-        self.0.sid
+        self.claims.sid
     }
 
     /// Its own id.
     #[must_use]
     pub const fn token(&self) -> TokenId {
-        self.0.jti
+        self.claims.jti
     }
 
     /// Whether its time is now, with [`LEEWAY`]. A remembered token is asked again.
     pub const fn check_time(&self, now: Timestamp) -> Result<(), Refusal> {
         let now = now.secs();
-        if now >= self.0.exp.saturating_add(LEEWAY_SECS) {
+        if now >= self.claims.exp.saturating_add(LEEWAY_SECS) {
             return Err(Refusal::Expired);
         }
-        if now < self.0.nbf.saturating_sub(LEEWAY_SECS) {
+        if now < self.claims.nbf.saturating_sub(LEEWAY_SECS) {
             return Err(Refusal::NotYetValid);
         }
         Ok(())
@@ -149,35 +182,22 @@ impl VerifiedClaims {
 ///
 /// # Errors
 /// The first reason found, in the order of the steps.
-pub fn verify(
-    token: Untrusted<'_>,
-    key: &PublicKey,
-    proof: &SignatureProof,
-    expected: Expected<'_>,
-    now: Timestamp,
-) -> Result<VerifiedClaims, Refusal> {
-    // (1) The key decides the algorithm (RFC 8725, §3.1); the header may only agree.
-    if !key.could_have_made(token.algorithm(), token.signature()) {
-        return Err(Refusal::BadSignature);
-    }
-    // (2) The signature, and that the answer is about this very token and key.
-    if !proof.good || proof.question != question(key, token.signing_input(), token.signature()) {
-        return Err(Refusal::BadSignature);
-    }
-    // (3) The type (RFC 9068, §4; RFC 8725, §3.11): no other kind of token passes for an access token.
+pub fn verify(signed: Signed<'_>, expected: Expected<'_>, now: Timestamp) -> Result<VerifiedClaims, Refusal> {
+    let Signed { token, key } = signed;
+    // (1) The type (RFC 9068, §4; RFC 8725, §3.11): no other kind of token passes for an access token.
     if token.token_type() != Some(ACCESS_TYPE) {
         return Err(Refusal::WrongType);
     }
-    // (4) The claims, all of them, with their exact types.
-    let claims: Claims = serde_json::from_value(Value::Object(token.into_claims())).map_err(|_| Refusal::Malformed)?;
-    // (5) From whom and for whom.
+    // (2) The claims, all of them, with their exact types.
+    let claims: Claims = serde_json::from_value(Value::Object(token.claims()?)).map_err(|_| Refusal::Malformed)?;
+    // (3) From whom and for whom.
     if claims.iss != expected.issuer {
         return Err(Refusal::WrongIssuer);
     }
     if !claims.aud.meets(expected.audience) {
         return Err(Refusal::WrongAudience);
     }
-    // (6) Times within sane bounds, then against the clock.
+    // (4) Times within sane bounds, then against the clock.
     let sane =
         claims.iat >= 0 && claims.nbf >= 0 && claims.exp > claims.iat && claims.exp - claims.iat <= MAX_LIFE_SECS;
     if !sane {
@@ -186,7 +206,7 @@ pub fn verify(
     if claims.iat > now.secs().saturating_add(LEEWAY_SECS) {
         return Err(Refusal::NotYetValid);
     }
-    let verified = VerifiedClaims(claims);
+    let verified = VerifiedClaims { claims, key: key.kid().clone() };
     verified.check_time(now)?;
     Ok(verified)
 }

@@ -1,0 +1,115 @@
+//! `GET admin/keys` and `POST admin/keys/rotate`: signing keys and their life.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+
+use crate::{
+    api::{
+        Connection,
+        extract::{JsonObject, Principal},
+        form::Fields,
+    },
+    app::{App, Rotation},
+    domain::{
+        bundle::Bundle,
+        rbac::Requirement,
+        sealed::Sealed,
+        time::Timestamp,
+        token::{jwk::KeyId, keyring::RingKey},
+    },
+    error::ApiError,
+};
+
+/// What looking after keys takes.
+const PERMISSION: &str = "keys:manage";
+
+/// All keys that are not over, in the order in which they sign.
+#[derive(Serialize)]
+pub struct Keys {
+    items: Vec<Key>,
+}
+
+#[derive(Serialize)]
+struct Key {
+    kid: KeyId,
+    algorithm: &'static str,
+    status: Status,
+    publish_at: String,
+    sign_from: String,
+    retire_at: Option<String>,
+    /// Which secret of `KEY_ENCRYPTION_KEY` it is sealed under.
+    sealed_under: Option<String>,
+}
+
+/// What a key does at the moment.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    /// It is published, and waits.
+    Next,
+    /// It is the newest of its algorithm whose time has come.
+    Signing,
+    /// It only verifies what it signed before.
+    Verifying,
+}
+
+/// Answers with the keys.
+pub async fn list(State(app): State<Arc<App>>, principal: Principal) -> Result<Json<Keys>, ApiError> {
+    principal.require(&app, &Requirement::permission(PERMISSION)).await?;
+    // From the record: an operator wants to see what is, not what was five minutes ago.
+    app.reload_now().await.map(|bundle| Json(show(&bundle, app.ports.clock.now())))
+}
+
+/// Takes `{mode}`: `graceful` publishes a next key, which signs as soon as everyone can know it;
+/// `emergency` puts new keys in the place of all others, at once.
+pub async fn rotate(
+    State(app): State<Arc<App>>,
+    connection: Connection,
+    principal: Principal,
+    JsonObject(body): JsonObject,
+) -> Result<Json<Keys>, ApiError> {
+    principal.require(&app, &Requirement::permission(PERMISSION)).await?;
+    let mut fields = Fields::new(body);
+    let mode = fields.required("mode", |text| match text {
+        "graceful" => Ok(Rotation::Graceful),
+        "emergency" => Ok(Rotation::Emergency),
+        _ => Err("must be graceful or emergency"),
+    });
+    fields.refuse()?;
+    let mode = mode.unwrap_or(Rotation::Graceful);
+    let bundle = app.rotate_keys(mode, principal.user()?, &connection.origin).await?;
+    Ok(Json(show(&bundle, app.ports.clock.now())))
+}
+
+fn show(bundle: &Bundle, now: Timestamp) -> Keys {
+    let mut keys: Vec<_> = bundle.keyring.keys().filter(|key| key.is_live(now)).collect();
+    keys.sort_by_key(|key| (key.sign_from, key.kid().clone()));
+    let key = |key: &&RingKey| Key {
+        kid: key.kid().clone(),
+        algorithm: key.algorithm().name(),
+        status: status(key, &keys, now),
+        publish_at: key.publish_at.rfc3339(),
+        sign_from: key.sign_from.rfc3339(),
+        retire_at: key.retire_at.map(Timestamp::rfc3339),
+        sealed_under: bundle
+            .sealed
+            .get(key.kid().as_str())
+            .and_then(|text| Sealed::decode(text))
+            .map(|sealed| sealed.key_id),
+    };
+    Keys { items: keys.iter().map(key).collect() }
+}
+
+fn status(key: &RingKey, all: &[&RingKey], now: Timestamp) -> Status {
+    let begun = |other: &&&RingKey| other.algorithm() == key.algorithm() && other.sign_from <= now;
+    let newest = all.iter().rfind(begun);
+    if key.sign_from > now {
+        Status::Next
+    } else if newest.is_some_and(|newest| newest.kid() == key.kid()) {
+        Status::Signing
+    } else {
+        Status::Verifying
+    }
+}

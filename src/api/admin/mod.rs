@@ -1,0 +1,3 @@
+//! Looking after the installation.
+
+pub mod keys;

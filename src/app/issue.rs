@@ -1,0 +1,123 @@
+//! Making access tokens.
+
+use std::sync::Arc;
+
+use super::App;
+use crate::{
+    domain::{
+        bundle::Bundle,
+        id::SessionId,
+        time::Timestamp,
+        token::{
+            algorithm::Algorithm,
+            claims::{Audience, Claims, Optional},
+            jws::Unsigned,
+            keyring::{RingKey, VerifyingKey},
+            verify::LEEWAY,
+        },
+        user::User,
+    },
+    error::ApiError,
+};
+
+/// The client that tokens are made for when a person signs in here.
+const FIRST_PARTY_CLIENT: &str = "edgewarden";
+
+/// For whom and how an access token is made.
+#[derive(Debug)]
+pub struct Grant<'a> {
+    /// The user, with their roles.
+    pub user: &'a User,
+    /// The session.
+    pub session: SessionId,
+    /// How they proved who they are.
+    pub amr: &'a [String],
+    /// When they did.
+    pub signed_in_at: Timestamp,
+    /// When the session ends; no token of it outlives it.
+    pub session_expires_at: Timestamp,
+}
+
+/// A fresh access token.
+#[derive(Debug)]
+pub struct AccessToken {
+    /// The token.
+    pub token: String,
+    /// Its life in seconds.
+    pub expires_in: i64,
+    /// What it permits, with spaces between.
+    pub scope: String,
+}
+
+impl App {
+    /// Makes sure that an access token could be issued: what must not be recorded without one asks
+    /// this first.
+    pub async fn ready_to_issue(&self) -> Result<(), ApiError> {
+        let bundle = self.bundle().await?;
+        let now = self.ports.clock.now();
+        let (key, sealed) =
+            signing_key(&bundle, self.config.signing_algorithm, now, now.plus(self.config.lifetimes.access))?;
+        match &key.key {
+            VerifyingKey::Public(key) => Ok(self.ports.crypto.ready(key, sealed).await?),
+            VerifyingKey::Shared(_) => Ok(()),
+        }
+    }
+
+    /// Makes an access token. `keys_version` was read from the record by the same request, so that
+    /// what a change of the keys ended signs nothing any more.
+    pub async fn issue_access(&self, grant: Grant<'_>, keys_version: i64) -> Result<AccessToken, ApiError> {
+        let bundle = self.bundle_of(keys_version).await?;
+        let now = self.ports.clock.now();
+        let expires_at = now.plus(self.config.lifetimes.access).min(grant.session_expires_at);
+        let claims = self.claims(&grant, now, expires_at);
+        let (key, sealed) = signing_key(&bundle, self.config.signing_algorithm, now, expires_at)?;
+        let unsigned = Unsigned::access(&claims, key.kid(), key.algorithm())?;
+        let message = unsigned.signing_input().as_bytes();
+        let signature = match &key.key {
+            VerifyingKey::Public(key) => self.ports.crypto.sign(key, sealed, message).await?,
+            VerifyingKey::Shared(key) => key.sign(message),
+        };
+        let scope: Vec<_> = bundle.roles.permissions(&grant.user.roles).into_iter().collect();
+        Ok(AccessToken {
+            token: unsigned.sign(&signature)?,
+            expires_in: claims.exp.saturating_sub(claims.iat),
+            scope: scope.join(" "),
+        })
+    }
+
+    fn claims(&self, grant: &Grant<'_>, now: Timestamp, expires_at: Timestamp) -> Claims {
+        let user = grant.user;
+        let wanted = |claim| self.config.token_claims.contains(&claim);
+        Claims {
+            iss: self.config.public_url.as_str().to_owned(),
+            sub: user.id.to_string(),
+            aud: Audience::new(&self.config.audience),
+            exp: expires_at.secs(),
+            nbf: now.secs(),
+            iat: now.secs(),
+            jti: self.ports.new_token_id(),
+            client_id: FIRST_PARTY_CLIENT.to_owned(),
+            sid: grant.session,
+            ver: user.token_version,
+            auth_time: grant.signed_in_at.secs(),
+            amr: grant.amr.to_vec(),
+            roles: user.roles.clone(),
+            scope: None,
+            username: wanted(Optional::Username).then(|| user.username.clone()),
+            email: wanted(Optional::Email).then(|| user.email.clone()),
+            email_verified: wanted(Optional::EmailVerified).then_some(user.email_verified),
+            full_name: wanted(Optional::FullName).then(|| user.full_name.clone()),
+        }
+    }
+}
+
+/// The key that signs what is to be believed until `until`, and its private half, sealed.
+fn signing_key(
+    bundle: &Arc<Bundle>,
+    wanted: Algorithm,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<(&RingKey, &str), ApiError> {
+    let key = bundle.signing(wanted, now, until.plus(LEEWAY));
+    key.ok_or_else(|| ApiError::Internal("no signing key".to_owned()))
+}
