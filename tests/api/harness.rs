@@ -173,6 +173,14 @@ impl Isolate {
         self.send(request.body(body.to_string().into()).unwrap()).await
     }
 
+    /// The same, signed in.
+    pub async fn post_as(&self, token: &str, path: &str, body: &Value) -> Answer {
+        let request = Request::post(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::AUTHORIZATION, format!("Bearer {token}"));
+        self.send(request.body(body.to_string().into()).unwrap()).await
+    }
+
     /// Posts a form from an address.
     pub async fn form(&self, ip: &str, fields: &[(&str, &str)]) -> Answer {
         let body: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
@@ -227,7 +235,13 @@ impl Isolate {
         let request = self.app.ports.new_request_id();
         let (warm, verdict) = match self.app_verdict(&head, request) {
             Verdict::Need(_) => (false, self.app.resolve(&head, request).await),
-            verdict => (true, verdict),
+            verdict => {
+                // As `edge.js` does, beside the answer.
+                if self.app.refresh_is_due() {
+                    self.app.reload().await;
+                }
+                (true, verdict)
+            }
         };
         if let Verdict::Refuse(error, route) = &verdict {
             self.app.log_refusal(error, request, route.as_deref());
