@@ -100,7 +100,7 @@ impl Story {
                 let answer = self.isolates[isolate].refresh(&self.root.refresh).await.expect(200);
                 let token = answer.text("/access_token").to_owned();
                 let until = Timestamp::from_secs(claims_of(&token)["exp"].as_i64().unwrap());
-                self.root.refresh = answer.text("/refresh_token").to_owned();
+                answer.text("/refresh_token").clone_into(&mut self.root.refresh);
                 self.root.access.clone_from(&token);
                 self.issued.push(Issued { kid: kid_of(&token), token, from: self.now(), until });
             }
