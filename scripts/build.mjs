@@ -1,5 +1,7 @@
 // Builds the Worker into build/: Rust → wasm → bundle. Does nothing if nothing it is made of
 // changed since the last build. wrangler calls this before it serves or deploys.
+//
+// With --probe, into build-probe/: the same Worker with functions that tests and benchmarks ask.
 
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -10,8 +12,10 @@ import { isMain, root, run, say } from "./lib.mjs";
 import { cargoTool, helperEnv, locked } from "./setup.mjs";
 
 const INPUTS = ["src", "policy.toml", "Cargo.toml", "Cargo.lock", "package-lock.json", "scripts/build.mjs"];
-const OUTPUTS = ["index.js", "index_bg.wasm"].map((name) => join(root, "build", name));
-const STAMP = join(root, "build", ".inputs");
+const OUTPUTS = ["index.js", "index_bg.wasm"];
+/** Where builds go, and what they are built with. */
+const DEPLOYED = { folder: "build", options: [] };
+export const PROBE = { folder: "build-probe", options: ["--", "--features", "probe"] };
 
 /** One digest of everything the bundle is made of. */
 function digest() {
@@ -36,20 +40,21 @@ function readdirSyncOrNull(path) {
 }
 
 /** Builds if something changed. */
-export async function build() {
+export async function build({ folder, options } = DEPLOYED) {
   const inputs = digest();
-  const fresh = OUTPUTS.every(existsSync) && existsSync(STAMP) && readFileSync(STAMP, "utf8") === inputs;
-  if (fresh) return;
-  say("building the Worker");
+  const stamp = join(root, folder, ".inputs");
+  const there = OUTPUTS.every((name) => existsSync(join(root, folder, name)));
+  if (there && existsSync(stamp) && readFileSync(stamp, "utf8") === inputs) return;
+  say(folder === DEPLOYED.folder ? "building the Worker" : "building the Worker for tests");
   const env = { ...process.env, ...(await helperEnv()) };
-  run(cargoTool("worker-build", locked("worker")), ["--release"], { env });
-  writeFileSync(STAMP, inputs);
+  run(cargoTool("worker-build", locked("worker")), ["--release", "--out-dir", folder, ...options], { env });
+  writeFileSync(stamp, inputs);
 }
 
 /** What the bundle weighs, in KiB. */
 export function sizes() {
   const entry = join(root, "src", "edge.js");
-  const files = [...OUTPUTS, entry].map((path) => readFileSync(path));
+  const files = [...OUTPUTS.map((name) => join(root, DEPLOYED.folder, name)), entry].map((path) => readFileSync(path));
   const kib = (bytes) => (bytes / 1024).toFixed(0);
   const sum = (list) => list.reduce((total, bytes) => total + bytes, 0);
   const raw = sum(files.map((file) => file.length));
@@ -57,7 +62,9 @@ export function sizes() {
   return { raw: kib(raw), gzip: kib(gzip), bytes: gzip };
 }
 
-if (isMain(import.meta)) {
+if (isMain(import.meta) && process.argv.includes("--probe")) {
+  await build(PROBE);
+} else if (isMain(import.meta)) {
   await build();
   const { raw, gzip, bytes } = sizes();
   say(`bundle ${raw} KiB raw, ${gzip} KiB gzip`);

@@ -4,6 +4,8 @@
 pub mod d1;
 pub mod kv;
 pub mod limiter_do;
+#[cfg(feature = "probe")]
+pub mod probe;
 pub mod web_crypto;
 
 use std::{future::Future, sync::Arc, time::Duration};
