@@ -16,9 +16,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Isolate, OTHER_SECRET, SECRET, SignedIn, World};
 
-/// A key is published for this long before it signs: `JWKS_MAX_AGE`, five minutes, one.
-pub const LEAD: Duration = Duration::from_secs(ALMOST_LEAD.as_secs() + 1);
-/// A second less.
+/// A key is published for a second more before it signs: `JWKS_MAX_AGE`, five minutes, one.
 const ALMOST_LEAD: Duration = Duration::from_secs(16 * 60 - 1);
 
 /// The `kid` of a token.
