@@ -18,6 +18,7 @@ import { PASSWORD, broken, register, signIn } from "./account.mjs";
 import { keptConnections, load } from "./load.mjs";
 import { report } from "./report.mjs";
 import { checkSame } from "./same.mjs";
+import { measureVerification } from "./verify.mjs";
 import { PASSWORD_COST, startWorld } from "./world.mjs";
 
 const SERVICES = ["passthrough", "peer", "edgewarden"];
@@ -45,6 +46,9 @@ let world;
 try {
   world = await startWorld();
   const results = await measure(world.ports);
+  await world.stop();
+  say("one token at a time");
+  results.verification = await measureVerification(settings.rounds);
   writeFileSync(join(root, "bench", "RESULTS.md"), report(settings, results));
   say("bench/RESULTS.md is written");
 } catch (error) {

@@ -6,11 +6,11 @@ mod seal;
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use async_trait::async_trait;
-use js_sys::{Array, ArrayBuffer, Uint8Array};
+use js_sys::{Array, ArrayBuffer, Object, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{CryptoKey, CryptoKeyPair, SubtleCrypto, WorkerGlobalScope};
@@ -31,8 +31,14 @@ use crate::{
 /// More imported keys than a key ring ever holds.
 const MAX_IMPORTED: usize = 64;
 
+/// An imported key, and how signatures are made or checked with it.
+struct Imported {
+    key: CryptoKey,
+    parameters: Object,
+}
+
 /// Imported keys. An RSA key is imported for one algorithm, so its id alone does not name it.
-type Keys = Mutex<HashMap<(KeyId, Algorithm), SendWrapper<CryptoKey>>>;
+type Keys = Mutex<HashMap<(KeyId, Algorithm), Arc<SendWrapper<Imported>>>>;
 
 /// Web Crypto, and the secrets that seal.
 pub struct WebCrypto {
@@ -79,24 +85,24 @@ impl WebCrypto {
         Ok(SealedKey { kid, algorithm, public, sealed })
     }
 
-    async fn private_key(&self, key: &PublicKey, sealed: &str) -> Outcome<CryptoKey> {
+    async fn private_key(&self, key: &PublicKey, sealed: &str) -> Outcome<Arc<SendWrapper<Imported>>> {
         if let Some(key) = kept(&self.private, key) {
             return Ok(key);
         }
         let pkcs8 = seal::open(&self.master, key.key_id(), sealed).await?;
         let (parameters, usages) = (algorithms::of_key(key.algorithm())?, Array::of1(&"sign".into()));
         let import = subtle()?.import_key_with_object("pkcs8", &pkcs8, &parameters, false, &usages)?;
-        Ok(keep(&self.private, key, JsFuture::from(import).await?.unchecked_into()))
+        keep(&self.private, key, JsFuture::from(import).await?.unchecked_into())
     }
 
-    async fn public_key(&self, key: &PublicKey) -> Outcome<CryptoKey> {
+    async fn public_key(&self, key: &PublicKey) -> Outcome<Arc<SendWrapper<Imported>>> {
         if let Some(key) = kept(&self.public, key) {
             return Ok(key);
         }
         let jwk = js_sys::JSON::parse(&key.canonical())?.unchecked_into();
         let (parameters, usages) = (algorithms::of_key(key.algorithm())?, Array::of1(&"verify".into()));
         let import = subtle()?.import_key_with_object("jwk", &jwk, &parameters, false, &usages)?;
-        Ok(keep(&self.public, key, JsFuture::from(import).await?.unchecked_into()))
+        keep(&self.public, key, JsFuture::from(import).await?.unchecked_into())
     }
 
     async fn open_shared(&self, kid: &KeyId, algorithm: Algorithm, sealed: &str) -> Outcome<SharedKey> {
@@ -111,17 +117,17 @@ impl WebCrypto {
 
     async fn make_signature(&self, key: &PublicKey, sealed: &str, message: &[u8]) -> Outcome<Vec<u8>> {
         let private = self.private_key(key, sealed).await?;
-        let parameters = algorithms::of_signature(key.algorithm())?;
-        let signing = subtle()?.sign_with_object_and_u8_array(&parameters, &private, message)?;
+        let signing = subtle()?.sign_with_object_and_u8_array(&private.parameters, &private.key, message)?;
         Ok(bytes(JsFuture::from(signing).await?.unchecked_ref()))
     }
 
+    /// The bytes are handed over as they lie in memory: the platform takes its own copy before the call
+    /// returns (Web Cryptography, §14.3.4, "verify").
     async fn check_signature(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Outcome<bool> {
         let public = self.public_key(key).await?;
-        let parameters = algorithms::of_signature(key.algorithm())?;
-        let (signature, message) = (Uint8Array::from(signature), Uint8Array::from(message));
+        let (parameters, public) = (&public.parameters, &public.key);
         let check =
-            subtle()?.verify_with_object_and_js_u8_array_and_js_u8_array(&parameters, &public, &signature, &message)?;
+            subtle()?.verify_with_object_and_u8_array_and_u8_array(parameters, public, signature, message)?;
         Ok(JsFuture::from(check).await?.is_truthy())
     }
 }
@@ -170,23 +176,30 @@ fn answer<T>(outcome: Outcome<T>) -> Result<T, Unavailable> {
     outcome.map_err(|Failure(message)| Unavailable { port: "crypto", message })
 }
 
-fn subtle() -> Outcome<SubtleCrypto> {
+fn subtle() -> Outcome<&'static SubtleCrypto> {
+    static SUBTLE: OnceLock<SendWrapper<SubtleCrypto>> = OnceLock::new();
+    if let Some(subtle) = SUBTLE.get() {
+        return Ok(subtle);
+    }
     let global: WorkerGlobalScope = js_sys::global().unchecked_into();
-    Ok(global.crypto()?.subtle())
+    let subtle = global.crypto()?.subtle();
+    Ok(SUBTLE.get_or_init(|| SendWrapper::new(subtle)))
 }
 
-fn kept(keys: &Keys, key: &PublicKey) -> Option<CryptoKey> {
+fn kept(keys: &Keys, key: &PublicKey) -> Option<Arc<SendWrapper<Imported>>> {
     let keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
-    keys.get(&(key.key_id().clone(), key.algorithm())).map(|key| (**key).clone())
+    keys.get(&(key.key_id().clone(), key.algorithm())).cloned()
 }
 
-fn keep(keys: &Keys, key: &PublicKey, imported: CryptoKey) -> CryptoKey {
+fn keep(keys: &Keys, key: &PublicKey, imported: CryptoKey) -> Outcome<Arc<SendWrapper<Imported>>> {
+    let parameters = algorithms::of_signature(key.algorithm())?;
+    let imported = Arc::new(SendWrapper::new(Imported { key: imported, parameters }));
     let mut keys = keys.lock().unwrap_or_else(PoisonError::into_inner);
     if keys.len() >= MAX_IMPORTED {
         keys.clear();
     }
-    keys.insert((key.key_id().clone(), key.algorithm()), SendWrapper::new(imported.clone()));
-    imported
+    keys.insert((key.key_id().clone(), key.algorithm()), imported.clone());
+    Ok(imported)
 }
 
 fn bytes(buffer: &ArrayBuffer) -> Vec<u8> {
