@@ -1,17 +1,18 @@
 // Tests that need more than Rust and Node: libraries that others wrote, given nothing but our
-// URLs, must accept our tokens and refuse forged ones, and an origin behind the gateway must see
-// who calls and nothing that the caller made up. One Worker with a state of its own serves all of
-// it; the tests themselves are in tests/e2e.
+// URLs, must accept our tokens and refuse forged ones, our verifier must accept theirs, and an origin
+// behind the gateway must see who calls and nothing that the caller made up. One Worker with a state of
+// its own serves each algorithm that tokens can be signed with; the tests themselves are in tests/e2e.
 //
 // Without a usable Python the PyJWT part is left out, which is said; with CI=true that is a failure.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
 import { root, say, start, stop, toolCache } from "./lib.mjs";
+import { setup } from "./setup.mjs";
 
 const PYTHON_PACKAGES = { "PyJWT[crypto]": "2.15.1", cryptography: "50.0.2" };
 
@@ -24,15 +25,23 @@ const TESTS_TIMEOUT_MS = 2 * 60_000;
 /** So many of the Worker's last lines are shown when something failed. */
 const TAIL = 60;
 
+/** What is asked where tokens are signed with which algorithm. A shared key is in no key set, for no origin. */
+const SUITES = [
+  { algorithm: "EdDSA", tests: ["jose", "origin", "algorithms"], asksPython: true },
+  { algorithm: "ES256", tests: ["jose"], asksPython: true },
+  { algorithm: "RS256", tests: ["jose"], asksPython: true },
+  { algorithm: "HS256", tests: ["shared"], asksPython: false },
+];
+
 const USER = { username: "ada", email: "ada@example.org", password: "Correct-Horse-7" };
 
 const interrupted = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => interrupted.abort(new Error(`stopped by ${signal}`)));
 
 /** Starts the Worker. Its lines are kept; those in which dev.mjs says what it does are shown. */
-function startWorker(state) {
+function startWorker(state, algorithm) {
   const env = { ...process.env, PORT: "0", ORIGIN_PORT: "0", PUBLIC_URL: "", STATE: state };
-  const args = [join(root, "scripts", "dev.mjs"), "--until-stdin-closes"];
+  const args = [join(root, "scripts", "dev.mjs"), "--until-stdin-closes", `SIGNING_ALG=${algorithm}`];
   const child = start(process.execPath, args, { env, stdio: ["pipe", "pipe", "pipe"] });
   child.stdin.on("error", () => {}); // It ended first.
   const lines = [];
@@ -111,10 +120,9 @@ function runTests(command, args, facts) {
 /** Tests that ended badly without a count of their own count as one failure. */
 const tally = (code, passed, failed) => ({ passed, failed: failed || (code === 0 && passed > 0 ? 0 : 1) });
 
-async function nodeTests(facts) {
+async function nodeTests(tests, facts) {
   const node = join(root, "node_modules", "node", "bin", "node");
-  const folder = join(root, "tests", "e2e");
-  const files = readdirSync(folder).filter((name) => name.endsWith(".test.mjs")).map((name) => join(folder, name));
+  const files = tests.map((name) => join(root, "tests", "e2e", `${name}.test.mjs`));
   const { code, text } = await runTests(node, ["--test", "--test-reporter=spec", "--test-timeout=60000", ...files], facts);
   const count = (what) => Number(text.match(new RegExp(`^\\S+ ${what} (\\d+)$`, "m"))?.[1] ?? 0);
   return tally(code, count("pass"), count("fail") + count("cancelled"));
@@ -166,25 +174,41 @@ function pyjwt() {
   return { python: pythonIn(folder) };
 }
 
+/** One Worker, and all that is asked of it. */
+async function suite({ algorithm, tests, asksPython }, python) {
+  const state = mkdtempSync(join(tmpdir(), "edgewarden-e2e-"));
+  const worker = startWorker(state, algorithm);
+  const before = sum.failed;
+  try {
+    say(`e2e: ${algorithm}`);
+    const secret = readFileSync(join(root, ".dev.vars"), "utf8").match(/^KEY_ENCRYPTION_KEY=(.+)$/m)?.[1];
+    const own = { E2E_ALGORITHM: algorithm, E2E_STATE: state, E2E_KEY_ENCRYPTION_KEY: secret };
+    const facts = { ...(await signIn(await worker.ready)), ...own };
+    add(await nodeTests(tests, facts));
+    if (asksPython && python) add(await pythonTests(python, facts));
+  } catch (error) {
+    console.error(`edgewarden: ${error.message}`);
+    sum.failed += 1;
+  }
+  await endWorker(worker);
+  rmSync(state, { recursive: true, force: true, maxRetries: 5 });
+  if (sum.failed > before) console.error(`\nThe last lines of the Worker:\n  ${worker.lines.join("\n  ")}\n`);
+}
+
 const sum = { passed: 0, failed: 0 };
 const add = ({ passed, failed }) => ((sum.passed += passed), (sum.failed += failed));
-const state = mkdtempSync(join(tmpdir(), "edgewarden-e2e-"));
-let worker;
 try {
+  await setup();
   const { python, missing } = pyjwt();
-  interrupted.signal.throwIfAborted();
-  worker = startWorker(state);
-  const facts = await signIn(await worker.ready);
-  add(await nodeTests(facts));
-  if (python) add(await pythonTests(python, facts));
-  else console.error(`edgewarden: PyJWT was not run: ${missing}`);
+  for (const each of SUITES) {
+    interrupted.signal.throwIfAborted();
+    await suite(each, python);
+  }
+  if (missing) console.error(`edgewarden: PyJWT was not run: ${missing}`);
   if (missing && process.env.CI === "true") sum.failed += 1;
 } catch (error) {
   console.error(`edgewarden: ${error.message}`);
   sum.failed += 1;
 }
-if (worker) await endWorker(worker);
-rmSync(state, { recursive: true, force: true, maxRetries: 5 });
-if (sum.failed > 0 && worker) console.error(`\nThe last lines of the Worker:\n  ${worker.lines.join("\n  ")}\n`);
 console.log(`${sum.passed} passed, ${sum.failed} failed`);
 process.exit(sum.failed === 0 ? 0 : 1);

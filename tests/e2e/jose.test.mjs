@@ -13,6 +13,7 @@ const {
   E2E_ISSUER: issuer,
   E2E_AUDIENCE: audience,
   E2E_SUBJECT: subject,
+  E2E_ALGORITHM: algorithm,
 } = process.env;
 
 /** RFC 9068, §2.2. */
@@ -35,7 +36,7 @@ function withClaims(change) {
 
 test("the token verifies against the key set", async () => {
   const { payload, protectedHeader } = await verify(token);
-  assert.equal(protectedHeader.alg, "EdDSA");
+  assert.equal(protectedHeader.alg, algorithm);
   assert.equal(protectedHeader.typ, "at+jwt");
   assert.equal(typeof protectedHeader.kid, "string");
   assert.equal(payload.sub, subject);
@@ -89,10 +90,13 @@ test("a wrong issuer is refused", async () => {
 test("the key set is public", async () => {
   const response = await fetch(jwksUrl);
   assert.equal(response.status, 200);
+  assert.equal(response.headers.get("content-type"), "application/jwk-set+json");
+  assert.match(response.headers.get("cache-control"), /^public, max-age=\d+$/);
   const set = await response.json();
   assert.ok(set.keys.length > 0);
   for (const key of set.keys) {
-    assert.deepEqual([key.kty, key.crv, key.use, key.alg], ["OKP", "Ed25519", "sig", "EdDSA"]);
+    const kind = { EdDSA: ["OKP", "Ed25519"], ES256: ["EC", "P-256"], RS256: ["RSA", undefined] }[algorithm];
+    assert.deepEqual([key.kty, key.crv, key.use, key.alg], [...kind, "sig", algorithm]);
     for (const name of PRIVATE_MEMBERS) assert.ok(!(name in key), `${name} is published`);
   }
 });
