@@ -15,9 +15,8 @@ use edgewarden::{
 };
 use serde_json::{Value, json};
 
-/// Reads an installation's own key: the one that signs last.
-pub const READ_KEY: &str =
-    "SELECT kid, algorithm, public_key, sealed FROM token_keys ORDER BY sign_from DESC, retire_at IS NOT NULL LIMIT 1";
+/// Reads an installation's own key: the first, which every isolate knows.
+pub const READ_KEY: &str = "SELECT kid, algorithm, public_key, sealed FROM token_keys ORDER BY sign_from LIMIT 1";
 
 /// Makes and signs tokens with one key.
 pub struct Forge {

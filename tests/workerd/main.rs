@@ -18,6 +18,7 @@ mod accounts;
 mod client;
 mod gateway;
 mod hostile;
+mod keys;
 mod lifecycle;
 mod origins;
 mod races;
@@ -53,6 +54,7 @@ const TESTS: &[(&str, Test)] = tests![
     gateway::limits_are_shown_and_kept,
     gateway::paths_are_taken_one_way,
     hostile::forged_tokens_are_refused,
+    hostile::misshapen_tokens_are_refused,
     hostile::broken_requests_get_an_answer,
     origins::an_origin_cannot_reach_beyond_its_routes,
     origins::what_an_origin_sends_arrives_as_it_is,
@@ -60,11 +62,15 @@ const TESTS: &[(&str, Test)] = tests![
     races::one_of_fifty_registrations_wins,
     races::five_of_forty_sign_ins_are_admitted,
     races::twenty_refreshes_have_one_successor,
+    keys::who_races_for_the_next_key_finds_one,
     status_table::every_endpoint_and_route_answers_every_caller_as_the_table_says,
 ];
 
 /// They stop and start things, one after the other.
 const LIFECYCLE: &[(&str, Test)] = tests![
+    keys::keys_follow_one_another,
+    keys::an_emergency_is_in_force_at_once_and_races_leave_one_key,
+    keys::the_cron_adds_the_next_key_once,
     lifecycle::a_role_is_granted_while_it_runs,
     lifecycle::users_and_tokens_outlive_a_restart,
     lifecycle::a_dead_origin_is_a_502,

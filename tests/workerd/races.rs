@@ -8,14 +8,14 @@ use crate::{
 };
 
 /// Sends the same request from many threads and gives all answers.
-fn at_once(count: usize, send: impl Fn() -> Answer + Sync) -> Vec<Answer> {
+pub fn at_once(count: usize, send: impl Fn() -> Answer + Sync) -> Vec<Answer> {
     thread::scope(|scope| {
         let threads: Vec<_> = (0..count).map(|_| scope.spawn(&send)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
 }
 
-fn statuses(answers: &[Answer]) -> HashMap<u16, usize> {
+pub fn statuses(answers: &[Answer]) -> HashMap<u16, usize> {
     let mut counts = HashMap::new();
     for answer in answers {
         *counts.entry(answer.status).or_default() += 1;

@@ -126,8 +126,7 @@ impl WebCrypto {
     async fn check_signature(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Outcome<bool> {
         let public = self.public_key(key).await?;
         let (parameters, public) = (&public.parameters, &public.key);
-        let check =
-            subtle()?.verify_with_object_and_u8_array_and_u8_array(parameters, public, signature, message)?;
+        let check = subtle()?.verify_with_object_and_u8_array_and_u8_array(parameters, public, signature, message)?;
         Ok(JsFuture::from(check).await?.is_truthy())
     }
 }
