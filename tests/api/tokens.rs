@@ -199,3 +199,64 @@ async fn a_sealed_key_opens_under_its_own_id_only() {
     assert!(crypto.shared_key(a.kid(), Algorithm::Hs256, &b.key.sealed).await.is_err());
     assert!(other_master.shared_key(a.kid(), Algorithm::Hs256, &a.key.sealed).await.is_err());
 }
+
+#[tokio::test]
+async fn an_operator_chooses_which_claims_a_token_carries() {
+    const OPTIONAL: [&str; 4] = ["username", "email", "email_verified", "full_name"];
+    for (chosen, carried) in [
+        (None, vec!["username", "email", "email_verified"]),
+        (Some("roles"), vec![]),
+        (Some("roles, full_name"), vec!["full_name"]),
+        (Some("email username roles full_name email_verified"), OPTIONAL.to_vec()),
+    ] {
+        let world = World::with(&chosen.map(|claims| ("TOKEN_CLAIMS", claims)).into_iter().collect::<Vec<_>>());
+        let ada = world.user("ada", None).await;
+        let claims = claims_of(&ada.access);
+        for name in OPTIONAL {
+            assert_eq!(claims.get(name).is_some(), carried.contains(&name), "{chosen:?}: {name}");
+        }
+        // RFC 9068, section 2.2, and what is always ours; no scope unless narrowed.
+        for name in
+            ["iss", "exp", "aud", "sub", "client_id", "iat", "jti", "nbf", "auth_time", "amr", "sid", "ver", "roles"]
+        {
+            assert!(claims.get(name).is_some(), "{name}");
+        }
+        assert!(claims.get("scope").is_none());
+        let proxied = world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+        assert_eq!(proxied.sets("x-auth-username").is_some(), carried.contains(&"username"));
+        assert!(ada.access.len() < 4096);
+    }
+}
+
+#[tokio::test]
+async fn several_audiences_are_a_list_and_each_is_enough() {
+    let world = World::with(&[("AUDIENCE", "orders, billing")]);
+    let ada = world.user("ada", None).await;
+    assert_eq!(claims_of(&ada.access)["aud"], json!(["orders", "billing"]));
+    let billing = World::isolate_over(&world.host, &[("AUDIENCE", "billing")]);
+    billing.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    let other = World::isolate_over(&world.host, &[("AUDIENCE", "shipping")]);
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_token_that_would_be_too_long_is_not_made_and_nothing_is_lost() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let sessions = world.count("SELECT COUNT(*) FROM sessions");
+    let look = |sql| world.host.database.look(sql, &[]).unwrap();
+    look(
+        "WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 199)
+          INSERT INTO roles (name) SELECT 'a-role-with-a-very-long-name-' || i FROM n",
+    );
+    look("INSERT INTO user_roles SELECT u.id, r.name, 0 FROM users u, roles r WHERE r.name LIKE 'a-role-%'");
+    let refused = world.isolate.try_sign_in("192.0.2.9", "ada", crate::harness::PASSWORD).await.expect(500);
+    assert!(refused.text("/detail").contains("fewer roles"), "{refused:?}");
+    assert_eq!(world.count("SELECT COUNT(*) FROM sessions"), sessions);
+    let log = world.host.log.lines().join("\n");
+    assert!(log.contains("token_too_long") && log.contains("of at most 4096"), "the log says how long");
+    // The refresh token is used up by nothing: once there are fewer roles, it gives its successor.
+    world.isolate.refresh(&ada.refresh).await.expect(500);
+    look("DELETE FROM user_roles WHERE role LIKE 'a-role-%'");
+    world.isolate.refresh(&ada.refresh).await.expect(200);
+}
