@@ -387,3 +387,49 @@ async fn only_known_modes_are_taken_and_only_from_who_may() {
     world.isolate.get("/api/v1/admin/keys", Some(&admin.access)).await.expect(403);
     assert_eq!(world.count("SELECT COUNT(*) FROM token_keys"), 1);
 }
+
+#[tokio::test]
+async fn who_asks_for_a_key_that_waits_for_its_day_gets_it_as_soon_as_it_is_known() {
+    let world = World::with(&[("KEY_ROTATION", "30d"), ("REFRESH_TTL", "90d"), ("SESSION_MAX", "366d")]);
+    let root = world.user("root", Some("super_admin")).await;
+    world.host.clock.advance(Duration::from_hours(30 * 24 - 20));
+    cron(&world.isolate).await;
+    let root = sign_in_again(&world.isolate, &root).await;
+    let planned = world.isolate.get("/api/v1/admin/keys", Some(&root.access)).await.expect(200);
+    assert_eq!(planned.text("/items/1/status"), "next");
+    assert_eq!(
+        planned.text("/items/1/sign_from"),
+        "2026-01-31T00:00:00.000Z",
+        "when the first has signed for its time"
+    );
+    world.host.clock.advance(Duration::from_mins(10));
+    let asked = rotate(&world.isolate, &root, "graceful").await.expect(200);
+    assert_eq!(asked.text("/items/1/kid"), planned.text("/items/1/kid"), "no other key");
+    assert_eq!(asked.text("/items/1/sign_from"), "2026-01-30T04:16:00.000Z", "not before everyone can know it");
+    world.host.clock.advance(Duration::from_hours(1));
+    let root = sign_in_again(&world.isolate, &root).await;
+    let asked = rotate(&world.isolate, &root, "graceful").await.expect(200);
+    assert_eq!(asked.body["items"].as_array().unwrap().len(), 3, "and then the one after it");
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_what_its_id_says_is_used_for_nothing() {
+    for change in [
+        "UPDATE token_keys SET kid = 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k'",
+        "UPDATE token_keys SET public_key = '{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}'",
+        "UPDATE token_keys SET algorithm = 'ES256'",
+        "UPDATE token_keys SET algorithm = 'none'",
+        "UPDATE token_keys SET public_key = NULL",
+        "UPDATE token_keys SET public_key = '{}'",
+    ] {
+        let world = World::new();
+        let ada = world.user("ada", None).await;
+        world.host.database.look(change, &[]).unwrap();
+        let isolate = world.another_isolate();
+        let refused = isolate.proxy_get("/demo/private/x", Some(&ada.access)).await;
+        assert!(refused.status >= 500, "{change}: {refused:?}");
+        let set = isolate.get("/.well-known/jwks.json", None).await;
+        assert!(set.status >= 500, "{change}: {set:?}");
+        assert!(isolate.try_sign_in("192.0.2.7", "ada", crate::harness::PASSWORD).await.status >= 500);
+    }
+}
