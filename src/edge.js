@@ -35,9 +35,8 @@ export default {
   async fetch(request, env, ctx) {
     const head = headOf(request);
     try {
-      let verdict = decided(head);
-      if (verdict !== undefined) refreshIfDue(env, ctx);
-      else verdict = await settled(new Worker(ctx, env).resolve(head, env));
+      const verdict = decided(head) ?? (await settled(new Worker(ctx, env).resolve(head, env)));
+      refreshIfDue(env, ctx);
       if (verdict === OWN) return await settled(new Worker(ctx, env).fetch(request));
       const { forward, answer } = JSON.parse(verdict);
       return forward ? await pass(request, env, forward) : respond(answer);

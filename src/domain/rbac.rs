@@ -11,14 +11,14 @@ pub struct RoleRecord {
     pub permissions: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Closure {
     roles: BTreeSet<String>,
     permissions: BTreeSet<String>,
 }
 
 /// The role graph with everything inherited worked out. Unknown roles give nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoleGraph {
     closures: BTreeMap<String, Closure>,
 }

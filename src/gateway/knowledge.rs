@@ -102,16 +102,22 @@ impl Knowledge {
         may
     }
 
-    /// Takes over a copy of keys and roles, unless a later one came first.
+    /// Takes over a copy of keys and roles, unless a later one came first. Where roles give something
+    /// else now, remembered tokens are forgotten: who their bearers are was worked out before.
     pub fn take_over(&mut self, bundle: Bundle) -> Arc<Bundle> {
-        match &self.bundle {
-            Some(known) if (known.keys_version, known.as_of) > (bundle.keys_version, bundle.as_of) => known.clone(),
-            _ => {
-                let bundle = Arc::new(bundle);
-                self.bundle = Some(bundle.clone());
-                bundle
+        if let Some(known) = &self.bundle {
+            if (known.keys_version, known.as_of) > (bundle.keys_version, bundle.as_of) {
+                return known.clone();
+            }
+            if known.roles != bundle.roles {
+                self.tokens.clear();
+                self.order.clear();
+                self.token_bytes = 0;
             }
         }
+        let bundle = Arc::new(bundle);
+        self.bundle = Some(bundle.clone());
+        bundle
     }
 
     /// A token verified before.

@@ -235,14 +235,12 @@ impl Isolate {
         let request = self.app.ports.new_request_id();
         let (warm, verdict) = match self.app_verdict(&head, request) {
             Verdict::Need(_) => (false, self.app.resolve(&head, request).await),
-            verdict => {
-                // As `edge.js` does, beside the answer.
-                if self.app.refresh_is_due() {
-                    self.app.reload().await;
-                }
-                (true, verdict)
-            }
+            verdict => (true, verdict),
         };
+        // As `edge.js` does, beside the answer.
+        if self.app.refresh_is_due() {
+            self.app.reload().await;
+        }
         if let Verdict::Refuse(error, route) = &verdict {
             self.app.log_refusal(error, request, route.as_deref());
         }

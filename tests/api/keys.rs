@@ -7,7 +7,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use edgewarden::{
     domain::{
         audit::{Entry, Event, Origin},
-        token::rotation::Occasion,
+        token::{algorithm::Algorithm, jwk::PublicKey, rotation::Occasion},
     },
     native::switchboard::Plan,
     stores::bundle::Keeper,
@@ -432,4 +432,41 @@ async fn a_key_that_is_not_what_its_id_says_is_used_for_nothing() {
         assert!(set.status >= 500, "{change}: {set:?}");
         assert!(isolate.try_sign_in("192.0.2.7", "ada", crate::harness::PASSWORD).await.status >= 500);
     }
+}
+
+#[tokio::test]
+async fn what_a_role_gives_now_counts_for_tokens_that_were_seen_before() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let scopes = async || {
+        let proxied = world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+        proxied.sets("x-auth-scopes").unwrap().to_owned()
+    };
+    assert!(scopes().await.contains("content:create"));
+    let less = "DELETE FROM role_permissions WHERE role = 'user' AND permission = 'content:create'";
+    world.host.database.look(less, &[]).unwrap();
+    assert!(scopes().await.contains("content:create"), "a copy is good for a minute");
+    world.host.clock.advance(Duration::from_mins(1));
+    scopes().await; // the copy is read again beside this answer
+    assert!(!scopes().await.contains("content:create"));
+}
+
+/// A key of the version before goes on as the same key.
+#[test]
+fn the_key_from_before_the_migration_stays() {
+    let database = rusqlite::Connection::open_in_memory().unwrap();
+    for migration in [
+        include_str!("../../migrations/0001_accounts.sql"),
+        include_str!("../../migrations/0002_built_in_roles.sql"),
+        "INSERT INTO signing_keys VALUES ('kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k', 'EdDSA',
+           '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo', 'v1.k1.x.x', 5, 5, NULL)",
+        include_str!("../../migrations/0003_token_keys.sql"),
+    ] {
+        database.execute_batch(migration).unwrap();
+    }
+    let members: String = database.query_row("SELECT public_key FROM token_keys", [], |row| row.get(0)).unwrap();
+    let key = PublicKey::from_members(Algorithm::EdDsa, &members).unwrap();
+    let same = "SELECT COUNT(*) FROM token_keys WHERE kid = ?1 AND sealed = 'v1.k1.x.x' AND sign_from = 5";
+    let count: i64 = database.query_row(same, [key.key_id().as_str()], |row| row.get(0)).unwrap();
+    assert_eq!(count, 1);
 }
