@@ -15,9 +15,11 @@
 mod common;
 
 mod budget;
+mod emergency;
 mod fault_sweep;
 mod gateway;
 mod harness;
+mod key_copy;
 mod keys;
 mod logout;
 mod refresh;

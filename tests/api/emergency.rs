@@ -1,0 +1,69 @@
+//! Keys that are replaced at once: what they signed is refused, here and everywhere.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use edgewarden::native::switchboard::Plan;
+
+use crate::{
+    harness::World,
+    keys::{cron, kid_of, published, rotate, sign_in_again, statuses},
+};
+
+#[tokio::test]
+async fn an_emergency_ends_what_the_old_key_signed_at_once() {
+    let world = World::new();
+    let root = world.user("root", Some("super_admin")).await;
+    let ada = world.user("ada", None).await;
+    let (warm, cold) = (world.another_isolate(), world.another_isolate());
+    for isolate in [&world.isolate, &warm] {
+        isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    }
+    rotate(&world.isolate, &root, "graceful").await.expect(200);
+    let answer = rotate(&world.isolate, &root, "emergency").await.expect(200);
+    assert_eq!(answer.body["items"].as_array().unwrap().len(), 1, "a key that only waited is gone too");
+    let new = statuses(&answer)[0].0.clone();
+    assert_eq!(published(&world.isolate).await, BTreeSet::from([new.clone()]));
+    // Here at once, remembered or not; on strict routes and our own endpoints everywhere; in an isolate
+    // that knows nothing; and in a warm one when it asks next.
+    for path in ["/demo/private/x", "/demo/strict/x"] {
+        world.isolate.proxy_get(path, Some(&ada.access)).await.expect(401);
+        cold.proxy_get(path, Some(&ada.access)).await.expect(401);
+    }
+    warm.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(401);
+    warm.get("/api/v1/users/me", Some(&root.access)).await.expect(401);
+    let other = world.another_isolate();
+    other.get("/.well-known/jwks.json", None).await.expect(200);
+    world.host.clock.advance(Duration::from_secs(10));
+    warm.proxy_get("/demo/private/x", Some(&root.access)).await.expect(401);
+    // The session goes on: its refresh token was not signed with that key. An isolate that has the old
+    // keys in hand signs nothing with them.
+    let renewed = sign_in_again(&warm, &ada).await;
+    assert_eq!(kid_of(&renewed.access), new);
+    // And isolates that have not heard of the new key ask once.
+    other.proxy_get("/demo/private/x", Some(&renewed.access)).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_emergency_that_not_everyone_was_told_of_says_so_and_heals() {
+    let world = World::new();
+    let root = world.user("root", Some("super_admin")).await;
+    let ada = world.user("ada", None).await;
+    let warm = world.another_isolate();
+    warm.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    let calls = {
+        let probe = World::new();
+        let root = probe.user("root", Some("super_admin")).await;
+        probe.host.switchboard.set(Plan::Healthy);
+        rotate(&probe.isolate, &root, "emergency").await.expect(200);
+        probe.host.switchboard.calls()
+    };
+    let told = calls.iter().rposition(|port| *port == "kv").unwrap();
+    world.host.switchboard.set(Plan::DownFrom(told));
+    let pending = rotate(&world.isolate, &root, "emergency").await.expect(503);
+    assert!(pending.text("/detail").contains("recorded"));
+    world.host.switchboard.set(Plan::Healthy);
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+    cron(&world.another_isolate()).await;
+    world.host.clock.advance(Duration::from_secs(10));
+    warm.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+}
