@@ -260,3 +260,47 @@ async fn a_token_that_would_be_too_long_is_not_made_and_nothing_is_lost() {
     look("DELETE FROM user_roles WHERE role LIKE 'a-role-%'");
     world.isolate.refresh(&ada.refresh).await.expect(200);
 }
+
+/// Callers learn that a token is not valid; the log learns why, in one of ten words.
+#[tokio::test]
+async fn each_refusal_is_one_answer_and_a_reason_of_its_own_in_the_log() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let (own, claims) = (forge(&world), claims_of(&ada.access));
+    let other = Forge::new(SecretList::parse(SECRET).unwrap()).await;
+    let revoked = world.user("bob", None).await;
+    world.isolate.logout(&revoked.access).await.expect(200);
+    let now = claims["iat"].as_i64().unwrap();
+    let changed = async |name, value| own.sign(&own.header(), &with(&claims, name, value)).await;
+    for (token, reason) in [
+        ("not a token".to_owned(), "malformed"),
+        (own.sign(&with(&own.header(), "crit", json!(["exp"])), &claims).await, "unsupported"),
+        (own.sign(&with(&own.header(), "alg", json!("none")), &claims).await, "unsupported"),
+        (other.sign(&other.header(), &claims).await, "unknown_key"),
+        (other.sign(&own.header(), &claims).await, "bad_signature"),
+        (own.sign(&with(&own.header(), "alg", json!("HS256")), &claims).await, "bad_signature"),
+        (own.sign(&with(&own.header(), "typ", json!("JWT")), &claims).await, "wrong_type"),
+        (changed("iss", json!("https://evil.example")).await, "wrong_issuer"),
+        (changed("aud", json!("other")).await, "wrong_audience"),
+        (
+            own.sign(&own.header(), &with(&with(&claims, "exp", json!(now - 60)), "iat", json!(now - 600))).await,
+            "expired",
+        ),
+        (changed("nbf", json!(now + 60)).await, "not_yet_valid"),
+        (changed("exp", json!("soon")).await, "malformed"),
+        (revoked.access.clone(), "revoked"),
+    ] {
+        for isolate in [world.isolate.clone(), world.another_isolate()] {
+            let refused = isolate.proxy_get("/demo/private/x", Some(&token)).await.expect(401);
+            let challenge =
+                refused.headers.iter().find(|(name, _)| name == "www-authenticate").map(|(_, value)| value.as_str());
+            assert_eq!(challenge, Some("Bearer realm=\"edgewarden\", error=\"invalid_token\""));
+            assert_eq!(refused.body["detail"], "The access token is not valid.");
+            let lines = world.host.log.lines();
+            let logged: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+            assert_eq!((&logged["reason"], &logged["what"]), (&json!("invalid_token"), &json!(reason)), "{token}");
+            assert_eq!(logged["request_id"], refused.body["request_id"]);
+            assert!(token.len() < 20 || !lines.last().unwrap().contains(&token), "no token in the log");
+        }
+    }
+}

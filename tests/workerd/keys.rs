@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     client::{Answer, Client, SignedIn},
     races::{at_once, statuses},
-    server::Server,
+    server::{Server, master_text},
 };
 
 /// The cron of the local platform.
@@ -144,4 +144,28 @@ pub fn the_cron_adds_the_next_key_once(server: &Server) {
     server.get(CRON, None).expect(200);
     assert_eq!(server.count("SELECT COUNT(*) FROM token_keys"), 1, "the old one's private half is gone");
     server.get("/demo/strict/x", Some(&user.access)).expect(200);
+}
+
+/// To another secret and back, each step as the docs say; tokens and sign-ins go on throughout.
+pub fn keys_are_sealed_anew_without_downtime(server: &Server) {
+    const OTHER: &str = "other:zyxwvutsrqponmlkjihgfedcba9876543210ZYXWVUT";
+    let own = master_text();
+    let mut user = server.user("resealed");
+    let mut stage = |vars: &str, sealed_under: &str| {
+        server.restart_with(&[("KEY_ENCRYPTION_KEY", vars)]);
+        server.get("/demo/private/x", Some(&user.access)).expect(200);
+        user = renewed(server, &user);
+        server.get(CRON, None).expect(200);
+        let elsewhere = format!("SELECT COUNT(*) FROM token_keys WHERE sealed NOT LIKE 'v1.{sealed_under}.%'");
+        assert_eq!(server.count(&elsewhere), 0, "{vars}");
+    };
+    let id = own.split(':').next().unwrap();
+    stage(&format!("{own},{OTHER}"), id);
+    stage(&format!("{OTHER},{own}"), "other");
+    stage(OTHER, "other");
+    stage(&format!("{OTHER},{own}"), "other");
+    stage(&format!("{own},{OTHER}"), id);
+    server.restart();
+    server.get("/demo/private/x", Some(&user.access)).expect(200);
+    renewed(server, &user);
 }

@@ -62,6 +62,7 @@ const TESTS: &[(&str, Test)] = tests![
     races::one_of_fifty_registrations_wins,
     races::five_of_forty_sign_ins_are_admitted,
     races::twenty_refreshes_have_one_successor,
+    races::forty_first_requests_all_verify,
     keys::who_races_for_the_next_key_finds_one,
     status_table::every_endpoint_and_route_answers_every_caller_as_the_table_says,
 ];
@@ -71,6 +72,7 @@ const LIFECYCLE: &[(&str, Test)] = tests![
     keys::keys_follow_one_another,
     keys::an_emergency_is_in_force_at_once_and_races_leave_one_key,
     keys::the_cron_adds_the_next_key_once,
+    keys::keys_are_sealed_anew_without_downtime,
     lifecycle::a_role_is_granted_while_it_runs,
     lifecycle::users_and_tokens_outlive_a_restart,
     lifecycle::a_dead_origin_is_a_502,

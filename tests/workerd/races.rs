@@ -47,3 +47,12 @@ pub fn twenty_refreshes_have_one_successor(server: &Server) {
     let theft = server.refresh(&user.refresh).expect(401);
     assert!(theft.str("/detail").contains("reuse"));
 }
+
+/// Nothing is shared between requests that verify one token for the first time.
+pub fn forty_first_requests_all_verify(server: &Server) {
+    let users: Vec<_> = (0..4).map(|number| server.user(&format!("eager-{number}"))).collect();
+    for user in &users {
+        let answers = at_once(40, || server.get("/demo/private/x", Some(&user.access)));
+        assert_eq!(statuses(&answers), HashMap::from([(200, 40)]));
+    }
+}

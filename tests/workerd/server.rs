@@ -56,8 +56,13 @@ impl Server {
 
     /// Stops it and starts it again on the same port and state.
     pub fn restart(&self) {
+        self.restart_with(&[]);
+    }
+
+    /// The same, with variables of its own.
+    pub fn restart_with(&self, vars: &[(&str, &str)]) {
         self.halt();
-        let (_, running) = launch(self.port, &self.state, &[]).unwrap_or_else(|log| panic!("no restart:\n{log}"));
+        let (_, running) = launch(self.port, &self.state, vars).unwrap_or_else(|log| panic!("no restart:\n{log}"));
         *self.running() = Some(running);
     }
 
@@ -166,11 +171,16 @@ impl Client for Beside {
     }
 }
 
-/// The secret that this checkout seals keys with.
-pub fn master_secret() -> SecretList {
+/// The secret that this checkout seals keys with, as it is configured.
+pub fn master_text() -> String {
     let vars = fs::read_to_string(checkout().join(".dev.vars")).unwrap();
     let value = vars.lines().find_map(|line| line.strip_prefix("KEY_ENCRYPTION_KEY=")).unwrap();
-    SecretList::parse(value.trim_matches('"')).unwrap()
+    value.trim_matches('"').to_owned()
+}
+
+/// The same, read.
+pub fn master_secret() -> SecretList {
+    SecretList::parse(&master_text()).unwrap()
 }
 
 /// A second Worker, stopped when it goes out of scope.
