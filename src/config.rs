@@ -14,7 +14,12 @@ use crate::{
         rate_limit::Rule,
         secret::SecretList,
         session::Lifetimes,
-        token::{algorithm::Algorithm, claims::Optional, rotation::Schedule},
+        token::{
+            algorithm::Algorithm,
+            claims::Optional,
+            rotation::{Schedule, Wanted},
+            verify::MAX_LIFE,
+        },
     },
     duration,
 };
@@ -26,7 +31,7 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 const MAKE_A_SECRET: &str = "make one with: printf 'k1:%s' \"$(openssl rand -base64 32 | tr '+/' '-_' | tr -d '=')\"";
 
 /// No access token lives longer, whatever is configured: revocations are kept for as long.
-pub const MAX_ACCESS_TTL: Duration = Duration::from_hours(1);
+pub const MAX_ACCESS_TTL: Duration = MAX_LIFE;
 
 /// Variables that the product knows but this version does not carry out yet, with the only value
 /// that is true: any other is refused rather than silently not obeyed.
@@ -164,18 +169,11 @@ impl Config {
 }
 
 impl Config {
-    /// What assertions for origins are signed with: never a shared key, since origins check them.
+    /// The algorithms that always have a key. What origins check is never signed with a shared one.
     #[must_use]
-    pub const fn assertion_algorithm(&self) -> Algorithm {
-        if self.signing_algorithm.is_symmetric() { Algorithm::EdDsa } else { self.signing_algorithm }
-    }
-
-    /// The algorithms that always have a key.
-    #[must_use]
-    pub fn wanted_algorithms(&self) -> Vec<Algorithm> {
-        let mut wanted = vec![self.signing_algorithm, self.assertion_algorithm()];
-        wanted.dedup();
-        wanted
+    pub const fn wanted_algorithms(&self) -> Wanted {
+        let access = self.signing_algorithm;
+        Wanted { access, assertions: if access.is_symmetric() { Algorithm::EdDsa } else { access } }
     }
 }
 
@@ -246,7 +244,7 @@ impl Vars<'_> {
 
     fn key_schedule(&self, jwks_max_age: Duration) -> Result<Schedule, ConfigError> {
         const NAME: &str = "KEY_ROTATION";
-        let signs_for = self.duration(NAME, "30d", 3600..=366 * 86_400)?;
+        let signs_for = self.duration(NAME, "30d", 4 * 3600..=366 * 86_400)?;
         let schedule = Schedule::new(signs_for, jwks_max_age, MAX_ACCESS_TTL);
         if schedule.is_possible() {
             return Ok(schedule);
@@ -385,7 +383,7 @@ mod tests {
 
     #[test]
     fn keys_follow_one_another_no_faster_than_others_can_learn_of_them() {
-        assert_eq!(parse(&[("KEY_ROTATION", "1h")]).map(drop), Ok(()));
+        assert_eq!(parse(&[("KEY_ROTATION", "4h")]).map(drop), Ok(()));
         let error = parse(&[("KEY_ROTATION", "1d"), ("JWKS_MAX_AGE", "1d")]).unwrap_err();
         assert_eq!(error.name, "KEY_ROTATION");
         assert!(error.problem.contains("86760 seconds"), "{error}");
@@ -394,14 +392,14 @@ mod tests {
     #[test]
     fn assertions_are_never_signed_with_a_shared_key() {
         for (name, wanted) in [
-            ("EdDSA", [Algorithm::EdDsa].as_slice()),
-            ("ES256", &[Algorithm::Es256]),
-            ("RS256", &[Algorithm::Rs256]),
-            ("HS256", &[Algorithm::Hs256, Algorithm::EdDsa]),
+            ("EdDSA", vec![Algorithm::EdDsa]),
+            ("ES256", vec![Algorithm::Es256]),
+            ("RS256", vec![Algorithm::Rs256]),
+            ("HS256", vec![Algorithm::Hs256, Algorithm::EdDsa]),
         ] {
             let config = parse(&[("SIGNING_ALG", name)]).unwrap();
-            assert_eq!(config.wanted_algorithms(), wanted);
-            assert!(!config.assertion_algorithm().is_symmetric());
+            assert_eq!(config.wanted_algorithms().each().collect::<Vec<_>>(), wanted);
+            assert!(!config.wanted_algorithms().assertions.is_symmetric());
         }
     }
 

@@ -16,7 +16,7 @@ const { decide, origin_failed: originFailed, refresh_is_due: refreshIsDue } = Wo
 
 /** What `decide` and `resolve` say of a request for our own endpoints. */
 const OWN = "own";
-/** Longer than all bounded store calls of one request together. */
+/** Longer than the bounded store calls of one request take together, but where many of them fail. */
 const SETTLE_MS = 30_000;
 /** Cookies that an origin may not set: they are ours. */
 const OUR_COOKIES = /^\s*=?\s*__Host-edgewarden/i;
@@ -36,8 +36,8 @@ export default {
     const head = headOf(request);
     try {
       const verdict = decided(head) ?? (await settled(new Worker(ctx, env).resolve(head, env)));
-      refreshIfDue(env, ctx);
       if (verdict === OWN) return await settled(new Worker(ctx, env).fetch(request));
+      refreshIfDue(env, ctx);
       const { forward, answer } = JSON.parse(verdict);
       return forward ? await pass(request, env, forward) : respond(answer);
     } catch (error) {
@@ -54,7 +54,8 @@ export default {
 function refreshIfDue(env, ctx) {
   if (!synchronously("refresh_is_due", refreshIsDue)) return;
   const report = (error) => console.error(JSON.stringify({ kind: "fault", what: "refresh", error: String(error) }));
-  ctx.waitUntil(settled(new Worker(ctx, env).refresh()).catch(report));
+  const refresh = async () => settled(new Worker(ctx, env).refresh());
+  ctx.waitUntil(refresh().catch(report));
 }
 
 /** Method, URL, then name and value of each header, a line each. */

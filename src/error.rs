@@ -103,6 +103,9 @@ pub enum ApiError {
     /// What was asked is recorded, but cannot be promised to be in force everywhere.
     #[error("{0}")]
     RevocationPending(String),
+    /// The signing keys are replaced, but not everyone was told yet.
+    #[error("{0}")]
+    KeysPending(String),
     /// An access token would be too long to be sent everywhere.
     #[error("{0}")]
     TokenTooLong(String),
@@ -188,7 +191,9 @@ impl ApiError {
             Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, None),
             Self::BadGateway => (StatusCode::BAD_GATEWAY, None),
             Self::GatewayTimeout => (StatusCode::GATEWAY_TIMEOUT, None),
-            Self::Unavailable(_) | Self::RevocationPending(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
+            Self::Unavailable(_) | Self::RevocationPending(_) | Self::KeysPending(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, None)
+            }
             Self::TokenTooLong(_) | Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
         }
     }
@@ -206,6 +211,11 @@ impl ApiError {
             Self::RevocationPending(_) => {
                 "This is recorded, but may not be in force everywhere yet. Try again.".to_owned()
             }
+            Self::KeysPending(_) => {
+                "The keys are replaced; that is recorded, but may not be in force everywhere yet. It is seen to. \
+                 Sign in again to look at them; asking again would replace them once more."
+                    .to_owned()
+            }
             Self::TokenTooLong(_) => {
                 "This account holds more than an access token can say. An administrator can give it fewer roles."
                     .to_owned()
@@ -221,6 +231,7 @@ impl ApiError {
         match self {
             Self::Unavailable(what) => Some(("unavailable", what.clone())),
             Self::RevocationPending(what) => Some(("revocation_pending", what.clone())),
+            Self::KeysPending(what) => Some(("keys_pending", what.clone())),
             Self::TokenTooLong(what) => Some(("token_too_long", what.clone())),
             Self::Internal(what) => Some(("internal", what.clone())),
             Self::BadGateway => Some(("bad_gateway", String::new())),

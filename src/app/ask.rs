@@ -1,6 +1,6 @@
 //! Asking what a decision lacks, and deciding again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::App;
 use crate::{
@@ -20,9 +20,13 @@ use crate::{
     stores::{blacklist, sessions},
 };
 
-/// A request asks at most: limit by address, keys, newer keys, signature, standing, limit by subject.
+/// A request asks at most: limit by address, keys, another's answer, newer keys, signature, standing, limit by subject.
 /// More rounds than that mean that an answer did not satisfy the question.
-pub(super) const MAX_ROUNDS: usize = 8;
+pub(super) const MAX_ROUNDS: usize = 9;
+/// Another request's answer is looked for this often …
+const WAIT: Duration = Duration::from_millis(25);
+/// … and no more often: a second and a half in all.
+const WAITS: usize = 60;
 
 impl App {
     /// Decides on a request, asking whatever that takes. Never answers [`Verdict::Need`].
@@ -45,9 +49,16 @@ impl App {
             Want::Bundle => self.bundle().await.map(drop),
             Want::Reload => {
                 found.reload_tried = true;
-                let claimed = self.knowledge().claim_reload(self.ports.clock.now());
-                if claimed {
-                    self.reload().await;
+                self.reload().await;
+                Ok(())
+            }
+            Want::Wait => {
+                found.waited = true;
+                for _ in 0..WAITS {
+                    self.ports.timer.pause(WAIT).await;
+                    if !self.knowledge().is_being_read(self.ports.clock.now()) {
+                        break;
+                    }
                 }
                 Ok(())
             }

@@ -1,7 +1,5 @@
 //! Making access tokens.
 
-use std::sync::Arc;
-
 use super::App;
 use crate::{
     domain::{
@@ -9,7 +7,6 @@ use crate::{
         id::SessionId,
         time::Timestamp,
         token::{
-            algorithm::Algorithm,
             claims::{Audience, Claims, Optional},
             jws::Unsigned,
             keyring::{RingKey, VerifyingKey},
@@ -53,10 +50,14 @@ impl App {
     /// Makes sure that an access token could be issued: what must not be recorded without one asks
     /// this first.
     pub async fn ready_to_issue(&self) -> Result<(), ApiError> {
-        let bundle = self.bundle().await?;
         let now = self.ports.clock.now();
-        let (key, sealed) =
-            signing_key(&bundle, self.config.signing_algorithm, now, now.plus(self.config.lifetimes.access))?;
+        let until = now.plus(self.config.lifetimes.access).plus(LEEWAY);
+        let mut bundle = self.bundle().await?;
+        // A copy from which nothing can sign is asked for once more.
+        if bundle.signing(self.config.signing_algorithm, now, until).is_none() {
+            bundle = self.read_bundle().await?;
+        }
+        let (key, sealed) = self.signing_key(&bundle, now, until)?;
         match &key.key {
             VerifyingKey::Public(key) => Ok(self.ports.crypto.ready(key, sealed).await?),
             VerifyingKey::Shared(_) => Ok(()),
@@ -70,7 +71,7 @@ impl App {
         let now = self.ports.clock.now();
         let expires_at = now.plus(self.config.lifetimes.access).min(grant.session_expires_at);
         let claims = self.claims(&grant, now, expires_at);
-        let (key, sealed) = signing_key(&bundle, self.config.signing_algorithm, now, expires_at)?;
+        let (key, sealed) = self.signing_key(&bundle, now, expires_at.plus(LEEWAY))?;
         let unsigned = Unsigned::access(&claims, key.kid(), key.algorithm())?;
         let message = unsigned.signing_input().as_bytes();
         let signature = match &key.key {
@@ -109,15 +110,15 @@ impl App {
             full_name: wanted(Optional::FullName).then(|| user.full_name.clone()),
         }
     }
-}
 
-/// The key that signs what is to be believed until `until`, and its private half, sealed.
-fn signing_key(
-    bundle: &Arc<Bundle>,
-    wanted: Algorithm,
-    now: Timestamp,
-    until: Timestamp,
-) -> Result<(&RingKey, &str), ApiError> {
-    let key = bundle.signing(wanted, now, until.plus(LEEWAY));
-    key.ok_or_else(|| ApiError::Internal("no signing key".to_owned()))
+    /// The key that signs what is to be believed until `until`, and its private half, sealed.
+    fn signing_key<'a>(
+        &self,
+        bundle: &'a Bundle,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(&'a RingKey, &'a str), ApiError> {
+        let key = bundle.signing(self.config.signing_algorithm, now, until);
+        key.ok_or_else(|| ApiError::Internal("no signing key".to_owned()))
+    }
 }

@@ -8,10 +8,11 @@ use crate::{
         audit::{Entry, Event, Origin},
         bundle::{Age, Bundle},
         id::UserId,
+        time::Timestamp,
         token::{jwk::KeyId, rotation::Occasion},
     },
     error::ApiError,
-    gateway::knowledge::signing_key_key,
+    gateway::knowledge::{RELOAD_EVERY, signing_key_key},
     stores::{audit, blacklist, bundle::Keeper},
 };
 
@@ -34,58 +35,75 @@ impl App {
         }
     }
 
-    /// The same, but not older than [`VIEW_AGE`](crate::domain::token::rotation::VIEW_AGE) where newer
-    /// can be had; `false` beside it if that failed.
+    /// The same for those who tell others of the keys: asked for again if it is over
+    /// [`RELOAD_EVERY`] old. `false` beside it if it is older all the same, because that failed or is
+    /// being done.
     pub async fn current_bundle(&self) -> Result<(Arc<Bundle>, bool), ApiError> {
         let now = self.ports.clock.now();
-        let old = self.knowledge().age(now) == Some(Age::Old);
-        if old && self.knowledge().claim_reload(now) {
+        let is_current = |bundle: &Bundle, now: Timestamp| now.since(bundle.as_of) <= RELOAD_EVERY;
+        let asks = {
+            let mut knowledge = self.knowledge();
+            let stale = knowledge.bundle.as_ref().is_some_and(|bundle| !is_current(bundle, now));
+            let old = matches!(knowledge.age(now), Some(Age::Old | Age::Spent)) && !knowledge.failed_lately(now);
+            stale && (knowledge.claim_reload(now) || old)
+        };
+        if asks {
             self.reload().await;
         }
         let bundle = self.bundle().await?;
-        let is_current = bundle.age(self.ports.clock.now()) != Age::Old;
+        let is_current = is_current(&bundle, now) && bundle.unreadable.is_empty();
         Ok((bundle, is_current))
     }
 
     /// The same, with the keys of a version at least.
     pub(super) async fn bundle_of(&self, keys_version: i64) -> Result<Arc<Bundle>, ApiError> {
         let known = self.bundle().await?;
-        if known.keys_version >= keys_version { Ok(known) } else { self.read_bundle().await }
+        if known.keys_version == keys_version { Ok(known) } else { self.read_bundle().await }
     }
 
-    /// Whether keys and roles should be asked for again after this answer; whoever is told so, does
-    /// it.
+    /// Whether keys and roles should be asked for again beside an answer; whoever is told so, does it.
+    /// What is old is asked for by those who need it, before they go on.
     #[must_use]
     pub fn refresh_is_due(&self) -> bool {
         let now = self.ports.clock.now();
         let mut knowledge = self.knowledge();
-        matches!(knowledge.age(now), Some(Age::Ageing | Age::Old)) && knowledge.claim_reload(now)
+        knowledge.age(now) == Some(Age::Ageing) && knowledge.claim_reload(now)
     }
 
-    /// Asks for keys and roles again. Where that fails, what is known is used on: keys end by the
-    /// clock all the same, and what was ended before its time is told by the blacklist too.
+    /// Asks for keys and roles again. Where that fails, what is known is used on, for an hour at most:
+    /// keys end by the clock all the same, and for so long the blacklist tells of those that were ended
+    /// before their time.
     pub async fn reload(&self) {
         if let Err(error) = self.read_bundle().await {
             self.log_fault("keys", &error.log_reason().map_or_else(|| error.to_string(), |(_, what)| what));
         }
     }
 
-    /// The same, where failing is failing.
-    pub async fn reload_now(&self) -> Result<Arc<Bundle>, ApiError> {
-        self.read_bundle().await
+    /// Reads keys and roles from the record.
+    pub async fn read_bundle(&self) -> Result<Arc<Bundle>, ApiError> {
+        let keeper = self.keeper();
+        self.knowledge().reading(keeper.now);
+        match keeper.read().await {
+            Ok(bundle) => Ok(self.take_over(bundle)),
+            Err(error) => {
+                self.knowledge().read_failed(self.ports.clock.now());
+                Err(error)
+            }
+        }
     }
 
-    async fn read_bundle(&self) -> Result<Arc<Bundle>, ApiError> {
-        let wanted = self.config.wanted_algorithms();
-        let bundle = self.keeper(&wanted).read().await?;
-        Ok(self.knowledge().take_over(bundle))
+    fn take_over(&self, bundle: Bundle) -> Arc<Bundle> {
+        for (kid, why) in &bundle.unreadable {
+            self.log_fault("key", &format!("{kid} cannot be read: {why}"));
+        }
+        self.knowledge().take_over(bundle)
     }
 
-    fn keeper<'a>(&'a self, wanted: &'a [crate::domain::token::algorithm::Algorithm]) -> Keeper<'a> {
+    fn keeper(&self) -> Keeper<'_> {
         Keeper {
             database: self.ports.database.as_ref(),
             crypto: self.ports.crypto.as_ref(),
-            wanted,
+            wanted: self.config.wanted_algorithms(),
             schedule: &self.config.key_schedule,
             now: self.ports.clock.now(),
         }
@@ -99,7 +117,10 @@ impl App {
         origin: &Origin,
     ) -> Result<Arc<Bundle>, ApiError> {
         match rotation {
-            Rotation::Graceful => self.add_keys(Occasion::Asked, Some(actor), origin).await,
+            Rotation::Graceful => {
+                let known = self.read_bundle().await?;
+                self.add_keys(&known, Occasion::Asked, Some(actor), origin).await
+            }
             Rotation::Emergency => self.replace_keys(actor, origin).await,
         }
     }
@@ -107,44 +128,45 @@ impl App {
     /// What the cron does: adds keys whose time has come, seals anew what is sealed under an older
     /// secret, forgets keys that are over, and tells the blacklist what it was not told.
     pub async fn keep_keys(&self, origin: &Origin) -> Result<(), ApiError> {
-        let wanted = self.config.wanted_algorithms();
         let mut bundle = self.read_bundle().await?;
-        if self.keeper(&wanted).is_due(&bundle) {
-            bundle = self.add_keys(Occasion::Regular, None, origin).await?;
+        if self.keeper().is_due(&bundle) {
+            bundle = self.add_keys(&bundle, Occasion::Regular, None, origin).await?;
         }
         let master = self.config.key_encryption_key.current().id();
-        let revoked = self.keeper(&wanted).tidy(&bundle, master).await?;
-        self.publish_revoked(&revoked).await
+        let tidied = self.keeper().tidy(&bundle, master).await?;
+        for (kid, why) in &tidied.not_resealed {
+            self.log_fault("key", &format!("{kid} cannot be sealed anew: {why}"));
+        }
+        self.publish_revoked(&tidied.revoked).await
     }
 
     async fn add_keys(
         &self,
+        known: &Bundle,
         occasion: Occasion,
         actor: Option<UserId>,
         origin: &Origin,
     ) -> Result<Arc<Bundle>, ApiError> {
-        let wanted = self.config.wanted_algorithms();
-        let known = self.read_bundle().await?;
-        let entry = || self.key_entry(actor, origin);
-        let (bundle, entries) = self.keeper(&wanted).rotate(&known, occasion, entry).await?;
+        let keeper = self.keeper();
+        let entry = || self.key_entry(Event::KeyAdded, keeper.now, actor, origin);
+        let (bundle, entries) = keeper.rotate(known, occasion, entry).await?;
         self.log_audit(&entries);
-        Ok(self.knowledge().take_over(bundle))
+        Ok(self.take_over(bundle))
     }
 
     /// (1) One batch retires all keys, records that, and adds new ones. (2) This isolate knows at once.
     /// (3) The others are told by the blacklist; only then is it said to be done.
     async fn replace_keys(&self, actor: UserId, origin: &Origin) -> Result<Arc<Bundle>, ApiError> {
         // (1)
-        let wanted = self.config.wanted_algorithms();
-        let keeper = self.keeper(&wanted);
+        let keeper = self.keeper();
         let until = self.revoked_until(keeper.now);
-        let entry = || self.key_entry(Some(actor), origin);
-        let (bundle, revoked, entries) = keeper.replace_all(until, entry).await?;
+        let entry = || self.key_entry(Event::KeysReplaced, keeper.now, Some(actor), origin);
+        let replaced = keeper.replace_all(until, entry).await?;
         // (2)
-        self.log_audit(&entries);
-        let bundle = self.knowledge().take_over(bundle);
+        self.log_audit(&replaced.entries);
+        let bundle = self.take_over(replaced.bundle);
         // (3)
-        self.publish_revoked(&revoked).await?;
+        self.publish_revoked(&replaced.revoked).await?;
         Ok(bundle)
     }
 
@@ -156,7 +178,7 @@ impl App {
         let (until, keys) = (self.revoked_until(now), kids.iter().map(signing_key_key).collect::<Vec<_>>());
         let published =
             blacklist::publish_missing(self.ports.blacklist.as_ref(), &keys, until.since(now).as_secs()).await;
-        published.map_err(|error| ApiError::RevocationPending(error.to_string()))
+        published.map_err(|error| ApiError::KeysPending(error.to_string()))
     }
 
     fn log_audit(&self, entries: &[Entry]) {
@@ -165,14 +187,7 @@ impl App {
         }
     }
 
-    fn key_entry(&self, actor: Option<UserId>, origin: &Origin) -> Entry {
-        Entry {
-            id: self.ports.new_row_id(),
-            at: self.ports.clock.now(),
-            event: Event::KeyRotated,
-            subject: actor,
-            session: None,
-            origin: origin.clone(),
-        }
+    fn key_entry(&self, event: Event, at: Timestamp, actor: Option<UserId>, origin: &Origin) -> Entry {
+        Entry { id: self.ports.new_row_id(), at, event, subject: actor, session: None, origin: origin.clone() }
     }
 }

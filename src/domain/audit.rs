@@ -20,8 +20,10 @@ pub enum Event {
     TokenRefresh,
     /// A refresh token was used that had been replaced long since.
     TokenReuseDetected,
-    /// A signing key was added, or took the place of all others.
-    KeyRotated,
+    /// A next signing key was added, or may sign earlier than planned.
+    KeyAdded,
+    /// A new signing key took the place of all others, at once.
+    KeysReplaced,
 }
 
 /// How loud an event is.
@@ -44,7 +46,7 @@ impl Event {
             Self::Logout => "logout",
             Self::TokenRefresh => "token_refresh",
             Self::TokenReuseDetected => "token_reuse_detected",
-            Self::KeyRotated => "key_rotated",
+            Self::KeyAdded | Self::KeysReplaced => "key_rotated",
         }
     }
 
@@ -52,10 +54,8 @@ impl Event {
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {
-            Self::LoginFailure | Self::TokenReuseDetected => Severity::Warning,
-            Self::Register | Self::LoginSuccess | Self::Logout | Self::TokenRefresh | Self::KeyRotated => {
-                Severity::Info
-            }
+            Self::LoginFailure | Self::TokenReuseDetected | Self::KeysReplaced => Severity::Warning,
+            Self::Register | Self::LoginSuccess | Self::Logout | Self::TokenRefresh | Self::KeyAdded => Severity::Info,
         }
     }
 }

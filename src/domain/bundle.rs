@@ -1,6 +1,9 @@
 //! What an isolate holds a copy of: our keys, and what roles give.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use super::{
     rbac::RoleGraph,
@@ -9,6 +12,7 @@ use super::{
         algorithm::Algorithm,
         keyring::{KeyRing, RingKey},
         rotation::VIEW_AGE,
+        verify::MAX_LIFE,
     },
 };
 
@@ -24,6 +28,8 @@ pub enum Age {
     Ageing,
     /// Asked for again before it is used, where that can be.
     Old,
+    /// Not used at all: what was ended before its time since then may be told nowhere else any more.
+    Spent,
 }
 
 /// Keys and roles, read together.
@@ -33,6 +39,8 @@ pub struct Bundle {
     pub keyring: KeyRing,
     /// Private halves by `kid`, sealed.
     pub sealed: HashMap<String, String>,
+    /// Keys that are there but cannot be read, by `kid`, and why: nothing is known of what they signed.
+    pub unreadable: BTreeMap<String, String>,
     /// What roles give.
     pub roles: RoleGraph,
     /// Which version of the keys this is.
@@ -54,9 +62,13 @@ impl Bundle {
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Age {
         match now.since(self.as_of) {
+            // A clock that went back tells nothing.
+            _ if now < self.as_of => Age::Ageing,
             age if age < FRESH_FOR => Age::Fresh,
             age if age < VIEW_AGE => Age::Ageing,
-            _ => Age::Old,
+            // The blacklist tells of an ended key for as long as any token of it could live.
+            age if age < MAX_LIFE => Age::Old,
+            _ => Age::Spent,
         }
     }
 }

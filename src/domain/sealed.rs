@@ -26,6 +26,12 @@ impl Sealed {
         format!("v1.{}.{}.{}", self.key_id, b64(&self.nonce), b64(&self.ciphertext))
     }
 
+    /// Which secret a text was sealed under; `None` if it is not of this form.
+    #[must_use]
+    pub fn key_id_of(text: &str) -> Option<String> {
+        Self::decode(text).map(|sealed| sealed.key_id)
+    }
+
     /// From text; `None` if it is not of this form.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {

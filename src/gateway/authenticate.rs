@@ -12,7 +12,10 @@ use crate::{
     domain::{
         bundle::Age,
         time::Timestamp,
-        token::{jws::Untrusted, verify::Refusal},
+        token::{
+            jws::{MAX_TOKEN_BYTES, Untrusted},
+            verify::Refusal,
+        },
     },
     error::ApiError,
 };
@@ -74,7 +77,8 @@ pub fn bearer<'a>(
 /// Who a token is of, revoked or not: by what was verified before, or by asking its key.
 ///
 /// # Errors
-/// A token that is not genuine, or whose time is not now.
+/// A token that is not genuine, or whose time is not now; or what cannot be told, because keys can
+/// neither be read nor gone without.
 pub fn recognise<'a>(
     token: &'a str,
     knowledge: &Knowledge,
@@ -85,35 +89,66 @@ pub fn recognise<'a>(
     if let Some(why) = found.token_refused {
         return refuse(why);
     }
-    // (1) Keys, and not old ones where newer can be had.
-    let Some(bundle) = &knowledge.bundle else { return Ok(Outcome::Need(Want::Bundle)) };
-    let may_reload = !found.reload_tried && knowledge.may_reload(now);
-    let is_old = bundle.age(now) == Age::Old;
-    if is_old && may_reload {
-        return Ok(Outcome::Need(Want::Reload));
+    // (1) What could never be a token is refused before anyone is asked, and before it is hashed.
+    if token.len() > MAX_TOKEN_BYTES {
+        return refuse(Refusal::Malformed);
     }
-    // (2) A token that was verified before: its time and its key's are asked again, nothing else.
     let digest = digest(token);
-    if let Some(remembered) = knowledge.token(&digest) {
+    let remembered = knowledge.token(&digest);
+    let untrusted = match remembered {
+        Some(_) => None,
+        None => match Untrusted::parse(token) {
+            Ok(untrusted) => Some(untrusted),
+            Err(why) => return refuse(why.into()),
+        },
+    };
+    // (2) Keys, and not old ones where newer can be had.
+    let may_reload = !found.reload_tried && knowledge.may_reload(now);
+    let unavailable = |why: &str| Err(ApiError::Unavailable(why.to_owned()));
+    let bundle = match &knowledge.bundle {
+        None if knowledge.failed_lately(now) => return unavailable("keys could not be read a moment ago"),
+        None => return Ok(Outcome::Need(Want::Bundle)),
+        Some(bundle) => bundle,
+    };
+    let age = bundle.age(now);
+    match age {
+        Age::Spent if found.reload_tried || knowledge.failed_lately(now) => return unavailable("keys are too old"),
+        Age::Spent => return Ok(Outcome::Need(Want::Reload)),
+        Age::Old if may_reload => return Ok(Outcome::Need(Want::Reload)),
+        Age::Fresh | Age::Ageing | Age::Old => {}
+    }
+    // (3) A token that was verified before: its time and its key's are asked again, nothing else.
+    if let Some(remembered) = remembered {
         if bundle.keyring.verifying(remembered.claims.key().as_str(), now).is_none() {
             return refuse(Refusal::UnknownKey);
         }
         remembered.claims.check_time(now).map_err(ApiError::InvalidToken)?;
         return Ok(Outcome::Known(remembered.clone()));
     }
-    // (3) Otherwise: readable, and by a key that is ours and could have made it. Then its signature.
-    let untrusted = match Untrusted::parse(token) {
-        Ok(untrusted) => untrusted,
-        Err(why) => return refuse(why.into()),
-    };
+    // (4) Otherwise: by a key that is ours and could have made it. Then its signature.
+    let Some(untrusted) = untrusted else { return refuse(Refusal::Malformed) };
     let could_be_new = untrusted.could_be_of_a_new_key();
+    let unreadable = bundle.unreadable.contains_key(untrusted.key_id());
     match bundle.keyring.claim(untrusted, now) {
         Ok(claimed) => Ok(Outcome::Need(Want::Verification { token: claimed, digest })),
-        // (4) A key that is not known may have been added a moment ago; and whoever cannot tell does
-        //     not say that the token is bad.
-        Err(Refusal::UnknownKey) if could_be_new && may_reload => Ok(Outcome::Need(Want::Reload)),
-        Err(Refusal::UnknownKey) if could_be_new && is_old => {
-            Err(ApiError::Unavailable("keys are too old to tell".to_owned()))
+        // (5) Whoever cannot tell does not say that the token is bad.
+        Err(Refusal::UnknownKey) if unreadable => unavailable("the token's key cannot be read"),
+        // (6) A key that is not known may have been added since. While what is known is old, each asks
+        //     for itself; otherwise one does, and those who come meanwhile wait for its answer.
+        Err(Refusal::UnknownKey) if could_be_new && age == Age::Old => {
+            if found.reload_tried || knowledge.failed_lately(now) {
+                unavailable("keys are too old to tell")
+            } else {
+                Ok(Outcome::Need(Want::Reload))
+            }
+        }
+        Err(Refusal::UnknownKey) if could_be_new && !found.reload_tried => {
+            match (knowledge.is_being_read(now), found.waited) {
+                (true, false) => Ok(Outcome::Need(Want::Wait)),
+                (true, true) => unavailable("keys are being read"),
+                (false, false) if knowledge.may_reload_for_unknown(now) => Ok(Outcome::Need(Want::Reload)),
+                (false, _) => refuse(Refusal::UnknownKey),
+            }
         }
         Err(why) => refuse(why),
     }

@@ -15,15 +15,21 @@ use crate::domain::{
     bundle::{Age, Bundle},
     id::{SessionId, TokenId},
     time::Timestamp,
-    token::{jwk::KeyId, verify::VerifiedClaims},
+    token::{jwk::KeyId, rotation::VIEW_AGE, verify::VerifiedClaims},
 };
 
 /// Tokens remembered at once.
 const MAX_TOKENS: usize = 4096;
 /// What remembered tokens may take together, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 << 20;
-/// Keys and roles are asked for again at most this often, whatever asks for it.
-const RELOAD_EVERY: Duration = Duration::from_secs(10);
+/// Keys and roles are asked for again at most this often, as long as what is known can be used.
+pub const RELOAD_EVERY: Duration = Duration::from_secs(10);
+/// For a token whose key could be new, they are asked for a little more often.
+const RELOAD_FOR_UNKNOWN_EVERY: Duration = Duration::from_secs(2);
+/// No question takes longer: one whose request was broken off does not count for longer, either.
+const LONGEST_QUESTION: Duration = Duration::from_secs(11);
+/// Where asking failed, this long passes before those ask again who cannot go on without.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Revocation answers remembered at once.
 const MAX_CHECKED: usize = 8192;
 /// Revocations remembered at once.
@@ -72,6 +78,8 @@ pub struct Knowledge {
     /// Keys and roles, once they are read.
     pub bundle: Option<Arc<Bundle>>,
     reload_claimed_at: Option<Timestamp>,
+    reading_since: Option<Timestamp>,
+    read_failed_at: Option<Timestamp>,
     tokens: HashMap<TokenDigest, Arc<Remembered>>,
     order: VecDeque<TokenDigest>,
     token_bytes: usize,
@@ -90,7 +98,41 @@ impl Knowledge {
     /// for it, so that no flood of tokens becomes one of questions.
     #[must_use]
     pub fn may_reload(&self, now: Timestamp) -> bool {
-        self.reload_claimed_at.is_none_or(|at| now.since(at) >= RELOAD_EVERY || now < at)
+        self.may_reload_after(RELOAD_EVERY, now)
+    }
+
+    /// The same for a token whose key could be new.
+    #[must_use]
+    pub fn may_reload_for_unknown(&self, now: Timestamp) -> bool {
+        self.may_reload_after(RELOAD_FOR_UNKNOWN_EVERY, now)
+    }
+
+    fn may_reload_after(&self, pause: Duration, now: Timestamp) -> bool {
+        self.reload_claimed_at.is_none_or(|at| now.since(at) >= pause || now < at)
+    }
+
+    /// Whether somebody is asking for them just now.
+    #[must_use]
+    pub fn is_being_read(&self, now: Timestamp) -> bool {
+        self.reading_since.is_some_and(|since| now.since(since) < LONGEST_QUESTION && now >= since)
+    }
+
+    /// Notes that they are asked for.
+    pub const fn reading(&mut self, now: Timestamp) {
+        self.reload_claimed_at = Some(now);
+        self.reading_since = Some(now);
+    }
+
+    /// Whether asking for keys and roles failed a moment ago, so that asking again would hardly help.
+    #[must_use]
+    pub fn failed_lately(&self, now: Timestamp) -> bool {
+        self.read_failed_at.is_some_and(|at| now.since(at) < RETRY_AFTER && now >= at)
+    }
+
+    /// Notes that asking failed.
+    pub const fn read_failed(&mut self, now: Timestamp) {
+        self.reading_since = None;
+        self.read_failed_at = Some(now);
     }
 
     /// Takes the permission of [`Knowledge::may_reload`].
@@ -105,8 +147,14 @@ impl Knowledge {
     /// Takes over a copy of keys and roles, unless a later one came first. Where roles give something
     /// else now, remembered tokens are forgotten: who their bearers are was worked out before.
     pub fn take_over(&mut self, bundle: Bundle) -> Arc<Bundle> {
+        self.reading_since = None;
+        self.read_failed_at = None;
         if let Some(known) = &self.bundle {
-            if (known.keys_version, known.as_of) > (bundle.keys_version, bundle.as_of) {
+            // A change and the reading of it may pass each other. An older version that is read much
+            // later is what a restored database has.
+            let overtaken = known.keys_version > bundle.keys_version && bundle.as_of.since(known.as_of) < VIEW_AGE;
+            let late = known.keys_version == bundle.keys_version && known.as_of > bundle.as_of;
+            if overtaken || late {
                 return known.clone();
             }
             if known.roles != bundle.roles {

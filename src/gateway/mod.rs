@@ -73,6 +73,8 @@ pub struct Findings {
     pub token_refused: Option<Refusal>,
     /// Newer keys and roles were asked for, by this request or by another a moment ago.
     pub reload_tried: bool,
+    /// It was waited for another request's question about them.
+    pub waited: bool,
     /// What this request's own question about its revocation gave: good enough for this request,
     /// however long the answer took.
     pub standing: Option<Standing>,
@@ -107,6 +109,8 @@ pub enum Want<'a> {
     Bundle,
     /// Newer keys and roles than are known, if they can be had.
     Reload,
+    /// That another request, which asks for newer keys already, has its answer.
+    Wait,
     /// Whether a token's signature is its key's, and all that follows from it.
     Verification {
         /// The token, beside its key.

@@ -106,6 +106,9 @@ impl State {
 impl KeyValue for NativeKv {
     async fn get_bulk(&self, keys: &[String]) -> Result<Vec<Option<String>>, Unavailable> {
         let fate = self.through()?;
+        if keys.len() > 100 {
+            return Err(unavailable("400 You can request a maximum of 100 keys"));
+        }
         let read = |state: &mut State, now| (keys.iter().map(|key| state.read(key, now)).collect(), state.slowness);
         let (values, slowness) = self.state(read);
         self.clock.advance(slowness);

@@ -8,15 +8,21 @@ mod signatures;
 pub mod sqlite;
 pub mod switchboard;
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    task::Poll,
+    time::Duration,
 };
+
+use async_trait::async_trait;
 
 use self::{crypto::NativeCrypto, kv::NativeKv, limiter::NativeLimiter, sqlite::Sqlite, switchboard::Switchboard};
 use crate::{
     domain::{secret::SecretList, time::Timestamp},
-    ports::{Clock, Log, Ports, Rng},
+    ports::{Clock, Log, Ports, Rng, Timer},
 };
 
 /// A clock that stands still until it is moved.
@@ -25,7 +31,7 @@ pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
     /// Moves it on.
-    pub fn advance(&self, by: std::time::Duration) {
+    pub fn advance(&self, by: Duration) {
         self.0.fetch_add(crate::domain::time::millis(by), Ordering::SeqCst);
     }
 }
@@ -33,6 +39,22 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A timer that lets others run for a moment, however long it is told to wait: the clock stands still.
+#[derive(Debug)]
+pub struct YieldingTimer;
+
+#[async_trait]
+impl Timer for YieldingTimer {
+    async fn pause(&self, _duration: Duration) {
+        let mut yielded = false;
+        std::future::poll_fn(|context| {
+            context.waker().wake_by_ref();
+            if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 
@@ -115,6 +137,7 @@ impl Host {
             limiter: self.limiter.clone(),
             crypto: Arc::new(NativeCrypto::switched(master, self.switchboard.clone())),
             clock: self.clock.clone(),
+            timer: Arc::new(YieldingTimer),
             rng: self.rng.clone(),
             log: self.log.clone(),
         }

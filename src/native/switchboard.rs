@@ -15,6 +15,8 @@ pub enum Plan {
     LoseOnce(usize),
     /// This call takes effect, its answer is lost, and its port is down after it.
     LoseThenDown(usize),
+    /// This port is down.
+    Without(&'static str),
 }
 
 /// What becomes of one call.
@@ -75,6 +77,7 @@ impl Switchboard {
                 state.down = Some(port);
                 Fate::Lost
             }
+            Plan::Without(down) if down == port => Fate::Down,
             _ => Fate::Through,
         }
     }

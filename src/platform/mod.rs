@@ -10,6 +10,7 @@ pub mod web_crypto;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use futures_util::future::{Either, select};
 use js_sys::Reflect;
 use worker::{Date, Delay, Env, console_log, send::SendFuture};
@@ -17,7 +18,7 @@ use worker::{Date, Delay, Env, console_log, send::SendFuture};
 use crate::{
     config::{Config, ConfigError},
     domain::time::Timestamp,
-    ports::{Clock, Log, Ports, Rng, Unavailable},
+    ports::{Clock, Log, Ports, Rng, Timer, Unavailable},
 };
 
 /// No store may take longer than this to answer.
@@ -29,6 +30,16 @@ pub struct PlatformClock;
 impl Clock for PlatformClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(i64::try_from(Date::now().as_millis()).unwrap_or(0))
+    }
+}
+
+/// The platform's timer.
+pub struct PlatformTimer;
+
+#[async_trait]
+impl Timer for PlatformTimer {
+    async fn pause(&self, duration: Duration) {
+        SendFuture::new(async move { Delay::from(duration).await }).await;
     }
 }
 
@@ -82,6 +93,7 @@ pub fn ports(env: &Env, config: &Config) -> Result<Ports, ConfigError> {
         )),
         crypto: Arc::new(web_crypto::WebCrypto::new(config.key_encryption_key.clone())),
         clock: Arc::new(PlatformClock),
+        timer: Arc::new(PlatformTimer),
         rng: Arc::new(PlatformRng),
         log: Arc::new(PlatformLog),
     })

@@ -4,7 +4,7 @@
 //! Ports are `Send`, so that handlers need no attribute; the Workers adapters wrap their futures.
 //! Every call to a store or a limiter is bounded in time by its adapter.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -38,7 +38,7 @@ pub struct Unavailable {
 /// A key-value store: eventually consistent, for reading, never the referee.
 #[async_trait]
 pub trait KeyValue: Send + Sync {
-    /// Reads several keys in one operation; answers in their order.
+    /// Reads up to 100 keys in one operation; answers in their order.
     async fn get_bulk(&self, keys: &[String]) -> Result<Vec<Option<String>>, Unavailable>;
     /// Writes one key that expires after `ttl_secs`, which the platform wants to be at least 60.
     async fn put(&self, key: &str, value: &str, ttl_secs: u64) -> Result<(), Unavailable>;
@@ -97,6 +97,13 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> Timestamp;
 }
 
+/// Waiting, which is not asking anyone.
+#[async_trait]
+pub trait Timer: Send + Sync {
+    /// Comes back after about this long.
+    async fn pause(&self, duration: Duration);
+}
+
 /// Random bytes fit for keys.
 pub trait Rng: Send + Sync {
     /// Fills the buffer.
@@ -122,6 +129,8 @@ pub struct Ports {
     pub crypto: Arc<dyn Crypto>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// The timer.
+    pub timer: Arc<dyn Timer>,
     /// Randomness.
     pub rng: Arc<dyn Rng>,
     /// The log.

@@ -1,10 +1,12 @@
 //! Audit rows: written in the batch of the change they tell of, and shown to the log as well.
 
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
     domain::audit::Entry,
-    ports::{Log, Statement, Value},
+    error::ApiError,
+    ports::{Log, Rows, Statement, Value},
 };
 
 fn params(entry: &Entry) -> Vec<Value> {
@@ -55,6 +57,25 @@ pub fn write_if_session(entry: &Entry) -> Statement {
 #[must_use]
 pub fn write_if_subject(entry: &Entry) -> Statement {
     Statement::new(insert_where!("EXISTS (SELECT 1 FROM users WHERE id = ?5)"), params(entry))
+}
+
+/// Reads which rows the entry's request has written.
+#[must_use]
+pub fn read_written(entry: &Entry) -> Statement {
+    // By time first, which is indexed.
+    Statement::new(
+        "SELECT id FROM audit_events WHERE at = ?1 AND request_id = ?2",
+        [entry.at.millis().into(), entry.origin.request.to_string().into()],
+    )
+}
+
+/// The ids that were read.
+pub fn written(rows: Rows) -> Result<Vec<String>, ApiError> {
+    #[derive(Deserialize)]
+    struct Row {
+        id: String,
+    }
+    Ok(rows.all::<Row>()?.into_iter().map(|row| row.id).collect())
 }
 
 /// Shows an entry that was written to the log, so that any log sink can watch.

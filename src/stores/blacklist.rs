@@ -7,6 +7,8 @@ use crate::ports::{KeyValue, Unavailable};
 
 /// KV refuses a shorter life than this, in seconds.
 const MIN_TTL_SECS: u64 = 60;
+/// KV reads no more keys at once.
+const MAX_BULK: usize = 100;
 /// What an entry holds; only its presence counts.
 const PRESENT: &str = "1";
 
@@ -20,13 +22,15 @@ pub async fn publish(kv: &dyn KeyValue, keys: &[String], life_secs: u64) -> Resu
 /// Puts those keys that are not there: what a repeated request does, so that a failure heals
 /// without writing one key twice in a second.
 pub async fn publish_missing(kv: &dyn KeyValue, keys: &[String], life_secs: u64) -> Result<(), Unavailable> {
-    let present = kv.get_bulk(keys).await?;
-    let missing: Vec<_> =
-        keys.iter().zip(present).filter(|(_, value)| value.is_none()).map(|(key, _)| key.clone()).collect();
-    publish(kv, &missing, life_secs).await
+    for keys in keys.chunks(MAX_BULK) {
+        let values = kv.get_bulk(keys).await?;
+        let missing = keys.iter().zip(values).filter(|(_, value)| value.is_none()).map(|(key, _)| key.clone());
+        publish(kv, &missing.collect::<Vec<_>>(), life_secs).await?;
+    }
+    Ok(())
 }
 
-/// Those of the keys that are there.
+/// Those of the keys, at most [`MAX_BULK`], that are there.
 pub async fn present(kv: &dyn KeyValue, keys: &[String]) -> Result<Vec<String>, Unavailable> {
     let values = kv.get_bulk(keys).await?;
     Ok(keys.iter().zip(values).filter(|(_, value)| value.is_some()).map(|(key, _)| key.clone()).collect())

@@ -5,21 +5,26 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{audit, keys, run};
+use super::{
+    audit,
+    keys::{self, Ring},
+    run,
+};
 use crate::{
     domain::{
         audit::Entry,
         bundle::Bundle,
         rbac::{RoleGraph, RoleRecord},
+        sealed::Sealed,
         time::Timestamp,
         token::{
-            algorithm::Algorithm,
             jwk::KeyId,
-            rotation::{Addition, Occasion, Schedule, due},
+            keyring::RingKey,
+            rotation::{Occasion, Schedule, Wanted, due},
         },
     },
     error::ApiError,
-    ports::{Crypto, Database, Rows, SealedKey, Statement},
+    ports::{Crypto, Database, Rows, Statement},
 };
 
 /// Where the bundle is kept, and what its keys follow.
@@ -29,12 +34,32 @@ pub struct Keeper<'a> {
     pub database: &'a dyn Database,
     /// What makes keys.
     pub crypto: &'a dyn Crypto,
-    /// The algorithms that always have a key; the first is that of access tokens.
-    pub wanted: &'a [Algorithm],
+    /// The algorithms that always have a key.
+    pub wanted: Wanted,
     /// How keys follow one another.
     pub schedule: &'a Schedule,
     /// The time.
     pub now: Timestamp,
+}
+
+/// What came of replacing all keys.
+#[derive(Debug)]
+pub struct Replaced {
+    /// Keys and roles after it.
+    pub bundle: Bundle,
+    /// All keys that were ended before their time, as far as that still matters.
+    pub revoked: Vec<KeyId>,
+    /// What was written about it.
+    pub entries: Vec<Entry>,
+}
+
+/// What came of tidying up.
+#[derive(Debug)]
+pub struct Tidied {
+    /// All keys that were ended before their time, as far as that still matters.
+    pub revoked: Vec<KeyId>,
+    /// Keys that could not be sealed anew, and why.
+    pub not_resealed: Vec<(String, String)>,
 }
 
 /// How many statements [`read_statements`] are.
@@ -70,75 +95,76 @@ impl Keeper<'_> {
         self.run_and_read(batch).await
     }
 
-    /// Adds what is due to the keys of `bundle`. `entry` makes an audit row for each addition; those
-    /// of keys that are in the ring in the end are given back.
+    /// Adds what is due to the keys of `bundle`, and lets what waits sign earlier where that is asked
+    /// for. `entry` makes an audit row for each change; those that were written are given back.
     pub async fn rotate(
         &self,
         bundle: &Bundle,
         occasion: Occasion,
         mut entry: impl FnMut() -> Entry,
     ) -> Result<(Bundle, Vec<Entry>), ApiError> {
-        let mut added = Vec::new();
-        for addition in due(&bundle.keyring, self.wanted, self.schedule, self.now, occasion) {
-            added.push((self.crypto.make_key(addition.algorithm).await?, addition, entry()));
-        }
-        let mut batch = Vec::new();
-        for (key, addition, entry) in &added {
-            batch.push(keys::add(key, addition, self.now));
-            batch.push(audit::write_if_changed(entry));
-        }
+        let (mut batch, mut entries) = (Vec::new(), Vec::new());
+        let mut told = |change: Statement| {
+            let entry = entry();
+            batch.extend([change, audit::write_if_changed(&entry)]);
+            entries.push(entry);
+        };
         if occasion == Occasion::Asked {
-            batch.push(keys::bring_forward(self.schedule.lead(), self.now));
+            for algorithm in self.wanted.each() {
+                told(keys::bring_forward(algorithm, self.schedule.lead(), self.now));
+            }
+        }
+        for addition in due(&bundle.keyring, self.wanted, self.schedule, self.now, occasion) {
+            told(keys::add(&self.crypto.make_key(addition.algorithm).await?, &addition, self.now));
         }
         batch.extend(keys::retire_replaced(self.wanted, self.schedule.tail(), self.now));
         batch.push(keys::raise_version());
-        let bundle = self.run_and_read(batch).await?;
-        let there = |(key, _, entry): (SealedKey, Addition, Entry)| {
-            bundle.sealed.contains_key(key.kid.as_str()).then_some(entry)
-        };
-        let entries = added.into_iter().filter_map(there).collect();
+        batch.extend(entries.first().map(audit::read_written));
+        let mut rows = self.run(batch).await?;
+        let bundle = self.build(rows.split_off(rows.len().saturating_sub(READ))).await?;
+        let written = audit::written(rows.pop().filter(|_| !entries.is_empty()).unwrap_or_default())?;
+        entries.retain(|entry| written.contains(&entry.id.to_string()));
         Ok((bundle, entries))
     }
 
     /// Whether [`Keeper::rotate`] would change anything at this regular occasion.
     #[must_use]
     pub fn is_due(&self, bundle: &Bundle) -> bool {
-        let unwanted =
-            bundle.keyring.keys().any(|key| key.retire_at.is_none() && !self.wanted.contains(&key.algorithm()));
-        unwanted || !due(&bundle.keyring, self.wanted, self.schedule, self.now, Occasion::Regular).is_empty()
+        let wanted: Vec<_> = self.wanted.each().collect();
+        let unwanted = |key: &RingKey| key.retire_at.is_none() && !wanted.contains(&key.algorithm());
+        bundle.keyring.keys().any(unwanted)
+            || !due(&bundle.keyring, self.wanted, self.schedule, self.now, Occasion::Regular).is_empty()
     }
 
-    /// Puts new keys in the place of all others, at once. Gives also the ids of all keys that were
-    /// ended before their time, as far as that still matters.
-    pub async fn replace_all(
-        &self,
-        until: Timestamp,
-        mut entry: impl FnMut() -> Entry,
-    ) -> Result<(Bundle, Vec<KeyId>, Vec<Entry>), ApiError> {
+    /// Puts new keys in the place of all others, at once.
+    pub async fn replace_all(&self, until: Timestamp, mut entry: impl FnMut() -> Entry) -> Result<Replaced, ApiError> {
         let mut new = Vec::new();
-        for algorithm in self.wanted {
-            new.push((self.crypto.make_key(*algorithm).await?, entry()));
+        for algorithm in self.wanted.each() {
+            new.push((self.crypto.make_key(algorithm).await?, entry()));
         }
         let mut batch = keys::replace_all(&new, self.now, until);
         batch.extend([keys::raise_version(), keys::read_revoked(self.now)]);
         let mut rows = self.run(batch).await?;
         let bundle = self.build(rows.split_off(rows.len().saturating_sub(READ))).await?;
         let revoked = keys::revoked(rows.pop().unwrap_or_default())?;
-        Ok((bundle, revoked, new.into_iter().map(|(_, entry)| entry).collect()))
+        Ok(Replaced { bundle, revoked, entries: new.into_iter().map(|(_, entry)| entry).collect() })
     }
 
-    /// Seals anew what is not sealed under the master secret `current`, and forgets keys that are
-    /// over. Gives the ids of keys that were ended before their time.
-    pub async fn tidy(&self, bundle: &Bundle, current: &str) -> Result<Vec<KeyId>, ApiError> {
-        let mut batch = vec![keys::forget_retired(self.now)];
+    /// Seals anew what is not sealed under the master secret `current`, and forgets keys that are over.
+    pub async fn tidy(&self, bundle: &Bundle, current: &str) -> Result<Tidied, ApiError> {
+        let (mut batch, mut not_resealed) = (vec![keys::forget_retired(self.now)], Vec::new());
         for (kid, sealed) in &bundle.sealed {
-            if !is_sealed_under(sealed, current) {
-                let anew = self.crypto.reseal(&KeyId::stored(kid.clone()), sealed).await?;
-                batch.push(keys::reseal(kid, sealed, &anew));
+            if Sealed::key_id_of(sealed).as_deref() == Some(current) {
+                continue;
+            }
+            match self.crypto.reseal(&KeyId::stored(kid.clone()), sealed).await {
+                Ok(anew) => batch.push(keys::reseal(kid, sealed, &anew)),
+                Err(error) => not_resealed.push((kid.clone(), error.to_string())),
             }
         }
         batch.push(keys::read_revoked(self.now));
-        keys::revoked(super::last(run(self.database, batch).await?))
+        let revoked = keys::revoked(super::last(run(self.database, batch).await?))?;
+        Ok(Tidied { revoked, not_resealed })
     }
 
     async fn run(&self, mut batch: Vec<Statement>) -> Result<Vec<Rows>, ApiError> {
@@ -155,15 +181,10 @@ impl Keeper<'_> {
     async fn build(&self, rows: Vec<Rows>) -> Result<Bundle, ApiError> {
         let mut rows = rows.into_iter();
         let keys_version = keys::version(rows.next().unwrap_or_default())?;
-        let (keyring, sealed) = keys::ring(rows.next().unwrap_or_default(), self.crypto).await?;
-        let roles = roles(rows.next().unwrap_or_default())?;
-        Ok(Bundle { keyring, sealed, roles, keys_version, as_of: self.now })
+        let Ring { keys, sealed, unreadable } = keys::ring(rows.next().unwrap_or_default(), self.crypto).await?;
+        let (keyring, roles) = (keys.into_iter().collect(), roles(rows.next().unwrap_or_default())?);
+        Ok(Bundle { keyring, sealed, unreadable, roles, keys_version, as_of: self.now })
     }
-}
-
-/// Whether something is sealed under the master secret of that id.
-fn is_sealed_under(sealed: &str, master: &str) -> bool {
-    crate::domain::sealed::Sealed::decode(sealed).is_some_and(|sealed| sealed.key_id == master)
 }
 
 fn roles(rows: Rows) -> Result<RoleGraph, ApiError> {

@@ -1,7 +1,10 @@
 //! Signing keys: added, replaced, retired, sealed anew and forgotten. Whoever races for the next key,
 //! there is one.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use serde::Deserialize;
 
@@ -13,8 +16,8 @@ use crate::{
         token::{
             algorithm::Algorithm,
             jwk::{KeyId, PublicKey},
-            keyring::{KeyRing, RingKey, VerifyingKey},
-            rotation::Addition,
+            keyring::{RingKey, VerifyingKey},
+            rotation::{Addition, Wanted},
         },
     },
     error::ApiError,
@@ -60,35 +63,52 @@ struct Row {
     retire_at: Option<i64>,
 }
 
-/// Rows to keys. Shared keys are opened, so that they can verify.
-pub(super) async fn ring(rows: Rows, crypto: &dyn Crypto) -> Result<(KeyRing, HashMap<String, String>), ApiError> {
-    let (mut keys, mut sealed) = (Vec::new(), HashMap::new());
-    for row in rows.all::<Row>()? {
-        let bad = || ApiError::Internal(format!("token_keys holds what is no key: {}", row.kid));
-        let algorithm = Algorithm::parse(&row.algorithm).ok_or_else(bad)?;
-        let key = match &row.public_key {
-            Some(members) => VerifyingKey::Public(PublicKey::from_members(algorithm, members).map_err(|_| bad())?),
-            None => VerifyingKey::Shared(crypto.shared_key(&row.kid, algorithm, &row.sealed).await?),
-        };
-        let key = RingKey {
-            key,
-            publish_at: Timestamp::from_millis(row.publish_at),
-            sign_from: Timestamp::from_millis(row.sign_from),
-            retire_at: row.retire_at.map(Timestamp::from_millis),
-        };
-        // A key is what its id says, whoever wrote the row.
-        if *key.kid() != row.kid {
-            return Err(bad());
-        }
-        sealed.insert(row.kid.as_str().to_owned(), row.sealed);
-        keys.push(key);
-    }
-    Ok((keys.into_iter().collect(), sealed))
+/// Keys as they were read.
+#[derive(Default)]
+pub(super) struct Ring {
+    pub keys: Vec<RingKey>,
+    pub sealed: HashMap<String, String>,
+    /// What is no key here, by id, and why: sealed under a secret that is not known, or of another version's making.
+    pub unreadable: BTreeMap<String, String>,
 }
 
-/// Adds a key unless there is a newer one than was seen when it was planned.
+/// Rows to keys. One that cannot be read does not stand in the others' way.
+pub(super) async fn ring(rows: Rows, crypto: &dyn Crypto) -> Result<Ring, ApiError> {
+    let mut ring = Ring::default();
+    for row in rows.all::<Row>()? {
+        match verifying_key(&row, crypto).await {
+            Ok(key) => {
+                ring.keys.push(RingKey {
+                    key,
+                    publish_at: Timestamp::from_millis(row.publish_at),
+                    sign_from: Timestamp::from_millis(row.sign_from),
+                    retire_at: row.retire_at.map(Timestamp::from_millis),
+                });
+                ring.sealed.insert(row.kid.as_str().to_owned(), row.sealed);
+            }
+            Err(why) => drop(ring.unreadable.insert(row.kid.as_str().to_owned(), why)),
+        }
+    }
+    Ok(ring)
+}
+
+/// What a row verifies with. Shared keys are opened for that.
+async fn verifying_key(row: &Row, crypto: &dyn Crypto) -> Result<VerifyingKey, String> {
+    let algorithm = Algorithm::parse(&row.algorithm).ok_or("another algorithm")?;
+    let key = if let Some(members) = &row.public_key {
+        VerifyingKey::Public(PublicKey::from_members(algorithm, members).map_err(|error| error.to_string())?)
+    } else {
+        let opened = crypto.shared_key(&row.kid, algorithm, &row.sealed).await;
+        VerifyingKey::Shared(opened.map_err(|error| error.to_string())?)
+    };
+    // A key is what its id says, whoever wrote the row.
+    if *key.kid() == row.kid { Ok(key) } else { Err("another id".to_owned()) }
+}
+
+/// Adds a key unless there is a newer one than was seen when it was planned. One whose end is decided
+/// does not count: it will not be there for long.
 pub(super) fn add(key: &SealedKey, planned: &Addition, now: Timestamp) -> Statement {
-    // No time is before this one.
+    // No key signs before this time.
     let after = planned.after.map_or(-1, Timestamp::millis);
     let mut params = row(key, now, planned.sign_from);
     params.push(after.into());
@@ -96,7 +116,7 @@ pub(super) fn add(key: &SealedKey, planned: &Addition, now: Timestamp) -> Statem
         "INSERT INTO token_keys (kid, algorithm, public_key, sealed, publish_at, sign_from)
          SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS (
            SELECT 1 FROM token_keys
-           WHERE algorithm = ?2 AND sign_from > ?7 AND (retire_at IS NULL OR retire_at > ?5))
+           WHERE algorithm = ?2 AND sign_from > ?7 AND retire_at IS NULL)
          ON CONFLICT (kid) DO NOTHING",
         params,
     )
@@ -113,43 +133,42 @@ fn row(key: &SealedKey, now: Timestamp, sign_from: Timestamp) -> Vec<Value> {
     ]
 }
 
-/// Lets keys that wait sign as soon as they have been published for long enough.
-pub(super) fn bring_forward(lead: Duration, now: Timestamp) -> Statement {
+/// Lets a key that waits sign as soon as it has been published for long enough.
+pub(super) fn bring_forward(algorithm: Algorithm, lead: Duration, now: Timestamp) -> Statement {
     Statement::new(
         "UPDATE token_keys SET sign_from = MAX(publish_at + ?1, ?2)
-         WHERE sign_from > MAX(publish_at + ?1, ?2) AND (retire_at IS NULL OR retire_at > ?2)",
-        [millis(lead).into(), now.millis().into()],
+         WHERE algorithm = ?3 AND retire_at IS NULL AND sign_from > MAX(publish_at + ?1, ?2)",
+        [millis(lead).into(), now.millis().into(), algorithm.name().into()],
     )
 }
 
-/// Decides the end of keys that have a successor, and of those whose algorithm is not `wanted` any
-/// more. `wanted` begins with the algorithm of access tokens.
-pub(super) fn retire_replaced(wanted: &[Algorithm], tail: Duration, now: Timestamp) -> [Statement; 2] {
-    let name = |algorithm: Option<&Algorithm>| algorithm.map_or("", |algorithm| algorithm.name());
-    let (access, other) = (name(wanted.first()), name(wanted.last()));
+/// Decides the end of keys that have a successor, which may have come forward since, and of those whose
+/// algorithm is not wanted any more.
+pub(super) fn retire_replaced(wanted: Wanted, tail: Duration, now: Timestamp) -> [Statement; 2] {
     [
+        // A successor is a key that signs later and was not ended before it could.
         Statement::new(
-            "UPDATE token_keys SET retire_at = ?1 + (
-               SELECT MIN(n.sign_from) FROM token_keys n
-               WHERE n.algorithm = token_keys.algorithm AND n.sign_from > token_keys.sign_from)
-             WHERE retire_at IS NULL AND EXISTS (
-               SELECT 1 FROM token_keys n
-               WHERE n.algorithm = token_keys.algorithm AND n.sign_from > token_keys.sign_from)",
+            "UPDATE token_keys SET retire_at = MIN(COALESCE(retire_at, 9007199254740991), ?1 + s.sign_from)
+             FROM (SELECT k.kid AS kid, MIN(n.sign_from) AS sign_from FROM token_keys k
+                   JOIN token_keys n ON n.algorithm = k.algorithm AND n.sign_from > k.sign_from
+                    AND (n.retire_at IS NULL OR n.retire_at > n.sign_from)
+                   GROUP BY k.kid) s
+             WHERE token_keys.kid = s.kid",
             [millis(tail).into()],
         ),
         Statement::new(
             "UPDATE token_keys SET retire_at = ?1 + MAX(?2, (
-               SELECT MIN(n.sign_from) FROM token_keys n
-               WHERE n.algorithm = ?3 AND (n.retire_at IS NULL OR n.retire_at > ?2)))
-             WHERE retire_at IS NULL AND algorithm NOT IN (?3, ?4) AND EXISTS (
-               SELECT 1 FROM token_keys n WHERE n.algorithm = ?3 AND (n.retire_at IS NULL OR n.retire_at > ?2))",
-            [millis(tail).into(), now.millis().into(), access.into(), other.into()],
+               SELECT MIN(n.sign_from) FROM token_keys n WHERE n.algorithm = ?3 AND n.retire_at IS NULL))
+             WHERE retire_at IS NULL AND algorithm NOT IN (?3, ?4)
+             AND EXISTS (SELECT 1 FROM token_keys n WHERE n.algorithm = ?3 AND n.retire_at IS NULL)",
+            [millis(tail).into(), now.millis().into(), wanted.access.name().into(), wanted.assertions.name().into()],
         ),
     ]
 }
 
 /// Puts new keys in the place of all others, at once: what those signed is believed no more. What
-/// that means for tokens that are out could matter until `until`.
+/// that means for tokens that are out could matter until `until`. Done already, it is not done again: by
+/// then others may have come.
 pub(super) fn replace_all(new: &[(SealedKey, Entry)], now: Timestamp, until: Timestamp) -> Vec<Statement> {
     let kid = |key: Option<&(SealedKey, Entry)>| key.map_or("", |(key, _)| key.kid.as_str()).into();
     let (first, last): (Value, Value) = (kid(new.first()), kid(new.last()));
@@ -157,13 +176,15 @@ pub(super) fn replace_all(new: &[(SealedKey, Entry)], now: Timestamp, until: Tim
         Statement::new(
             "INSERT INTO revocations (kind, value, created_at, until)
              SELECT 'key', kid, ?1, ?2 FROM token_keys
-             WHERE (retire_at IS NULL OR retire_at > ?1) AND kid NOT IN (?3, ?4)
+             WHERE (retire_at IS NULL OR retire_at > ?1)
+             AND NOT EXISTS (SELECT 1 FROM token_keys WHERE kid IN (?3, ?4))
              ON CONFLICT (kind, value) DO NOTHING",
             [now.millis().into(), until.millis().into(), first.clone(), last.clone()],
         ),
         Statement::new(
             "UPDATE token_keys SET retire_at = ?1
-             WHERE (retire_at IS NULL OR retire_at > ?1) AND kid NOT IN (?2, ?3)",
+             WHERE (retire_at IS NULL OR retire_at > ?1)
+             AND NOT EXISTS (SELECT 1 FROM token_keys WHERE kid IN (?2, ?3))",
             [now.millis().into(), first, last],
         ),
     ];
@@ -178,9 +199,12 @@ pub(super) fn replace_all(new: &[(SealedKey, Entry)], now: Timestamp, until: Tim
     batch
 }
 
-/// Reads which keys were ended before their time, as far as that still matters.
+/// Reads which keys were ended before their time, as far as that still matters, the newest first.
 pub(super) fn read_revoked(now: Timestamp) -> Statement {
-    Statement::new("SELECT value AS kid FROM revocations WHERE kind = 'key' AND until > ?1", [now.millis().into()])
+    Statement::new(
+        "SELECT value AS kid FROM revocations WHERE kind = 'key' AND until > ?1 ORDER BY seq DESC",
+        [now.millis().into()],
+    )
 }
 
 /// The ids that were read.

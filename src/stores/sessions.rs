@@ -124,6 +124,7 @@ pub async fn stands(database: &dyn Database, claims: &VerifiedClaims, now: Times
          WHERE s.id = ?1 AND u.id = ?2 AND s.ended_at IS NULL AND s.expires_at > ?3
          AND u.is_active = 1 AND u.token_version = ?4
          AND NOT EXISTS (SELECT 1 FROM revocations WHERE kind = 'token' AND value = ?5)
+         AND NOT EXISTS (SELECT 1 FROM revocations WHERE kind = 'key' AND value = ?6)
          AND EXISTS (SELECT 1 FROM token_keys WHERE kid = ?6 AND (retire_at IS NULL OR retire_at > ?3))",
         [
             claims.session().to_string().into(),

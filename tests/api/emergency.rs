@@ -60,10 +60,43 @@ async fn an_emergency_that_not_everyone_was_told_of_says_so_and_heals() {
     let told = calls.iter().rposition(|port| *port == "kv").unwrap();
     world.host.switchboard.set(Plan::DownFrom(told));
     let pending = rotate(&world.isolate, &root, "emergency").await.expect(503);
-    assert!(pending.text("/detail").contains("recorded"));
+    assert!(pending.text("/detail").contains("recorded") && pending.text("/detail").contains("once more"));
     world.host.switchboard.set(Plan::Healthy);
     world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
     cron(&world.another_isolate()).await;
     world.host.clock.advance(Duration::from_secs(10));
     warm.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+}
+
+/// Its answer is lost, somebody else's emergency comes between, and it is put again: theirs stands.
+#[tokio::test]
+async fn an_emergency_that_is_put_twice_does_not_undo_what_came_between() {
+    let world = World::new();
+    let root = world.user("root", Some("super_admin")).await;
+    // What a rotation calls, where the token is known: the record, a new key, the batch.
+    world.isolate.get("/api/v1/admin/keys", Some(&root.access)).await.expect(200);
+    let between = "UPDATE token_keys SET retire_at = (SELECT MAX(publish_at) FROM token_keys);
+        INSERT INTO token_keys SELECT 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k', 'EdDSA',
+          '{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}', '-', publish_at, publish_at, NULL
+          FROM token_keys LIMIT 1";
+    world.host.database.meddle(2, between);
+    world.host.switchboard.set(Plan::LoseOnce(2));
+    rotate(&world.isolate, &root, "emergency").await.expect(200);
+    assert_eq!(world.host.switchboard.calls()[..4], ["database", "crypto", "database", "database"]);
+    let live = world.host.database.look("SELECT kid FROM token_keys WHERE retire_at IS NULL", &[]).unwrap();
+    assert_eq!(live.0.len(), 1);
+    assert_eq!(live.0[0]["kid"], "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+}
+
+#[tokio::test]
+async fn more_keys_than_the_blacklist_reads_at_once_are_told_of() {
+    let world = World::new();
+    let mut root = world.user("root", Some("super_admin")).await;
+    for _ in 0..105 {
+        rotate(&world.isolate, &root, "emergency").await.expect(200);
+        root = sign_in_again(&world.isolate, &root).await;
+    }
+    let told = world.host.blacklist.keys();
+    assert_eq!(told.iter().filter(|key| key.starts_with("kid:")).count(), 105);
+    cron(&world.isolate).await;
 }

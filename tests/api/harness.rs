@@ -237,7 +237,7 @@ impl Isolate {
             Verdict::Need(_) => (false, self.app.resolve(&head, request).await),
             verdict => (true, verdict),
         };
-        // As `edge.js` does, beside the answer.
+        // As `edge.js` does, beside the answer; our own endpoints see to it themselves.
         if self.app.refresh_is_due() {
             self.app.reload().await;
         }

@@ -104,21 +104,21 @@ async fn whoever_asks_again_or_races_there_is_one_next_key() {
     let isolate = &world.isolate;
     let seen = isolate.app.bundle().await.unwrap();
     let ports = &isolate.app.ports;
-    let wanted = isolate.app.config.wanted_algorithms();
     let keeper = Keeper {
         database: ports.database.as_ref(),
         crypto: ports.crypto.as_ref(),
-        wanted: &wanted,
+        wanted: isolate.app.config.wanted_algorithms(),
         schedule: &isolate.app.config.key_schedule,
         now: ports.clock.now(),
     };
+    let request = ports.new_request_id();
     let entry = || Entry {
         id: ports.new_row_id(),
         at: ports.clock.now(),
-        event: Event::KeyRotated,
+        event: Event::KeyAdded,
         subject: None,
         session: None,
-        origin: Origin { request: ports.new_request_id(), ip: None, user_agent: None },
+        origin: Origin { request, ip: None, user_agent: None },
     };
     let mut told = Vec::new();
     for _ in 0..5 {
@@ -246,6 +246,8 @@ async fn who_asks_for_a_key_that_waits_for_its_day_gets_it_as_soon_as_it_is_know
     let asked = rotate(&world.isolate, &root, "graceful").await.expect(200);
     assert_eq!(asked.text("/items/1/kid"), planned.text("/items/1/kid"), "no other key");
     assert_eq!(asked.text("/items/1/sign_from"), "2026-01-30T04:16:00.000Z", "not before everyone can know it");
+    assert_eq!(asked.text("/items/0/retire_at"), "2026-01-30T05:22:05.000Z", "and the one before goes as much earlier");
+    assert_eq!(world.audited("key_rotated"), 2, "the cron's, and this");
     world.host.clock.advance(Duration::from_hours(1));
     let root = sign_in_again(&world.isolate, &root).await;
     let asked = rotate(&world.isolate, &root, "graceful").await.expect(200);
@@ -267,7 +269,47 @@ fn the_key_from_before_the_migration_stays() {
     }
     let members: String = database.query_row("SELECT public_key FROM token_keys", [], |row| row.get(0)).unwrap();
     let key = PublicKey::from_members(Algorithm::EdDsa, &members).unwrap();
+    // And a Worker of the version before finds it where it looks.
+    let seen: String = database.query_row("SELECT x FROM signing_keys", [], |row| row.get(0)).unwrap();
+    assert_eq!(seen, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
     let same = "SELECT COUNT(*) FROM token_keys WHERE kid = ?1 AND sealed = 'v1.k1.x.x' AND sign_from = 5";
     let count: i64 = database.query_row(same, [key.key_id().as_str()], |row| row.get(0)).unwrap();
     assert_eq!(count, 1);
+}
+
+#[tokio::test]
+async fn a_key_that_was_ended_before_it_signed_is_nobodys_successor() {
+    let world = World::new();
+    let root = world.user("root", Some("super_admin")).await;
+    rotate(&world.isolate, &root, "graceful").await.expect(200);
+    rotate(&world.isolate, &root, "emergency").await.expect(200);
+    let root = sign_in_again(&world.isolate, &root).await;
+    let answer = rotate(&world.isolate, &root, "graceful").await.expect(200);
+    let ends: Vec<_> = answer.body["items"].as_array().unwrap().iter().map(|key| key["retire_at"].is_null()).collect();
+    assert_eq!(ends, [false, true], "the one that signs ends, the one that waits stays");
+    assert_eq!(answer.text("/items/0/retire_at"), "2026-01-01T01:22:05.000Z", "an hour and six minutes after 00:16");
+}
+
+#[tokio::test]
+async fn going_back_to_an_algorithm_that_is_ending_leaves_no_gap() {
+    let world = World::with(&[("ACCESS_TTL", "1h")]);
+    let ada = world.user("ada", None).await;
+    let es256 = World::isolate_over(&world.host, &[("SIGNING_ALG", "ES256"), ("ACCESS_TTL", "1h")]);
+    cron(&es256).await;
+    world.host.clock.advance(Duration::from_mins(30));
+    cron(&world.isolate).await;
+    // Both algorithms come and go; whoever signs, every token is believed to its end.
+    for _ in 0..20 {
+        world.host.clock.advance(Duration::from_mins(7));
+        let token = world.isolate.refresh(&world.isolate.sign_in("ada").await.refresh).await.expect(200);
+        let shown = token.text("/access_token");
+        for isolate in [&world.isolate, &es256, &world.another_isolate()] {
+            isolate.proxy_get("/demo/private/x", Some(shown)).await.expect(200);
+        }
+        assert!(published(&world.another_isolate()).await.contains(&kid_of(shown)));
+        cron(&world.isolate).await;
+    }
+    let last = world.isolate.sign_in("ada").await;
+    assert_eq!(header_of(&last.access)["alg"], "EdDSA");
+    assert_ne!(kid_of(&last.access), kid_of(&ada.access));
 }

@@ -38,7 +38,7 @@ const ISOLATES: usize = 3;
 fn event() -> impl Strategy<Value = Event> {
     let isolate = || 0..ISOLATES;
     prop_oneof![
-        6 => (1_u64..900).prop_map(Event::Wait),
+        6 => (1_u64..3600).prop_map(Event::Wait),
         2 => isolate().prop_map(Event::Cron),
         5 => isolate().prop_map(Event::Issue),
         5 => isolate().prop_map(Event::Fetch),
@@ -73,7 +73,7 @@ struct Story {
 impl Story {
     async fn begin(max_age: &'static str, algorithm: &'static str, life: &'static str) -> Self {
         let world = World::with(&[
-            ("KEY_ROTATION", "1h"),
+            ("KEY_ROTATION", "4h"),
             ("JWKS_MAX_AGE", max_age),
             ("SIGNING_ALG", algorithm),
             ("ACCESS_TTL", life),

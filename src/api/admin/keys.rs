@@ -49,7 +49,7 @@ struct Key {
 enum Status {
     /// It is published, and waits.
     Next,
-    /// It is the newest of its algorithm whose time has come.
+    /// New tokens are signed with it.
     Signing,
     /// It only verifies what it signed before.
     Verifying,
@@ -59,7 +59,8 @@ enum Status {
 pub async fn list(State(app): State<Arc<App>>, principal: Principal) -> Result<Json<Keys>, ApiError> {
     principal.require(&app, &Requirement::permission(PERMISSION)).await?;
     // From the record: an operator wants to see what is, not what was five minutes ago.
-    app.reload_now().await.map(|bundle| Json(show(&bundle, app.ports.clock.now())))
+    let bundle = app.read_bundle().await?;
+    Ok(Json(show(&app, &bundle)))
 }
 
 /// Takes `{mode}`: `graceful` publishes a next key, which signs as soon as everyone can know it;
@@ -80,36 +81,33 @@ pub async fn rotate(
     fields.refuse()?;
     let mode = mode.unwrap_or(Rotation::Graceful);
     let bundle = app.rotate_keys(mode, principal.user()?, &connection.origin).await?;
-    Ok(Json(show(&bundle, app.ports.clock.now())))
+    Ok(Json(show(&app, &bundle)))
 }
 
-fn show(bundle: &Bundle, now: Timestamp) -> Keys {
+fn show(app: &App, bundle: &Bundle) -> Keys {
+    let now = app.ports.clock.now();
+    let until = now.plus(app.config.lifetimes.access);
+    let wanted = app.config.wanted_algorithms().each();
+    let signing: Vec<_> = wanted.filter_map(|algorithm| bundle.keyring.signing(algorithm, now, until)).collect();
+    let status = |key: &RingKey| {
+        if key.sign_from > now {
+            Status::Next
+        } else if signing.iter().any(|other| other.kid() == key.kid()) {
+            Status::Signing
+        } else {
+            Status::Verifying
+        }
+    };
     let mut keys: Vec<_> = bundle.keyring.keys().filter(|key| key.is_live(now)).collect();
     keys.sort_by_key(|key| (key.sign_from, key.kid().clone()));
-    let key = |key: &&RingKey| Key {
+    let key = |key: &RingKey| Key {
         kid: key.kid().clone(),
         algorithm: key.algorithm().name(),
-        status: status(key, &keys, now),
+        status: status(key),
         publish_at: key.publish_at.rfc3339(),
         sign_from: key.sign_from.rfc3339(),
         retire_at: key.retire_at.map(Timestamp::rfc3339),
-        sealed_under: bundle
-            .sealed
-            .get(key.kid().as_str())
-            .and_then(|text| Sealed::decode(text))
-            .map(|sealed| sealed.key_id),
+        sealed_under: bundle.sealed.get(key.kid().as_str()).and_then(|text| Sealed::key_id_of(text)),
     };
-    Keys { items: keys.iter().map(key).collect() }
-}
-
-fn status(key: &RingKey, all: &[&RingKey], now: Timestamp) -> Status {
-    let begun = |other: &&&RingKey| other.algorithm() == key.algorithm() && other.sign_from <= now;
-    let newest = all.iter().rfind(begun);
-    if key.sign_from > now {
-        Status::Next
-    } else if newest.is_some_and(|newest| newest.kid() == key.kid()) {
-        Status::Signing
-    } else {
-        Status::Verifying
-    }
+    Keys { items: keys.into_iter().map(key).collect() }
 }

@@ -142,9 +142,8 @@ impl PublicKey {
         if !fits {
             return Err(NotAKey);
         }
-        let mut key = Self { algorithm, material, kid: KeyId::stored(String::new()) };
-        key.kid = KeyId::of_canonical(&key.canonical());
-        Ok(key)
+        let kid = KeyId::of_canonical(&canonical(&material));
+        Ok(Self { algorithm, material, kid })
     }
 
     /// An Ed25519 key from its 32 bytes.
@@ -202,18 +201,22 @@ impl PublicKey {
     /// taken of.
     #[must_use]
     pub fn canonical(&self) -> String {
-        serde_json::to_string(&self.members()).unwrap_or_default()
+        canonical(&self.material)
     }
+}
 
-    fn members(&self) -> Members {
-        let b64 = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
-        match &self.material {
-            Material::Ed25519(x) => Members::Okp { crv: "Ed25519".to_owned(), kty: OkpType::Okp, x: b64(x) },
-            Material::Ec { curve, x, y } => {
-                Members::Ec { crv: curve.name().to_owned(), kty: EcType::Ec, x: b64(x), y: b64(y) }
-            }
-            Material::Rsa { n, e } => Members::Rsa { e: b64(e), kty: RsaType::Rsa, n: b64(n) },
+fn canonical(material: &Material) -> String {
+    serde_json::to_string(&members(material)).unwrap_or_default()
+}
+
+fn members(material: &Material) -> Members {
+    let b64 = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
+    match material {
+        Material::Ed25519(x) => Members::Okp { crv: "Ed25519".to_owned(), kty: OkpType::Okp, x: b64(x) },
+        Material::Ec { curve, x, y } => {
+            Members::Ec { crv: curve.name().to_owned(), kty: EcType::Ec, x: b64(x), y: b64(y) }
         }
+        Material::Rsa { n, e } => Members::Rsa { e: b64(e), kty: RsaType::Rsa, n: b64(n) },
     }
 }
 
@@ -235,7 +238,7 @@ pub struct Jwk<'a> {
 
 impl<'a> From<&'a PublicKey> for Jwk<'a> {
     fn from(key: &'a PublicKey) -> Self {
-        Self { members: key.members(), alg: key.algorithm.name(), kid: &key.kid, r#use: "sig" }
+        Self { members: members(&key.material), alg: key.algorithm.name(), kid: &key.kid, r#use: "sig" }
     }
 }
 

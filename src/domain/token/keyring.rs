@@ -21,6 +21,35 @@ pub enum VerifyingKey {
     Shared(SharedKey),
 }
 
+impl VerifyingKey {
+    /// Its id.
+    #[must_use]
+    pub const fn kid(&self) -> &KeyId {
+        match self {
+            Self::Public(key) => key.key_id(),
+            Self::Shared(key) => key.key_id(),
+        }
+    }
+
+    /// The only algorithm it may be used with.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Public(key) => key.algorithm(),
+            Self::Shared(key) => key.algorithm(),
+        }
+    }
+
+    /// How long its signatures are, in bytes.
+    #[must_use]
+    pub fn signature_bytes(&self) -> usize {
+        match self {
+            Self::Public(key) => key.signature_bytes(),
+            Self::Shared(key) => key.algorithm().digest_bytes(),
+        }
+    }
+}
+
 /// One key of the ring, without its private half.
 #[derive(Clone, Debug)]
 pub struct RingKey {
@@ -38,28 +67,13 @@ impl RingKey {
     /// Its id.
     #[must_use]
     pub const fn kid(&self) -> &KeyId {
-        match &self.key {
-            VerifyingKey::Public(key) => key.key_id(),
-            VerifyingKey::Shared(key) => key.key_id(),
-        }
+        self.key.kid()
     }
 
     /// The only algorithm it may be used with.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
-        match &self.key {
-            VerifyingKey::Public(key) => key.algorithm(),
-            VerifyingKey::Shared(key) => key.algorithm(),
-        }
-    }
-
-    /// How long its signatures are, in bytes.
-    #[must_use]
-    pub fn signature_bytes(&self) -> usize {
-        match &self.key {
-            VerifyingKey::Public(key) => key.signature_bytes(),
-            VerifyingKey::Shared(key) => key.algorithm().digest_bytes(),
-        }
+        self.key.algorithm()
     }
 
     /// Whether what it signed is believed at `now`.

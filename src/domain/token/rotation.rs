@@ -6,11 +6,7 @@
 
 use std::time::Duration;
 
-use super::{
-    algorithm::Algorithm,
-    keyring::{KeyRing, RingKey},
-    verify::LEEWAY,
-};
+use super::{algorithm::Algorithm, keyring::KeyRing, verify::LEEWAY};
 use crate::domain::time::Timestamp;
 
 /// An isolate does not go on with keys that it read longer ago, while it can read them again.
@@ -19,6 +15,23 @@ pub const VIEW_AGE: Duration = Duration::from_mins(5);
 const SKEW: Duration = Duration::from_mins(1);
 /// How long before a key is needed it is made at the most, so that many runs of the cron may fail.
 const MAX_HEADROOM: Duration = Duration::from_hours(24);
+
+/// The algorithms that always have a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// What access tokens are signed with.
+    pub access: Algorithm,
+    /// What assertions for origins are signed with: never a shared key.
+    pub assertions: Algorithm,
+}
+
+impl Wanted {
+    /// Each of them, once.
+    pub fn each(self) -> impl Iterator<Item = Algorithm> {
+        let other = (self.assertions != self.access).then_some(self.assertions);
+        std::iter::once(self.access).chain(other)
+    }
+}
 
 /// How keys follow one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,8 +82,8 @@ impl Schedule {
 pub struct Addition {
     /// For which algorithm.
     pub algorithm: Algorithm,
-    /// From when the newest living key of that algorithm signs: if there is a newer one by the time
-    /// that this one is added, someone else was faster.
+    /// From when the newest key of that algorithm signs whose end is not decided: if there is a newer
+    /// one by the time that this one is added, someone else was faster.
     pub after: Option<Timestamp>,
     /// From when it signs. It is published at once.
     pub sign_from: Timestamp,
@@ -87,14 +100,8 @@ pub enum Occasion {
 
 /// What should be added at `now`, so that each wanted algorithm has a key, and a next one in time.
 #[must_use]
-pub fn due(
-    ring: &KeyRing,
-    wanted: &[Algorithm],
-    schedule: &Schedule,
-    now: Timestamp,
-    occasion: Occasion,
-) -> Vec<Addition> {
-    let sign_from = |algorithm| match newest(ring, algorithm, now, |key| key.retire_at.is_none()) {
+pub fn due(ring: &KeyRing, wanted: Wanted, schedule: &Schedule, now: Timestamp, occasion: Occasion) -> Vec<Addition> {
+    let sign_from = |algorithm| match newest(ring, algorithm) {
         // (1) There is none that stays: it signs at once if nothing else does meanwhile.
         None => {
             let signing = ring.signing(algorithm, now, now.plus(schedule.lead));
@@ -108,30 +115,27 @@ pub fn due(
             (now.plus(schedule.ahead()) >= ends).then(|| now.plus(schedule.lead).max(ends))
         }
     };
-    let addition = |&algorithm: &Algorithm| {
-        let sign_from = sign_from(algorithm)?;
-        Some(Addition { algorithm, after: newest(ring, algorithm, now, |_| true), sign_from })
-    };
-    wanted.iter().filter_map(addition).collect()
+    let addition =
+        |algorithm| Some(Addition { algorithm, after: newest(ring, algorithm), sign_from: sign_from(algorithm)? });
+    wanted.each().filter_map(addition).collect()
 }
 
-/// From when the newest living key of an algorithm signs, of those that `counts`.
-fn newest(
-    ring: &KeyRing,
-    algorithm: Algorithm,
-    now: Timestamp,
-    counts: impl Fn(&RingKey) -> bool,
-) -> Option<Timestamp> {
-    let keys = ring.keys().filter(|key| key.algorithm() == algorithm && key.is_live(now) && counts(key));
-    keys.map(|key| key.sign_from).max()
+/// From when the newest key of an algorithm signs whose end is not decided.
+fn newest(ring: &KeyRing, algorithm: Algorithm) -> Option<Timestamp> {
+    let staying = ring.keys().filter(|key| key.algorithm() == algorithm && key.retire_at.is_none());
+    staying.map(|key| key.sign_from).max()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::token::{jwk::PublicKey, keyring::VerifyingKey};
+    use crate::domain::token::{
+        jwk::PublicKey,
+        keyring::{RingKey, VerifyingKey},
+    };
 
     const HOUR: Duration = Duration::from_hours(1);
+    const EDDSA: Wanted = Wanted { access: Algorithm::EdDsa, assertions: Algorithm::EdDsa };
 
     const fn at(mins: i64) -> Timestamp {
         Timestamp::from_secs(mins * 60)
@@ -153,7 +157,7 @@ mod tests {
     }
 
     fn signs_from(keys: &[(i64, Option<i64>)], now: i64, occasion: Occasion) -> Option<i64> {
-        let due = due(&ring(keys), &[Algorithm::EdDsa], &schedule(), at(now), occasion);
+        let due = due(&ring(keys), EDDSA, &schedule(), at(now), occasion);
         due.first().map(|addition| addition.sign_from.secs() / 60)
     }
 
@@ -181,16 +185,22 @@ mod tests {
     #[test]
     fn an_algorithm_that_is_new_waits_for_everyone_to_know_its_key() {
         let due = |now| {
-            due(&ring(&[(0, None)]), &[Algorithm::Es256, Algorithm::EdDsa], &schedule(), at(now), Occasion::Regular)
+            due(
+                &ring(&[(0, None)]),
+                Wanted { access: Algorithm::Es256, assertions: Algorithm::EdDsa },
+                &schedule(),
+                at(now),
+                Occasion::Regular,
+            )
         };
         let expected = Addition { algorithm: Algorithm::Es256, after: None, sign_from: at(116) };
         assert_eq!(due(100), [expected]);
     }
 
     #[test]
-    fn a_key_that_is_ending_is_replaced_and_named_as_seen() {
-        let due = due(&ring(&[(0, Some(200))]), &[Algorithm::EdDsa], &schedule(), at(100), Occasion::Regular);
-        assert_eq!(due, [Addition { algorithm: Algorithm::EdDsa, after: Some(at(0)), sign_from: at(116) }]);
+    fn a_key_that_is_ending_is_replaced_as_if_there_were_none() {
+        let due = due(&ring(&[(0, Some(200))]), EDDSA, &schedule(), at(100), Occasion::Regular);
+        assert_eq!(due, [Addition { algorithm: Algorithm::EdDsa, after: None, sign_from: at(116) }]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
     jwk::{KeyId, NotAKey},
 };
 
-/// An HMAC key for one algorithm. Its bytes are wiped when it is dropped.
+/// An HMAC key for one algorithm. This copy of its bytes is wiped when it is dropped.
 #[derive(Clone)]
 pub struct SharedKey {
     kid: KeyId,

@@ -23,8 +23,9 @@ use crate::domain::{
 /// Clocks may differ by this much.
 pub const LEEWAY: Duration = Duration::from_secs(LEEWAY_SECS.unsigned_abs());
 const LEEWAY_SECS: i64 = 5;
-/// No token lives longer than this, whatever it says: a day, in seconds.
-const MAX_LIFE_SECS: i64 = 24 * 60 * 60;
+/// No token lives longer than this, whatever it says: what ends one early is kept for as long.
+pub const MAX_LIFE: Duration = Duration::from_secs(MAX_LIFE_SECS.unsigned_abs());
+const MAX_LIFE_SECS: i64 = 60 * 60;
 
 /// Why a token is not believed. Callers are told only that it is invalid; the log says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,7 +83,7 @@ impl<'a> Claimed<'a> {
     /// the header may only agree. What claims another, or has a signature of another length, is
     /// refused before any cryptography.
     pub(super) fn new(token: Untrusted<'a>, key: Arc<RingKey>) -> Result<Self, Refusal> {
-        let could_be = token.algorithm() == key.algorithm() && token.signature().len() == key.signature_bytes();
+        let could_be = token.algorithm() == key.algorithm() && token.signature().len() == key.key.signature_bytes();
         if could_be { Ok(Self { token, key }) } else { Err(Refusal::BadSignature) }
     }
 
