@@ -20,6 +20,7 @@ mod fault_sweep;
 mod gateway;
 mod harness;
 mod key_copy;
+mod key_reading;
 mod keys;
 mod logout;
 mod refresh;

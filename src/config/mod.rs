@@ -1,0 +1,175 @@
+//! The configuration, parsed once into types. Every number that matters has its home here, with
+//! its unit and its source.
+//!
+//! A missing, short or default secret, an unknown environment or a malformed variable stops the
+//! Worker with one sentence that names it and says how to make one.
+
+#[cfg(test)]
+mod tests;
+mod vars;
+
+use std::{fmt, time::Duration};
+
+use self::vars::{Vars, fault};
+use crate::domain::{
+    password::Cost,
+    rate_limit::Rule,
+    secret::SecretList,
+    session::Lifetimes,
+    token::{
+        algorithm::Algorithm,
+        claims::Optional,
+        rotation::{Schedule, Wanted},
+        verify::MAX_LIFE,
+    },
+};
+
+/// Where variables and secrets come from, by name.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// No access token lives longer, whatever is configured: revocations are kept for as long.
+pub const MAX_ACCESS_TTL: Duration = MAX_LIFE;
+
+/// Variables that the product knows but this version does not carry out yet, with the only value
+/// that is true: any other is refused rather than silently not obeyed.
+const NOT_YET: &[(&str, &str)] =
+    &[("REVOCATION", "bounded"), ("PASSWORD_GRANT", "on"), ("REQUIRE_VERIFIED_EMAIL", "false")];
+
+/// One variable that cannot be used, in one sentence.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} {problem}")]
+pub struct ConfigError {
+    /// The variable.
+    pub name: &'static str,
+    /// What is wrong with it, and what would be right.
+    pub problem: String,
+}
+
+/// Where this Worker runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    /// Strict.
+    Production,
+    /// On a developer's machine: loopback names are the auth host too.
+    Development,
+}
+
+/// All of it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where this runs.
+    pub environment: Environment,
+    /// Where the world reaches us; also the issuer of our tokens. Never taken from `Host`.
+    pub public_url: PublicUrl,
+    /// Path under which our endpoints answer; begins with `/`, does not end with it.
+    pub api_prefix: String,
+    /// Who our access tokens are for.
+    pub audience: Vec<String>,
+    /// How long things live.
+    pub lifetimes: Lifetimes,
+    /// How stale knowledge about revocations may be.
+    pub revocation_bound: Duration,
+    /// What access tokens are signed with.
+    pub signing_algorithm: Algorithm,
+    /// How long others may keep our key set.
+    pub jwks_max_age: Duration,
+    /// How signing keys follow one another.
+    pub key_schedule: Schedule,
+    /// Which optional claims access tokens carry.
+    pub token_claims: Vec<Optional>,
+    /// What hashing a password costs.
+    pub password_cost: Cost,
+    /// How many kinds of characters a new password mixes, 0 to 4.
+    pub password_classes: u8,
+    /// Sign-in attempts from one address, every one counted.
+    pub sign_in_rules: [Rule; 2],
+    /// Seals signing keys.
+    pub key_encryption_key: SecretList,
+    /// Makes refresh tokens.
+    pub token_mac_key: SecretList,
+}
+
+/// The origin that `PUBLIC_URL` names: scheme, host and port, nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    text: String,
+    authority: String,
+}
+
+impl PublicUrl {
+    /// `https://auth.example.com`, without a trailing slash: the issuer.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Host and, if it is not the scheme's own, port.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Sign-in attempts from one address: 5 in a minute, 20 in a quarter of an hour.
+fn sign_in_rules() -> [Rule; 2] {
+    [Rule::new(5, Duration::from_mins(1)), Rule::new(20, Duration::from_mins(15))]
+}
+
+impl Config {
+    /// Parses everything.
+    ///
+    /// # Errors
+    /// The first variable that cannot be used.
+    pub fn parse(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let vars = Vars(lookup);
+        let environment = vars.environment()?;
+        for (name, only) in NOT_YET {
+            if vars.text(name).is_some_and(|text| text != *only) {
+                return Err(fault(name, format!("can only be {only} in this version")));
+            }
+        }
+        let lifetimes = Lifetimes {
+            access: vars.duration("ACCESS_TTL", "15m", 60..=MAX_ACCESS_TTL.as_secs())?,
+            refresh: vars.duration("REFRESH_TTL", "7d", 300..=90 * 86_400)?,
+            refresh_grace: vars.duration("REFRESH_GRACE", "30s", 0..=300)?,
+            session_max: vars.duration("SESSION_MAX", "30d", 300..=366 * 86_400)?,
+        };
+        let jwks_max_age = vars.duration("JWKS_MAX_AGE", "10m", 0..=86_400)?;
+        Ok(Self {
+            environment,
+            public_url: vars.public_url(environment)?,
+            api_prefix: vars.api_prefix()?,
+            audience: vars.audience()?,
+            lifetimes,
+            revocation_bound: vars.duration("REVOCATION_BOUND", "10s", 1..=300)?,
+            signing_algorithm: vars.signing_algorithm()?,
+            jwks_max_age,
+            key_schedule: vars.key_schedule(jwks_max_age)?,
+            token_claims: vars.token_claims()?,
+            password_cost: Cost {
+                memory_kib: vars.number("ARGON2_MEMORY_KIB", 19_456, 7_168..=65_536)?,
+                iterations: vars.number("ARGON2_ITERATIONS", 2, 1..=16)?,
+                parallelism: vars.number("ARGON2_PARALLELISM", 1, 1..=4)?,
+            },
+            password_classes: u8::try_from(vars.number("PASSWORD_CLASSES", 4, 0..=4)?).unwrap_or(4),
+            sign_in_rules: sign_in_rules(),
+            key_encryption_key: vars.secret("KEY_ENCRYPTION_KEY")?,
+            token_mac_key: vars.secret("TOKEN_MAC_KEY")?,
+        })
+    }
+}
+
+impl Config {
+    /// The algorithms that always have a key. What origins check is never signed with a shared one.
+    #[must_use]
+    pub const fn wanted_algorithms(&self) -> Wanted {
+        let access = self.signing_algorithm;
+        Wanted { access, assertions: if access.is_symmetric() { Algorithm::EdDsa } else { access } }
+    }
+}

@@ -1,0 +1,96 @@
+//! What configurations are taken, and what is said of the others.
+
+use std::collections::HashMap;
+
+use super::*;
+
+const SECRET: &str = "k1:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+
+fn parse(changes: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let mut vars = HashMap::from([
+        ("PUBLIC_URL", "https://auth.example.com"),
+        ("KEY_ENCRYPTION_KEY", SECRET),
+        ("TOKEN_MAC_KEY", SECRET),
+    ]);
+    vars.extend(changes.iter().copied());
+    Config::parse(&|name| vars.get(name).map(ToString::to_string))
+}
+
+#[test]
+fn defaults_are_the_documented_ones() {
+    let config = parse(&[]).unwrap();
+    assert_eq!(config.environment, Environment::Production);
+    assert_eq!(config.public_url.as_str(), "https://auth.example.com");
+    assert_eq!(config.public_url.authority(), "auth.example.com");
+    assert_eq!(config.api_prefix, "/api/v1");
+    assert_eq!(config.audience, ["edgewarden"]);
+    assert_eq!(config.lifetimes.access, Duration::from_mins(15));
+    assert_eq!(config.lifetimes.refresh, Duration::from_hours(7 * 24));
+    assert_eq!(config.lifetimes.refresh_grace, Duration::from_secs(30));
+    assert_eq!(config.lifetimes.session_max, Duration::from_hours(30 * 24));
+    assert_eq!(config.password_cost, Cost::default());
+    assert_eq!(config.password_classes, 4);
+}
+
+#[test]
+fn what_is_wrong_is_named_with_what_would_be_right() {
+    for (name, value, why) in [
+        ("ENVIRONMENT", "staging", "production or development"),
+        ("PUBLIC_URL", "", "is missing"),
+        ("PUBLIC_URL", "auth.example.com", "must be the address"),
+        ("PUBLIC_URL", "http://auth.example.com", "https://"),
+        ("PUBLIC_URL", "https://auth.example.com/login", "without a path"),
+        ("PUBLIC_URL", "https://user@auth.example.com", "must be the address"),
+        ("API_PREFIX", "/api/../v1", "plain path"),
+        ("API_PREFIX", "api", "plain path"),
+        ("AUDIENCE", "a,,b", "name"),
+        ("ACCESS_TTL", "soon", "15m"),
+        ("ACCESS_TTL", "2d", "between"),
+        ("ARGON2_MEMORY_KIB", "4194304", "between"),
+        ("ARGON2_ITERATIONS", "two", "whole number"),
+        ("PASSWORD_CLASSES", "5", "between"),
+        ("KEY_ENCRYPTION_KEY", "", "openssl rand"),
+        ("KEY_ENCRYPTION_KEY", "k1:short", "under 32 bytes"),
+        ("REVOCATION", "strict", "only be bounded"),
+        ("SIGNING_ALG", "none", "EdDSA, ES256, RS256 or HS256"),
+        ("SIGNING_ALG", "PS256", "EdDSA, ES256, RS256 or HS256"),
+        ("KEY_ROTATION", "10m", "between"),
+        ("TOKEN_CLAIMS", "username groups", "can name"),
+        ("TOKEN_CLAIMS", "username", "must name roles"),
+        ("TOKEN_MAC_KEY", "k1:change-me-change-me-change-me-change-me", "placeholder"),
+    ] {
+        let error = parse(&[(name, value)]).unwrap_err();
+        assert_eq!(error.name, name);
+        assert!(error.to_string().contains(why), "{error}");
+        assert!(value.len() < 9 || !name.ends_with("KEY") || !error.to_string().contains(value));
+    }
+}
+
+#[test]
+fn keys_follow_one_another_no_faster_than_others_can_learn_of_them() {
+    assert_eq!(parse(&[("KEY_ROTATION", "4h")]).map(drop), Ok(()));
+    let error = parse(&[("KEY_ROTATION", "1d"), ("JWKS_MAX_AGE", "1d")]).unwrap_err();
+    assert_eq!(error.name, "KEY_ROTATION");
+    assert!(error.problem.contains("86760 seconds"), "{error}");
+}
+
+#[test]
+fn assertions_are_never_signed_with_a_shared_key() {
+    for (name, wanted) in [
+        ("EdDSA", vec![Algorithm::EdDsa]),
+        ("ES256", vec![Algorithm::Es256]),
+        ("RS256", vec![Algorithm::Rs256]),
+        ("HS256", vec![Algorithm::Hs256, Algorithm::EdDsa]),
+    ] {
+        let config = parse(&[("SIGNING_ALG", name)]).unwrap();
+        assert_eq!(config.wanted_algorithms().each().collect::<Vec<_>>(), wanted);
+        assert!(!config.wanted_algorithms().assertions.is_symmetric());
+    }
+}
+
+#[test]
+fn development_may_be_plain_http_on_loopback() {
+    let config = parse(&[("ENVIRONMENT", "development"), ("PUBLIC_URL", "http://127.0.0.1:9999/")]).unwrap();
+    assert_eq!(config.public_url.as_str(), "http://127.0.0.1:9999");
+    assert_eq!(config.public_url.authority(), "127.0.0.1:9999");
+}
