@@ -19,6 +19,7 @@ mod emergency;
 mod fault_sweep;
 mod gateway;
 mod harness;
+mod key_changes;
 mod key_copy;
 mod key_reading;
 mod keys;
