@@ -102,19 +102,21 @@ pub fn recognise<'a>(
             Err(why) => return refuse(why.into()),
         },
     };
-    // (2) Keys, and not old ones where newer can be had.
-    let may_reload = !found.reload_tried && knowledge.may_reload(now);
+    // (2) Keys, and not old ones where newer can be had. Who cannot go on without waits for another's
+    //     question, if there is one, and then asks for itself.
     let unavailable = |why: &str| Err(ApiError::Unavailable(why.to_owned()));
+    let need = |want| Ok(Outcome::Need(if knowledge.is_being_read(now) && !found.waited { Want::Wait } else { want }));
+    let failed = found.reload_tried || knowledge.failed_lately(now);
     let bundle = match &knowledge.bundle {
-        None if knowledge.failed_lately(now) => return unavailable("keys could not be read a moment ago"),
-        None => return Ok(Outcome::Need(Want::Bundle)),
+        None if failed => return unavailable("keys could not be read a moment ago"),
+        None => return need(Want::Bundle),
         Some(bundle) => bundle,
     };
     let age = bundle.age(now);
     match age {
-        Age::Spent if found.reload_tried || knowledge.failed_lately(now) => return unavailable("keys are too old"),
-        Age::Spent => return Ok(Outcome::Need(Want::Reload)),
-        Age::Old if may_reload => return Ok(Outcome::Need(Want::Reload)),
+        Age::Spent if failed => return unavailable("keys are too old"),
+        Age::Spent => return need(Want::Reload),
+        Age::Old if !found.reload_tried && knowledge.may_reload(now) => return Ok(Outcome::Need(Want::Reload)),
         Age::Fresh | Age::Ageing | Age::Old => {}
     }
     // (3) A token that was verified before: its time and its key's are asked again, nothing else.
@@ -133,22 +135,16 @@ pub fn recognise<'a>(
         Ok(claimed) => Ok(Outcome::Need(Want::Verification { token: claimed, digest })),
         // (5) Whoever cannot tell does not say that the token is bad.
         Err(Refusal::UnknownKey) if unreadable => unavailable("the token's key cannot be read"),
-        // (6) A key that is not known may have been added since. While what is known is old, each asks
-        //     for itself; otherwise one does, and those who come meanwhile wait for its answer.
-        Err(Refusal::UnknownKey) if could_be_new && age == Age::Old => {
-            if found.reload_tried || knowledge.failed_lately(now) {
-                unavailable("keys are too old to tell")
-            } else {
-                Ok(Outcome::Need(Want::Reload))
-            }
+        // (6) A key that is not known may have been added since.
+        Err(Refusal::UnknownKey) if could_be_new && age == Age::Old && failed => {
+            unavailable("keys are too old to tell")
         }
-        Err(Refusal::UnknownKey) if could_be_new && !found.reload_tried => {
-            match (knowledge.is_being_read(now), found.waited) {
-                (true, false) => Ok(Outcome::Need(Want::Wait)),
-                (true, true) => unavailable("keys are being read"),
-                (false, false) if knowledge.may_reload_for_unknown(now) => Ok(Outcome::Need(Want::Reload)),
-                (false, _) => refuse(Refusal::UnknownKey),
-            }
+        Err(Refusal::UnknownKey)
+            if could_be_new
+                && !found.reload_tried
+                && (age == Age::Old || knowledge.is_being_read(now) || knowledge.may_reload_for_unknown(now)) =>
+        {
+            need(Want::Reload)
         }
         Err(why) => refuse(why),
     }

@@ -120,6 +120,38 @@ async fn one_request_asks_for_newer_keys_once_however_long_that_takes() {
     assert_eq!(slow.calls.load(Ordering::SeqCst), 2, "one question, put twice");
 }
 
+/// The same for each token, at once.
+async fn ask_at_once(app: &Arc<App>, tokens: &[String]) -> Vec<u16> {
+    let local = tokio::task::LocalSet::new();
+    let spawn = |token: &String| {
+        let (app, token) = (app.clone(), token.clone());
+        local.spawn_local(async move { ask(&app, &token).await })
+    };
+    let asked: Vec<_> = tokens.iter().map(spawn).collect();
+    local.await;
+    let mut statuses = Vec::new();
+    for each in asked {
+        statuses.push(each.await.unwrap());
+    }
+    statuses
+}
+
+#[tokio::test]
+async fn who_comes_first_to_a_fresh_isolate_reads_the_keys_for_all() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let (slow, app) = Slow::app(world);
+    let statuses = ask_at_once(&app, &vec![ada.access.clone(); 40]).await;
+    assert_eq!(statuses, [200; 40]);
+    assert_eq!(slow.calls.load(Ordering::SeqCst), 1, "one question");
+    // Where whoever asks breaks off and never comes back, the others ask for themselves.
+    let (slow, app) = Slow::app(World::new());
+    let bob = slow.world.user("bob", None).await;
+    app.knowledge().reading(slow.world.host.clock.now());
+    assert_eq!(ask(&app, &bob.access).await, 200);
+    assert_eq!(slow.calls.load(Ordering::SeqCst), 1);
+}
+
 /// After an emergency, forty come at once to an isolate that has not heard of it: one asks, and nobody's
 /// good token is called a bad one meanwhile.
 #[tokio::test]
@@ -133,17 +165,8 @@ async fn who_comes_while_newer_keys_are_read_waits_for_them() {
     let new = slow.world.isolate.sign_in("root").await;
     slow.calls.store(0, Ordering::SeqCst);
     let (good, bad) = (new.access.clone(), of_kid(&new, &"k".repeat(43)));
-    let mut asked = Vec::new();
-    let local = tokio::task::LocalSet::new();
-    for number in 0..40 {
-        let (app, token) = (app.clone(), if number % 4 == 3 { bad.clone() } else { good.clone() });
-        asked.push(local.spawn_local(async move { ask(&app, &token).await }));
-    }
-    local.await;
-    let mut statuses = Vec::new();
-    for each in asked {
-        statuses.push(each.await.unwrap());
-    }
+    let tokens: Vec<_> = (0..40).map(|number| if number % 4 == 3 { bad.clone() } else { good.clone() }).collect();
+    let statuses = ask_at_once(&app, &tokens).await;
     let expected: Vec<_> = (0..40).map(|number| if number % 4 == 3 { 401 } else { 200 }).collect();
     assert_eq!(statuses, expected);
     assert_eq!(slow.calls.load(Ordering::SeqCst), 1, "one question");
