@@ -1,5 +1,5 @@
 //! The crypto port on aws-lc-rs: sealing, and the switchboard. Signatures are in
-//! [`super::signatures`].
+//! `signatures.rs`.
 
 use std::sync::Arc;
 

@@ -30,7 +30,7 @@ pub async fn publish_missing(kv: &dyn KeyValue, keys: &[String], life_secs: u64)
     Ok(())
 }
 
-/// Those of the keys, at most [`MAX_BULK`], that are there.
+/// Those of the keys, at most 100, that are there.
 pub async fn present(kv: &dyn KeyValue, keys: &[String]) -> Result<Vec<String>, Unavailable> {
     let values = kv.get_bulk(keys).await?;
     Ok(keys.iter().zip(values).filter(|(_, value)| value.is_some()).map(|(key, _)| key.clone()).collect())

@@ -11,7 +11,7 @@ use std::{
 use edgewarden::{
     app::App,
     gateway::{Verdict, head::Head},
-    ports::{Database, DatabaseError, Rows, Statement},
+    ports::{Clock, Database, DatabaseError, Rows, Statement},
 };
 
 use crate::{
