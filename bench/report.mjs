@@ -95,7 +95,7 @@ object, two batches in the database, the signature of the new token, HTTP. They 
   same process; no cold starts; no processor time as it is billed.
 - The checks alone: each ratio is of whole requests, origin included. All of workerd's share runs on
   one thread, and fetches go through the local simulator's outbound Worker, alike for all three.
-- Tokens seen for the first time, large bodies, WebSockets, strict routes, routes with limits, other
+- Tokens seen for the first time over HTTP, large bodies, WebSockets, strict routes, routes with limits, other
   gateways.
 - The load generator, in Node on the same machine. It was busy for ${percent(busiest(results))} of its busiest run${narrow(results)}.
 `;
