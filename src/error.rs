@@ -85,6 +85,9 @@ pub enum ApiError {
     /// The body is larger than anything we read.
     #[error("The body is too large.")]
     TooLarge,
+    /// The body did not arrive.
+    #[error("The body did not arrive in time.")]
+    BodyTimeout,
     /// The body is of a kind that is not read here.
     #[error("The content type must be {0}.")]
     UnsupportedMediaType(&'static str),
@@ -187,6 +190,7 @@ impl ApiError {
             Self::NotFound => (StatusCode::NOT_FOUND, None),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, None),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
             Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, None),
             Self::BadGateway => (StatusCode::BAD_GATEWAY, None),

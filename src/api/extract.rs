@@ -1,11 +1,14 @@
 //! What handlers ask of a request: who is calling, and a body of the right kind and size.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::{
-    body::{Bytes, to_bytes},
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, header, request::Parts},
+};
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
 };
 use serde_json::{Map, Value};
 
@@ -19,6 +22,10 @@ use crate::{
 
 /// A larger body is refused, in bytes. No endpoint of ours needs more.
 const MAX_BODY_BYTES: usize = 64 * 1024;
+/// So much of a body that is too large is still read before the answer, in bytes.
+const MAX_DISCARDED_BYTES: usize = 1024 * 1024;
+/// A body has this long to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl FromRequestParts<Arc<App>> for Connection {
     type Rejection = ApiError;
@@ -62,16 +69,37 @@ fn content_type(request: &Request) -> &str {
     value.and_then(|value| value.split(';').next()).unwrap_or_default().trim()
 }
 
-async fn body(request: Request) -> Result<Bytes, ApiError> {
+/// Reads a body. One that is too large is read on for a while and thrown away: who is still sending
+/// would not see the answer.
+async fn body(app: &App, request: Request) -> Result<Vec<u8>, ApiError> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > MAX_BODY_BYTES) {
-        return Err(ApiError::TooLarge);
+    let announced = announced.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
+    let mut chunks = request.into_body().into_data_stream();
+    let (mut body, mut size, mut too_large) = (Vec::new(), 0, announced > MAX_BODY_BYTES);
+    let read = async {
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| ApiError::Malformed("The body could not be read."))?;
+            size += chunk.len();
+            too_large |= size > MAX_BODY_BYTES;
+            if size > MAX_DISCARDED_BYTES {
+                break;
+            }
+            if !too_large {
+                body.extend_from_slice(&chunk);
+            }
+        }
+        Ok(())
+    };
+    let in_time = match select(pin!(read), app.ports.timer.pause(BODY_TIMEOUT)).await {
+        Either::Left((read, _)) => read.map(|()| true),
+        Either::Right(_) => Ok(false),
+    };
+    match in_time {
+        _ if too_large => Err(ApiError::TooLarge),
+        Ok(true) => Ok(body),
+        Ok(false) => Err(ApiError::BodyTimeout),
+        Err(error) => Err(error),
     }
-    // One byte more than allowed tells too large from broken off.
-    to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|error| {
-        let too_large = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
-        if too_large { ApiError::TooLarge } else { ApiError::Malformed("The body could not be read.") }
-    })
 }
 
 /// A JSON object.
@@ -79,12 +107,12 @@ pub struct JsonObject(pub Map<String, Value>);
 
 impl FromRequest<Arc<App>> for JsonObject {
     type Rejection = ApiError;
-    async fn from_request(request: Request, _app: &Arc<App>) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         let kind = content_type(&request).to_ascii_lowercase();
         if kind != "application/json" {
             return Err(ApiError::UnsupportedMediaType("application/json"));
         }
-        let body = body(request).await?;
+        let body = body(app, request).await?;
         let object = strict_json::object(&body).map_err(|_| ApiError::Malformed("The body is not a JSON object."))?;
         Ok(Self(object))
     }
@@ -99,7 +127,7 @@ impl FromRequest<Arc<App>> for OptionalJsonObject {
         if !content_type(&request).is_empty() {
             return JsonObject::from_request(request, app).await.map(|object| Self(object.0));
         }
-        if body(request).await?.is_empty() {
+        if body(app, request).await?.is_empty() {
             return Ok(Self(Map::new()));
         }
         Err(ApiError::UnsupportedMediaType("application/json"))
@@ -124,11 +152,11 @@ impl OauthForm {
 
 impl FromRequest<Arc<App>> for OauthForm {
     type Rejection = ApiError;
-    async fn from_request(request: Request, _app: &Arc<App>) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         if !content_type(&request).eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(ApiError::UnsupportedMediaType("application/x-www-form-urlencoded"));
         }
-        let body = body(request).await?;
+        let body = body(app, request).await?;
         let mut pairs: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(&body) {
             if pairs.iter().any(|(other, _)| *other == name) {

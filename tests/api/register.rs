@@ -119,3 +119,22 @@ async fn every_answer_carries_the_security_headers_and_an_id_of_ours() {
     let request = Request::get("/health").header("x-request-id", "mine").body(Body::empty()).unwrap();
     assert_ne!(world.isolate.send(request).await.header("x-request-id"), Some("mine"));
 }
+
+#[tokio::test]
+async fn a_body_is_read_only_so_far_and_only_for_so_long() {
+    let world = World::new();
+    let send = async |body: Body| {
+        let request = Request::post("/api/v1/users/register").header(header::CONTENT_TYPE, "application/json");
+        world.isolate.send(request.body(body).unwrap()).await
+    };
+    let endless = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+    send(Body::from_stream(endless)).await.expect(408);
+    let broken = futures_util::stream::iter([Ok(b"{".to_vec()), Err(std::io::Error::other("gone"))]);
+    send(Body::from_stream(broken)).await.expect(400);
+    // Not announced, and without end.
+    let flood = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 10_000]));
+    send(Body::from_stream(flood)).await.expect(413);
+    send(Body::from(vec![b' '; 64 * 1024 + 1])).await.expect(413);
+    send(Body::from(vec![b' '; 64 * 1024])).await.expect(400);
+    assert_eq!(world.count("SELECT COUNT(*) FROM users"), 0);
+}

@@ -242,3 +242,23 @@ pub fn broken_requests_get_an_answer(server: &Server) {
     }
     server.get("/health", None).expect(200);
 }
+
+pub fn a_body_that_never_ends_is_a_408(server: &Server) {
+    let host = server.url.strip_prefix("http://").unwrap();
+    for (path, kind) in [("users/register", "application/json"), ("auth/token", "application/x-www-form-urlencoded")] {
+        let request = format!(
+            "POST /api/v1/{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-type: {kind}\r\ncontent-length: 50\r\n\r\n{{\"user"
+        );
+        let (status, text) = server.raw_until(request.as_bytes(), b"request_id");
+        assert_eq!(status, 408, "{text}");
+    }
+}
+
+pub fn a_body_that_is_too_large_is_always_answered(server: &Server) {
+    let huge = "x".repeat(900_000);
+    for _ in 0..20 {
+        server
+            .send("POST", "/api/v1/users/register", &[("content-type", "application/json")], huge.as_str())
+            .expect(413);
+    }
+}

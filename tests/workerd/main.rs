@@ -55,6 +55,8 @@ const TESTS: &[(&str, Test)] = tests![
     gateway::paths_are_taken_one_way,
     hostile::forged_tokens_are_refused,
     hostile::misshapen_tokens_are_refused,
+    hostile::a_body_that_never_ends_is_a_408,
+    hostile::a_body_that_is_too_large_is_always_answered,
     hostile::broken_requests_get_an_answer,
     origins::an_origin_cannot_reach_beyond_its_routes,
     origins::what_an_origin_sends_arrives_as_it_is,
@@ -103,6 +105,9 @@ fn main() -> ExitCode {
     let first = libtest_mimic::run(&args, trials(TESTS, &server));
     args.test_threads = Some(1);
     let second = libtest_mimic::run(&args, trials(LIFECYCLE, &server));
+    if first.has_failed() || second.has_failed() {
+        eprintln!("What the Worker logged of faults:\n{}", server.faults().join("\n"));
+    }
     server.stop();
     if first.has_failed() || second.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

@@ -1,12 +1,13 @@
 //! Starting and stopping the Worker.
 
 use std::{
+    collections::{HashMap, VecDeque},
     fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
-        Mutex, MutexGuard,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU16, Ordering},
         mpsc,
     },
@@ -24,6 +25,16 @@ use crate::{
 
 /// The Worker may have to be built first.
 const START_TIMEOUT: Duration = Duration::from_mins(15);
+/// So many of the Worker's lines are kept, to be shown when a test failed.
+const KEPT_LINES: usize = 5000;
+/// Users whose roles are granted before tests run side by side: a grant goes around the Worker to its
+/// database, which then may refuse what the Worker writes at the same moment.
+const GRANTED: [(&str, &str); 4] = [
+    ("table-moderator", "moderator"),
+    ("table-admin", "admin"),
+    ("table-superadmin", "super_admin"),
+    ("racer", "super_admin"),
+];
 
 /// A running Worker, its state, and the demo origin behind it.
 pub struct Server {
@@ -32,6 +43,7 @@ pub struct Server {
     state: PathBuf,
     running: Mutex<Option<Running>>,
     next_address: AtomicU16,
+    granted: HashMap<String, String>,
 }
 
 struct Running {
@@ -39,7 +51,11 @@ struct Running {
     /// While it is open, the Worker runs; it closes with this process, even if that is killed.
     stdin: Option<ChildStdin>,
     origin_pid: u32,
+    lines: Lines,
 }
+
+/// The last lines of the Worker's log.
+type Lines = Arc<Mutex<VecDeque<String>>>;
 
 pub fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -51,7 +67,29 @@ impl Server {
         let state = std::env::temp_dir().join(format!("edgewarden-test-{}", std::process::id()));
         let (url, running) = launch(0, &state, &[]).unwrap_or_else(|log| panic!("the Worker did not start:\n{log}"));
         let port = url.rsplit_once(':').unwrap().1.parse().unwrap();
-        Self { url, port, state, running: Mutex::new(Some(running)), next_address: AtomicU16::new(1) }
+        let running = Mutex::new(Some(running));
+        let mut server = Self { url, port, state, running, next_address: AtomicU16::new(1), granted: HashMap::new() };
+        for (name, role) in GRANTED {
+            let id = server.try_register(name).expect(201).str("/id").to_owned();
+            let (granted, said) = server.grant(name, role);
+            assert!(granted, "{said}");
+            server.granted.insert(name.to_owned(), id);
+        }
+        server
+    }
+
+    /// The id of a user whose role was granted at the start.
+    pub fn granted(&self, username: &str) -> &str {
+        &self.granted[username]
+    }
+
+    /// What the Worker last logged of faults, and of requests that it could not serve.
+    pub fn faults(&self) -> Vec<String> {
+        let running = self.running();
+        let lines = running.as_ref().map(|running| running.lines.lock().unwrap().clone()).unwrap_or_default();
+        let is_fault =
+            |line: &String| line.contains("\"fault\"") || line.contains("unavailable") || line.contains("internal");
+        lines.into_iter().filter(is_fault).collect()
     }
 
     /// Stops it and starts it again on the same port and state.
@@ -223,8 +261,15 @@ fn launch(port: u16, state: &Path, vars: &[(&str, &str)]) -> Result<(String, Run
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take().unwrap());
     let (lines, received) = mpsc::channel();
     // The Worker's log is drained for as long as it runs, so that it never blocks on it.
+    let kept = Lines::default();
+    let keeping = kept.clone();
     thread::spawn(move || {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            let mut kept = keeping.lock().unwrap();
+            if kept.len() >= KEPT_LINES {
+                kept.pop_front();
+            }
+            kept.push_back(line.clone());
             let _ = lines.send(line);
         }
     });
@@ -236,7 +281,7 @@ fn launch(port: u16, state: &Path, vars: &[(&str, &str)]) -> Result<(String, Run
             origin_pid = rest.split(' ').next().unwrap().parse().unwrap();
         }
         if let Some(url) = line.strip_prefix("ready: ") {
-            return Ok((url.to_owned(), Running { child, stdin, origin_pid }));
+            return Ok((url.to_owned(), Running { child, stdin, origin_pid, lines: kept }));
         }
     }
     drop(stdin);
