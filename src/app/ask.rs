@@ -1,6 +1,6 @@
 //! Asking what a decision lacks, and deciding again.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::App;
 use crate::{
@@ -23,10 +23,6 @@ use crate::{
 /// A request asks at most: limit by address, keys, another's answer, newer keys, signature, standing, limit by subject.
 /// More rounds than that mean that an answer did not satisfy the question.
 pub(super) const MAX_ROUNDS: usize = 9;
-/// Another request's answer is looked for this often …
-const WAIT: Duration = Duration::from_millis(25);
-/// … and no more often: a second and a half in all.
-const WAITS: usize = 60;
 
 impl App {
     /// Decides on a request, asking whatever that takes. Never answers [`Verdict::Need`].
@@ -54,12 +50,7 @@ impl App {
             }
             Want::Wait => {
                 found.waited = true;
-                for _ in 0..WAITS {
-                    self.ports.timer.pause(WAIT).await;
-                    if !self.knowledge().is_being_read(self.ports.clock.now()) {
-                        break;
-                    }
-                }
+                self.wait_for_reader().await;
                 Ok(())
             }
             Want::Verification { token, digest } => self.ask_verification(token, digest, found).await,

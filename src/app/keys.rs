@@ -1,6 +1,6 @@
 //! This isolate's copy of keys and roles, and the life of signing keys.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::App;
 use crate::{
@@ -16,6 +16,11 @@ use crate::{
     stores::{audit, blacklist, bundle::Keeper},
 };
 
+/// Another request's answer is looked for this often …
+const WAIT: Duration = Duration::from_millis(25);
+/// … and so many times: for a little more than two seconds, after which another may ask.
+const WAITS: usize = 85;
+
 /// How keys are to be rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rotation {
@@ -26,12 +31,30 @@ pub enum Rotation {
 }
 
 impl App {
-    /// Keys and roles, as this isolate knows them; read if it does not yet.
+    /// Keys and roles, as this isolate knows them. If it does not yet, they are read, by one request at
+    /// a time; and not again just after that failed.
     pub async fn bundle(&self) -> Result<Arc<Bundle>, ApiError> {
-        let known = self.knowledge().bundle.clone();
-        match known {
-            Some(bundle) => Ok(bundle),
-            None => self.read_bundle().await,
+        let known = || self.knowledge().bundle.clone();
+        if let Some(bundle) = known() {
+            return Ok(bundle);
+        }
+        self.wait_for_reader().await;
+        if let Some(bundle) = known() {
+            return Ok(bundle);
+        }
+        if self.knowledge().failed_lately(self.ports.clock.now()) {
+            return Err(ApiError::Unavailable("keys could not be read a moment ago".to_owned()));
+        }
+        self.read_bundle().await
+    }
+
+    /// Waits while another request reads the keys, but not for long.
+    pub(super) async fn wait_for_reader(&self) {
+        for _ in 0..WAITS {
+            if !self.knowledge().is_being_read(self.ports.clock.now()) {
+                break;
+            }
+            self.ports.timer.pause(WAIT).await;
         }
     }
 
@@ -44,7 +67,9 @@ impl App {
         let asks = {
             let mut knowledge = self.knowledge();
             let stale = knowledge.bundle.as_ref().is_some_and(|bundle| !is_current(bundle, now));
-            let old = matches!(knowledge.age(now), Some(Age::Old | Age::Spent)) && !knowledge.failed_lately(now);
+            let old = matches!(knowledge.age(now), Some(Age::Old | Age::Spent))
+                && !knowledge.failed_lately(now)
+                && !knowledge.is_being_read(now);
             stale && (knowledge.claim_reload(now) || old)
         };
         if asks {
@@ -84,7 +109,10 @@ impl App {
         let keeper = self.keeper();
         self.knowledge().reading(keeper.now);
         match keeper.read().await {
-            Ok(bundle) => Ok(self.take_over(bundle)),
+            Ok(bundle) => {
+                self.log_unreadable(&bundle);
+                Ok(self.knowledge().take_over(bundle))
+            }
             Err(error) => {
                 self.knowledge().read_failed(self.ports.clock.now());
                 Err(error)
@@ -92,11 +120,10 @@ impl App {
         }
     }
 
-    fn take_over(&self, bundle: Bundle) -> Arc<Bundle> {
+    fn log_unreadable(&self, bundle: &Bundle) {
         for (kid, why) in &bundle.unreadable {
             self.log_fault("key", &format!("{kid} cannot be read: {why}"));
         }
-        self.knowledge().take_over(bundle)
     }
 
     fn keeper(&self) -> Keeper<'_> {
@@ -151,7 +178,7 @@ impl App {
         let entry = || self.key_entry(Event::KeyAdded, keeper.now, actor, origin);
         let (bundle, entries) = keeper.rotate(known, occasion, entry).await?;
         self.log_audit(&entries);
-        Ok(self.take_over(bundle))
+        Ok(self.knowledge().replace(bundle))
     }
 
     /// (1) One batch retires all keys, records that, and adds new ones. (2) This isolate knows at once.
@@ -164,7 +191,7 @@ impl App {
         let replaced = keeper.replace_all(until, entry).await?;
         // (2)
         self.log_audit(&replaced.entries);
-        let bundle = self.take_over(replaced.bundle);
+        let bundle = self.knowledge().replace(replaced.bundle);
         // (3)
         self.publish_revoked(&replaced.revoked).await?;
         Ok(bundle)

@@ -103,9 +103,13 @@ pub fn recognise<'a>(
         },
     };
     // (2) Keys, and not old ones where newer can be had. Who cannot go on without waits for another's
-    //     question, if there is one, and then asks for itself.
+    //     question, if there is one; where that takes long, one at a time asks again.
     let unavailable = |why: &str| Err(ApiError::Unavailable(why.to_owned()));
-    let need = |want| Ok(Outcome::Need(if knowledge.is_being_read(now) && !found.waited { Want::Wait } else { want }));
+    let need = |want| match knowledge.is_being_read(now) {
+        true if !found.waited => Ok(Outcome::Need(Want::Wait)),
+        true if !knowledge.may_reload_for_unknown(now) => unavailable("keys are being read"),
+        _ => Ok(Outcome::Need(want)),
+    };
     let failed = found.reload_tried || knowledge.failed_lately(now);
     let bundle = match &knowledge.bundle {
         None if failed => return unavailable("keys could not be read a moment ago"),
@@ -122,7 +126,12 @@ pub fn recognise<'a>(
     // (3) A token that was verified before: its time and its key's are asked again, nothing else.
     if let Some(remembered) = remembered {
         if bundle.keyring.verifying(remembered.claims.key().as_str(), now).is_none() {
-            return refuse(Refusal::UnknownKey);
+            let unreadable = bundle.unreadable.contains_key(remembered.claims.key().as_str());
+            return if unreadable {
+                unavailable("the token's key cannot be read")
+            } else {
+                refuse(Refusal::UnknownKey)
+            };
         }
         remembered.claims.check_time(now).map_err(ApiError::InvalidToken)?;
         return Ok(Outcome::Known(remembered.clone()));
@@ -136,15 +145,17 @@ pub fn recognise<'a>(
         // (5) Whoever cannot tell does not say that the token is bad.
         Err(Refusal::UnknownKey) if unreadable => unavailable("the token's key cannot be read"),
         // (6) A key that is not known may have been added since.
-        Err(Refusal::UnknownKey) if could_be_new && age == Age::Old && failed => {
-            unavailable("keys are too old to tell")
-        }
-        Err(Refusal::UnknownKey)
-            if could_be_new
-                && !found.reload_tried
-                && (age == Age::Old || knowledge.is_being_read(now) || knowledge.may_reload_for_unknown(now)) =>
-        {
-            need(Want::Reload)
+        Err(Refusal::UnknownKey) if could_be_new => {
+            let may_ask = age == Age::Old && !knowledge.failed_lately(now)
+                || knowledge.is_being_read(now)
+                || knowledge.may_reload_for_unknown(now);
+            if may_ask && !found.reload_tried {
+                need(Want::Reload)
+            } else if age == Age::Old || knowledge.last_read_failed() {
+                unavailable("keys could not be read to tell")
+            } else {
+                refuse(Refusal::UnknownKey)
+            }
         }
         Err(why) => refuse(why),
     }

@@ -15,7 +15,7 @@ use crate::domain::{
     bundle::{Age, Bundle},
     id::{SessionId, TokenId},
     time::Timestamp,
-    token::{jwk::KeyId, rotation::VIEW_AGE, verify::VerifiedClaims},
+    token::{jwk::KeyId, verify::VerifiedClaims},
 };
 
 /// Tokens remembered at once.
@@ -27,7 +27,7 @@ pub const RELOAD_EVERY: Duration = Duration::from_secs(10);
 /// For a token whose key could be new, they are asked for a little more often.
 const RELOAD_FOR_UNKNOWN_EVERY: Duration = Duration::from_secs(2);
 /// No question takes longer: one whose request was broken off does not count for longer, either.
-const LONGEST_QUESTION: Duration = Duration::from_secs(11);
+const LONGEST_QUESTION: Duration = Duration::from_secs(25);
 /// Where asking failed, this long passes before those ask again who cannot go on without.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Revocation answers remembered at once.
@@ -129,6 +129,12 @@ impl Knowledge {
         self.read_failed_at.is_some_and(|at| now.since(at) < RETRY_AFTER && now >= at)
     }
 
+    /// Whether the last time that they were asked for, that failed.
+    #[must_use]
+    pub const fn last_read_failed(&self) -> bool {
+        self.read_failed_at.is_some()
+    }
+
     /// Notes that asking failed.
     pub const fn read_failed(&mut self, now: Timestamp) {
         self.reading_since = None;
@@ -144,24 +150,32 @@ impl Knowledge {
         may
     }
 
-    /// Takes over a copy of keys and roles, unless a later one came first. Where roles give something
-    /// else now, remembered tokens are forgotten: who their bearers are was worked out before.
+    /// Takes over a copy of keys and roles that was read, unless a later one came first.
     pub fn take_over(&mut self, bundle: Bundle) -> Arc<Bundle> {
-        self.reading_since = None;
-        self.read_failed_at = None;
         if let Some(known) = &self.bundle {
-            // A change and the reading of it may pass each other. An older version that is read much
-            // later is what a restored database has.
-            let overtaken = known.keys_version > bundle.keys_version && bundle.as_of.since(known.as_of) < VIEW_AGE;
+            // A change and a reading may pass each other. An older version that is read later than that
+            // is what a restored database has.
+            let overtaken =
+                known.keys_version > bundle.keys_version && bundle.as_of.since(known.as_of) < LONGEST_QUESTION;
             let late = known.keys_version == bundle.keys_version && known.as_of > bundle.as_of;
             if overtaken || late {
+                self.reading_since = None;
+                self.read_failed_at = None;
                 return known.clone();
             }
-            if known.roles != bundle.roles {
-                self.tokens.clear();
-                self.order.clear();
-                self.token_bytes = 0;
-            }
+        }
+        self.replace(bundle)
+    }
+
+    /// Takes over a copy that came of a change made here. Where roles give something else now, remembered
+    /// tokens are forgotten: who their bearers are was worked out before.
+    pub fn replace(&mut self, bundle: Bundle) -> Arc<Bundle> {
+        self.reading_since = None;
+        self.read_failed_at = None;
+        if self.bundle.as_ref().is_some_and(|known| known.roles != bundle.roles) {
+            self.tokens.clear();
+            self.order.clear();
+            self.token_bytes = 0;
         }
         let bundle = Arc::new(bundle);
         self.bundle = Some(bundle.clone());

@@ -89,9 +89,9 @@ impl Keeper<'_> {
         }
         let mut batch = Vec::new();
         for addition in &additions {
-            batch.push(keys::add(&self.crypto.make_key(addition.algorithm).await?, addition, self.now));
+            let key = self.crypto.make_key(addition.algorithm).await?;
+            batch.extend([keys::add(&key, addition, self.now), keys::raise_version_for(&key.kid)]);
         }
-        batch.push(keys::raise_version());
         self.run_and_read(batch).await
     }
 

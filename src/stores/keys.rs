@@ -43,6 +43,15 @@ pub(super) fn raise_version() -> Statement {
     Statement::new("UPDATE versions SET version = version + 1 WHERE name = 'keys'", [])
 }
 
+/// The same, if this key was added.
+pub(super) fn raise_version_for(kid: &KeyId) -> Statement {
+    Statement::new(
+        "UPDATE versions SET version = version + 1
+         WHERE name = 'keys' AND EXISTS (SELECT 1 FROM token_keys WHERE kid = ?1)",
+        [kid.as_str().into()],
+    )
+}
+
 /// Reads the keys that live at `now`.
 pub(super) fn read_live(now: Timestamp) -> Statement {
     Statement::new(

@@ -148,6 +148,8 @@ async fn who_comes_first_to_a_fresh_isolate_reads_the_keys_for_all() {
     let (slow, app) = Slow::app(World::new());
     let bob = slow.world.user("bob", None).await;
     app.knowledge().reading(slow.world.host.clock.now());
+    assert_eq!(ask(&app, &bob.access).await, 503, "it waited, and it is not yet another's turn");
+    slow.world.host.clock.advance(Duration::from_secs(2));
     assert_eq!(ask(&app, &bob.access).await, 200);
     assert_eq!(slow.calls.load(Ordering::SeqCst), 1);
 }
@@ -187,4 +189,28 @@ async fn keys_that_nobody_can_open_any_more_are_given_up() {
     let renewed = isolate.refresh(&ada.refresh).await.expect(200);
     isolate.proxy_get("/demo/strict/x", Some(renewed.text("/access_token"))).await.expect(200);
     isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+}
+
+/// Whoever floods with tokens of unknown keys while the record hangs does not add to it; and while it
+/// cannot be asked, nobody's token is called a bad one.
+#[tokio::test]
+async fn a_flood_of_unknown_keys_does_not_add_to_a_slow_record() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let (slow, app) = Slow::app(world);
+    app.bundle().await.unwrap();
+    slow.world.host.clock.advance(Duration::from_secs(2));
+    slow.calls.store(0, Ordering::SeqCst);
+    app.knowledge().reading(slow.world.host.clock.now());
+    let unknown: Vec<_> = (0..40).map(|number| of_kid(&ada, &format!("{number:043}"))).collect();
+    assert_eq!(ask_at_once(&app, &unknown).await, [503; 40]);
+    assert_eq!(slow.calls.load(Ordering::SeqCst), 0);
+    // A copy that is fresh, and a question that failed: it cannot be told either.
+    app.knowledge().read_failed(slow.world.host.clock.now());
+    assert_eq!(ask_at_once(&app, &unknown).await, [503; 40]);
+    assert_eq!(slow.calls.load(Ordering::SeqCst), 0);
+    assert_eq!(ask(&app, &ada.access).await, 200, "what is known is used");
+    slow.world.host.clock.advance(Duration::from_secs(2));
+    assert_eq!(ask_at_once(&app, &unknown).await, [401; 40]);
+    assert_eq!(slow.calls.load(Ordering::SeqCst), 1, "one question, and it is known that they are none of ours");
 }
