@@ -58,9 +58,9 @@ impl App {
         }
     }
 
-    /// The same for those who tell others of the keys: asked for again if it is over
-    /// [`RELOAD_EVERY`] old. `false` beside it if it is older all the same, because that failed or is
-    /// being done.
+    /// Keys and roles for those who tell others of the keys: asked for again if they are over
+    /// [`RELOAD_EVERY`] old. `false` beside them if they are older all the same, because that failed or
+    /// is being done; and none if they are so old that they are used for nothing.
     pub async fn current_bundle(&self) -> Result<(Arc<Bundle>, bool), ApiError> {
         let now = self.ports.clock.now();
         let is_current = |bundle: &Bundle, now: Timestamp| now.since(bundle.as_of) <= RELOAD_EVERY;
@@ -76,11 +76,14 @@ impl App {
             self.reload().await;
         }
         let bundle = self.bundle().await?;
+        if bundle.age(now) == Age::Spent {
+            return Err(ApiError::Unavailable("keys are too old".to_owned()));
+        }
         let is_current = is_current(&bundle, now) && bundle.unreadable.is_empty();
         Ok((bundle, is_current))
     }
 
-    /// The same, with the keys of a version at least.
+    /// Keys and roles, with the keys of the version that the record has.
     pub(super) async fn bundle_of(&self, keys_version: i64) -> Result<Arc<Bundle>, ApiError> {
         let known = self.bundle().await?;
         if known.keys_version == keys_version { Ok(known) } else { self.read_bundle().await }

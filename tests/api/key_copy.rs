@@ -123,8 +123,11 @@ async fn no_copy_is_used_for_longer_than_the_blacklist_remembers() {
         let refused = idle.proxy_get("/demo/private/x", Some(&forged)).await;
         assert!([401, 503].contains(&refused.status), "{minutes}: {refused:?}");
     }
+    // Nor does it tell others of such keys.
+    idle.get("/.well-known/jwks.json", None).await.expect(503);
     world.host.switchboard.set(Plan::Healthy);
     world.host.clock.advance(Duration::from_secs(1));
+    idle.get("/.well-known/jwks.json", None).await.expect(200);
     idle.proxy_get("/demo/private/x", Some(&root.access)).await.expect(401);
     assert!(idle.app.knowledge().bundle.as_ref().unwrap().keyring.keys().all(|key| key.kid() != leaked.kid()));
 }
