@@ -49,8 +49,17 @@ export async function startWorld() {
       },
     }),
     worker("edgewarden", ports, edgewardenModules(), {
-      env: { ...edgewardenVars(url), DB: database, BLACKLIST: { type: "kv", id: "bench" }, RATE_LIMITER: limiter() },
-      exports: { RateLimiter: { type: "durable-object", storage: "sqlite" } },
+      env: {
+        ...edgewardenVars(url),
+        DB: database,
+        BLACKLIST: { type: "kv", id: "bench" },
+        RATE_LIMITER: object("RateLimiter"),
+        REVOCATIONS: object("RevocationFeed"),
+      },
+      exports: {
+        RateLimiter: { type: "durable-object", storage: "sqlite" },
+        RevocationFeed: { type: "durable-object", storage: "sqlite" },
+      },
     }),
   ];
   const lastLines = [];
@@ -113,7 +122,7 @@ function edgewardenVars(url) {
   };
 }
 
-const limiter = () => ({ type: "durable-object", worker: "edgewarden", exportName: "RateLimiter" });
+const object = (exportName) => ({ type: "durable-object", worker: "edgewarden", exportName });
 
 async function bundledPeer() {
   const { outputFiles } = await build({

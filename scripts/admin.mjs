@@ -8,6 +8,9 @@ import { spawnSync } from "node:child_process";
 
 import { fail, root, say, stateFolder, wrangler, wranglerEnv } from "./lib.mjs";
 
+/** No access token lives longer, with the leeway: revocations are kept for as long. */
+const KEPT_MS = (60 * 60 + 5) * 1000;
+
 const username = (process.env.USERNAME ?? "").toLowerCase();
 const role = process.env.ROLE || "super_admin";
 // What passes these cannot end a string in SQL.
@@ -19,6 +22,9 @@ const user = `(SELECT id FROM users WHERE username = '${username}')`;
 const fresh = `NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = ${user} AND role = '${role}')`;
 // The audit row and the end of tokens that know nothing of the role go with the grant itself.
 const statements = [
+  `INSERT INTO revocations (kind, value, user_id, created_at, until)
+   SELECT 'user', u.id || ':' || (u.token_version + 1), u.id, ${now}, ${now + KEPT_MS} FROM users u, roles r
+   WHERE u.username = '${username}' AND r.name = '${role}' AND ${fresh} ON CONFLICT DO NOTHING`,
   `INSERT INTO audit_events (id, at, event, severity, subject, request_id)
    SELECT '${randomUUID()}', ${now}, 'role_changed', 'info', u.id, '${randomUUID()}'
    FROM users u, roles r WHERE u.username = '${username}' AND r.name = '${role}' AND ${fresh}`,
@@ -40,4 +46,4 @@ if (status !== 0) fail(`the database could not be written: ${stdout}${stderr}`.t
 const found = JSON.parse(stdout.slice(stdout.indexOf("["))).at(-1).results[0];
 if (!found.user_found) fail(`there is no user ${username}`);
 if (!found.role_found) fail(`there is no role ${role}`);
-say(`${username} has the role ${role}; a new token will say so`);
+say(`${username} has the role ${role}; a new token will say so, and older ones end within half a minute`);

@@ -50,7 +50,7 @@ export default {
   },
 };
 
-/** Has keys and roles asked for again beside the answer, if their copy here has aged. */
+/** Has revocations, keys and roles asked for again beside the answer, if what is known here has aged. */
 function refreshIfDue(env, ctx) {
   if (!synchronously("refresh_is_due", refreshIsDue)) return;
   const report = (error) => console.error(JSON.stringify({ kind: "fault", what: "refresh", error: String(error) }));

@@ -82,19 +82,19 @@ pub async fn resolve(head: String, env: wasm_bindgen::JsValue) -> String {
     outward(app, verdict, request).unwrap_or_default()
 }
 
-/// Whether this isolate's copy of keys and roles should be asked for again beside the answer. Who is
-/// told so calls [`refresh`]; nobody else is told for a while.
+/// Whether something that this isolate knows should be asked again beside the answer. Who is told so calls
+/// [`refresh`]; nobody else is told for a while.
 #[wasm_bindgen]
 #[must_use]
 pub fn refresh_is_due() -> bool {
     matches!(ISOLATE.get(), Some(Ok(Isolate { app, .. })) if app.refresh_is_due())
 }
 
-/// Asks for keys and roles again.
+/// Asks again for what has aged: revocations, keys and roles.
 #[wasm_bindgen]
 pub async fn refresh() {
     if let Some(Ok(Isolate { app, .. })) = ISOLATE.get() {
-        app.reload().await;
+        app.refresh().await;
     }
 }
 

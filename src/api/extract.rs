@@ -17,7 +17,10 @@ use crate::{
     app::App,
     domain::{id::UserId, rbac::Requirement, strict_json},
     error::ApiError,
-    gateway::{authenticate::bearer_token, knowledge::Remembered, policy::Revocation},
+    gateway::{
+        authenticate::{Freshness, bearer_token},
+        knowledge::Remembered,
+    },
 };
 
 /// A larger body is refused, in bytes. No endpoint of ours needs more.
@@ -60,7 +63,7 @@ impl FromRequestParts<Arc<App>> for Principal {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers).ok_or(ApiError::Unauthenticated)?;
-        app.authenticate(token, Revocation::Strict).await.map(Self)
+        app.authenticate(token, Freshness::Record).await.map(Self)
     }
 }
 

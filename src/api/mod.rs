@@ -46,6 +46,7 @@ endpoints! {
         post "/auth/token" => auth::token::token,
         post "/auth/refresh" => auth::refresh::refresh,
         post "/auth/logout" => auth::logout::logout,
+        post "/auth/logout-all" => auth::logout::logout_all,
         get "/admin/keys" => admin::keys::list,
         post "/admin/keys/rotate" => admin::keys::rotate,
     }

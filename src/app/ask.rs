@@ -6,23 +6,26 @@ use super::App;
 use crate::{
     domain::{
         id::RequestId,
-        token::verify::{Claimed, Refusal, verify},
+        revocation::{Entry, Revoked},
+        time::Timestamp,
+        token::verify::{Claimed, Refusal, VerifiedClaims, verify},
     },
     error::ApiError,
     gateway::{
-        Findings, LimitAnswer, LimitKind, Moment, Verdict, Want,
+        Findings, LimitAnswer, LimitKind, Moment, Standing, Verdict, Want,
         caller::Caller,
         decide,
         head::Head,
-        knowledge::{Remembered, Standing, TokenDigest, keys_of, token_key},
+        knowledge::{Remembered, TokenDigest},
     },
     ports::prove,
     stores::{blacklist, sessions},
 };
 
-/// A request asks at most: limit by address, keys, another's answer, newer keys, signature, standing, limit by subject.
-/// More rounds than that mean that an answer did not satisfy the question.
-pub(super) const MAX_ROUNDS: usize = 9;
+/// A request asks at most: limit by address, keys, another's answer, newer keys, signature, another's answer about
+/// revocations, its own, the record or the copy, limit by subject. More rounds than that mean that an answer did not
+/// satisfy the question.
+pub(super) const MAX_ROUNDS: usize = 11;
 
 impl App {
     /// Decides on a request, asking whatever that takes. Never answers [`Verdict::Need`].
@@ -42,7 +45,11 @@ impl App {
     /// Asks one thing. What concerns everyone goes to the isolate's knowledge, the rest to `found`.
     pub async fn ask(&self, want: Want<'_>, found: &mut Findings) -> Result<(), ApiError> {
         match want {
-            Want::Bundle => self.bundle().await.map(drop),
+            Want::Bundle => {
+                let (bundle, view) = self.first_bundle().await;
+                found.view = view.or(found.view);
+                bundle.map(drop)
+            }
             Want::Reload => {
                 found.reload_tried = true;
                 self.reload().await;
@@ -54,8 +61,28 @@ impl App {
                 Ok(())
             }
             Want::Verification { token, digest } => self.ask_verification(token, digest, found).await,
-            Want::Standing { token, strict: true } => self.ask_record(&token, found).await,
-            Want::Standing { token, strict: false } => self.ask_blacklist(&token, found).await,
+            Want::View => {
+                found.view = Some(self.ask_view().await);
+                Ok(())
+            }
+            Want::WaitForView => {
+                found.waited_for_view = true;
+                self.wait_for_view().await;
+                Ok(())
+            }
+            Want::Record(token) => {
+                // As of when it is asked, not of when the answer comes.
+                let now = self.ports.clock.now();
+                let stands = sessions::stands(self.ports.database.as_ref(), &token.claims, now).await?;
+                self.note_standing(&token.claims, stands, now, found);
+                Ok(())
+            }
+            Want::Blacklist(token) => {
+                let now = self.ports.clock.now();
+                let named = blacklist::names(self.ports.blacklist.as_ref(), &token.claims).await?;
+                self.note_standing(&token.claims, !named, now, found);
+                Ok(())
+            }
             Want::Limit { kind, key, rules } => {
                 let answer = match self.ports.limiter.admit(&key, &rules).await {
                     Ok(decision) => LimitAnswer::Decided(decision),
@@ -98,35 +125,17 @@ impl App {
         Ok(verified.map(|claims| Remembered { caller: Caller::from_claims(&claims, &bundle.roles), claims }))
     }
 
-    /// The record itself: always right, one trip.
-    async fn ask_record(&self, token: &Remembered, found: &mut Findings) -> Result<(), ApiError> {
-        let now = self.ports.clock.now();
-        let stands = sessions::stands(self.ports.database.as_ref(), &token.claims, now).await?;
+    /// What was said of one token at `as_of` is remembered for others that show it.
+    fn note_standing(&self, token: &VerifiedClaims, stands: bool, as_of: Timestamp, found: &mut Findings) {
         let mut knowledge = self.knowledge();
         if stands {
-            knowledge.revocations.found_good(token.claims.token(), now);
+            knowledge.view.found_good(token.token(), as_of);
         } else {
-            knowledge.revocations.revoke(token_key(token.claims.token()), self.revoked_until(now), now);
+            let until = token.expires_at().plus(crate::domain::token::verify::LEEWAY);
+            let entry = Entry { what: Revoked::Token(token.token()), user: None, at: as_of, until };
+            knowledge.view.note(&entry, as_of);
         }
         found.standing = Some(if stands { Standing::Good } else { Standing::Revoked });
-        Ok(())
-    }
-
-    /// The copy: near, and a little behind the record.
-    async fn ask_blacklist(&self, token: &Remembered, found: &mut Findings) -> Result<(), ApiError> {
-        // As of when it is asked, not of when the answer comes.
-        let now = self.ports.clock.now();
-        let keys = keys_of(&token.claims);
-        let revoked = blacklist::present(self.ports.blacklist.as_ref(), &keys).await?;
-        let mut knowledge = self.knowledge();
-        if revoked.is_empty() {
-            knowledge.revocations.found_good(token.claims.token(), now);
-        }
-        found.standing = Some(if revoked.is_empty() { Standing::Good } else { Standing::Revoked });
-        for key in revoked {
-            knowledge.revocations.revoke(key, self.revoked_until(now), now);
-        }
-        Ok(())
     }
 }
 

@@ -53,7 +53,7 @@ impl App {
         let now = self.ports.clock.now();
         let until = now.plus(self.config.lifetimes.access).plus(LEEWAY);
         let mut bundle = self.bundle().await?;
-        // A copy from which nothing can sign is asked for once more.
+        // Of a copy from which nothing can sign the record is asked.
         if bundle.signing(self.config.signing_algorithm, now, until).is_none() {
             bundle = self.read_bundle().await?;
         }

@@ -2,18 +2,25 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::App;
+use futures_util::future::join;
+
+use super::{App, Publication};
 use crate::{
     domain::{
         audit::{Entry, Event, Origin},
         bundle::{Age, Bundle},
         id::UserId,
+        revocation,
         time::Timestamp,
-        token::{jwk::KeyId, rotation::Occasion},
+        token::rotation::Occasion,
     },
     error::ApiError,
-    gateway::knowledge::{RELOAD_EVERY, signing_key_key},
-    stores::{audit, blacklist, bundle::Keeper},
+    gateway::{
+        Asked,
+        knowledge::RELOAD_EVERY,
+        view::{RevocationView, ViewAge},
+    },
+    stores::{audit, bundle::Keeper, edge_copy},
 };
 
 /// Another request's answer is looked for this often …
@@ -34,18 +41,58 @@ impl App {
     /// Keys and roles, as this isolate knows them. If it does not yet, they are read, by one request at
     /// a time; and not again just after that failed.
     pub async fn bundle(&self) -> Result<Arc<Bundle>, ApiError> {
+        self.first_bundle().await.0
+    }
+
+    /// The same; and what came of asking about revocations, if that was done beside it. Nothing is known in a fresh
+    /// isolate: the edge bundle and the feed are asked side by side, and the record only if the copy will not do.
+    pub(super) async fn first_bundle(&self) -> (Result<Arc<Bundle>, ApiError>, Option<Asked>) {
         let known = || self.knowledge().bundle.clone();
         if let Some(bundle) = known() {
-            return Ok(bundle);
+            return (Ok(bundle), None);
         }
         self.wait_for_reader().await;
         if let Some(bundle) = known() {
-            return Ok(bundle);
+            return (Ok(bundle), None);
         }
-        if self.knowledge().failed_lately(self.ports.clock.now()) {
-            return Err(ApiError::Unavailable("keys could not be read a moment ago".to_owned()));
+        let now = self.ports.clock.now();
+        if self.knowledge().failed_lately(now) {
+            return (Err(ApiError::Unavailable("keys could not be read a moment ago".to_owned())), None);
         }
-        self.read_bundle().await
+        self.knowledge().reading(now);
+        let is_old = self.knowledge().view.age(now, self.config.revocation_bound) == ViewAge::Old;
+        let view = async { if is_old { Some(self.ask_view().await) } else { None } };
+        let (copy, view) = join(self.copy(), view).await;
+        let bundle = match self.take_copy(copy) {
+            Some(bundle) => Ok(bundle),
+            None => self.read_bundle().await,
+        };
+        (bundle, view)
+    }
+
+    /// The edge bundle. That there is none is no fault: the record is read then.
+    async fn copy(&self) -> Option<Bundle> {
+        let copy = edge_copy::get(self.ports.blacklist.as_ref(), self.ports.crypto.as_ref()).await;
+        copy.unwrap_or_else(|error| {
+            self.log_fault("edge bundle", &error.log_reason().map_or_else(|| error.to_string(), |(_, what)| what));
+            None
+        })
+    }
+
+    /// Writes the edge bundle, unless something cannot be read here that others may be able to read.
+    async fn put_copy(&self, bundle: &Bundle) -> Result<(), ApiError> {
+        if !bundle.unreadable.is_empty() {
+            return Ok(());
+        }
+        edge_copy::put(self.ports.blacklist.as_ref(), bundle).await
+    }
+
+    /// Takes over the edge bundle, if it will do at all.
+    fn take_copy(&self, copy: Option<Bundle>) -> Option<Arc<Bundle>> {
+        let now = self.ports.clock.now();
+        let mut knowledge = self.knowledge();
+        knowledge.take_copy(copy?);
+        knowledge.bundle.clone().filter(|_| knowledge.age(now) != Some(Age::Spent))
     }
 
     /// Waits while another request reads the keys, but not for long.
@@ -58,52 +105,88 @@ impl App {
         }
     }
 
-    /// Keys and roles for those who tell others of the keys: asked for again if they are over
-    /// [`RELOAD_EVERY`] old. `false` beside them if they are older all the same, because that failed or
-    /// is being done; and none if they are so old that they are used for nothing.
+    /// Keys and roles for those who tell others of the keys: if nothing was heard for [`RELOAD_EVERY`], it is asked
+    /// whether these are still the keys. `false` beside them if nobody says that they are; and none if they are so old
+    /// that they are used for nothing.
     pub async fn current_bundle(&self) -> Result<(Arc<Bundle>, bool), ApiError> {
         let now = self.ports.clock.now();
-        let is_current = |bundle: &Bundle, now: Timestamp| now.since(bundle.as_of) <= RELOAD_EVERY;
+        let is_old = |view: &RevocationView| view.as_of().is_none_or(|at| now.since(at) > RELOAD_EVERY || at > now);
+        self.bundle().await?;
         let asks = {
             let mut knowledge = self.knowledge();
-            let stale = knowledge.bundle.as_ref().is_some_and(|bundle| !is_current(bundle, now));
-            let old = matches!(knowledge.age(now), Some(Age::Old | Age::Spent))
-                && !knowledge.failed_lately(now)
-                && !knowledge.is_being_read(now);
-            stale && (knowledge.claim_reload(now) || old)
+            is_old(&knowledge.view) && knowledge.view.claim(now)
         };
         if asks {
-            self.reload().await;
+            self.ask_view().await;
+        }
+        let is_behind = || {
+            let knowledge = self.knowledge();
+            knowledge.age(now) >= Some(Age::Old) && !knowledge.failed_lately(now)
+        };
+        if is_behind() {
+            self.wait_for_reader().await;
+            if is_behind() {
+                self.reload().await;
+            }
         }
         let bundle = self.bundle().await?;
-        if bundle.age(now) == Age::Spent {
+        let knowledge = self.knowledge();
+        if knowledge.age(now) == Some(Age::Spent) {
             return Err(ApiError::Unavailable("keys are too old".to_owned()));
         }
-        let is_current = is_current(&bundle, now) && bundle.unreadable.is_empty();
+        let read_lately = !bundle.is_copy && now.since(bundle.as_of) <= RELOAD_EVERY;
+        let confirmed = !is_old(&knowledge.view)
+            && knowledge.view.versions().is_some_and(|(versions, _)| versions.keys == bundle.versions.keys);
+        drop(knowledge);
+        let is_current = (read_lately || confirmed) && bundle.unreadable.is_empty();
         Ok((bundle, is_current))
     }
 
-    /// Keys and roles, with the keys of the version that the record has.
+    /// Keys and roles with private halves, and with the keys of the version that the record has.
     pub(super) async fn bundle_of(&self, keys_version: i64) -> Result<Arc<Bundle>, ApiError> {
         let known = self.bundle().await?;
-        if known.keys_version == keys_version { Ok(known) } else { self.read_bundle().await }
+        if known.versions.keys == keys_version && !known.is_copy { Ok(known) } else { self.read_bundle().await }
     }
 
-    /// Whether keys and roles should be asked for again beside an answer; whoever is told so, does it.
-    /// What is old is asked for by those who need it, before they go on.
+    /// Whether something should be asked again beside an answer: about revocations, or keys and roles. Whoever is told
+    /// so, does it with [`App::refresh`]. What is too old to be used is asked for by those who need it, before they go
+    /// on.
     #[must_use]
     pub fn refresh_is_due(&self) -> bool {
         let now = self.ports.clock.now();
         let mut knowledge = self.knowledge();
-        knowledge.age(now) == Some(Age::Ageing) && knowledge.claim_reload(now)
+        knowledge.view.claim_refresh(now, self.config.revocation_bound)
+            || knowledge.age(now) == Some(Age::Ageing) && knowledge.claim_reload(now)
     }
 
-    /// Asks for keys and roles again. Where that fails, what is known is used on, for an hour at most:
-    /// keys end by the clock all the same, and for so long the blacklist tells of those that were ended
-    /// before their time.
+    /// Asks again for what has aged. What is heard of revocations tells as well whether keys and roles are of the
+    /// versions that they must be; they are read only if they are not, or if nobody says so.
+    pub async fn refresh(&self) {
+        let is_fresh =
+            |app: &Self| app.knowledge().view.age(app.ports.clock.now(), app.config.revocation_bound) == ViewAge::Fresh;
+        if !is_fresh(self) {
+            self.ask_view().await;
+        }
+        let now = self.ports.clock.now();
+        let is_behind = {
+            let knowledge = self.knowledge();
+            let may = !knowledge.is_being_read(now) && !knowledge.failed_lately(now);
+            may && knowledge.age(now).is_some_and(|age| age > Age::Fresh)
+        };
+        if is_behind {
+            self.reload().await;
+        }
+    }
+
+    /// Asks for keys and roles again. Where that fails, a copy will do that is of the versions that they must be; else
+    /// what is known is used on, for an hour at most: keys end by the clock all the same, and for so long the feed tells
+    /// of those that were ended before their time.
     pub async fn reload(&self) {
-        if let Err(error) = self.read_bundle().await {
-            self.log_fault("keys", &error.log_reason().map_or_else(|| error.to_string(), |(_, what)| what));
+        let Err(error) = self.read_bundle().await else { return };
+        self.log_fault("keys", &error.log_reason().map_or_else(|| error.to_string(), |(_, what)| what));
+        if self.knowledge().age(self.ports.clock.now()) >= Some(Age::Old) {
+            let copy = self.copy().await;
+            self.take_copy(copy);
         }
     }
 
@@ -112,14 +195,34 @@ impl App {
         let keeper = self.keeper();
         self.knowledge().reading(keeper.now);
         match keeper.read().await {
-            Ok(bundle) => {
+            Ok((bundle, changed)) => {
                 self.log_unreadable(&bundle);
-                Ok(self.knowledge().take_over(bundle))
+                let first = self.knowledge().bundle.is_none();
+                let bundle = self.knowledge().take_over(bundle);
+                // A fresh isolate is here because the copy would not do.
+                if changed || first {
+                    self.announce(&bundle, changed).await;
+                }
+                Ok(bundle)
             }
             Err(error) => {
                 self.knowledge().read_failed(self.ports.clock.now());
                 Err(error)
             }
+        }
+    }
+
+    /// Writes the edge bundle, and tells the feed of its versions if they are new. Who does not hear of it asks the record
+    /// a little later.
+    async fn announce(&self, bundle: &Bundle, changed: bool) {
+        let push =
+            async { if changed { self.ports.revocations.push(&[], Some(bundle.versions)).await } else { Ok(()) } };
+        let (put, pushed) = join(self.put_copy(bundle), push).await;
+        if let Err(error) = put {
+            self.log_fault("edge bundle", &error.log_reason().map_or_else(|| error.to_string(), |(_, what)| what));
+        }
+        if let Err(error) = pushed {
+            self.log_fault("feed", &error.to_string());
         }
     }
 
@@ -136,6 +239,7 @@ impl App {
             wanted: self.config.wanted_algorithms(),
             schedule: &self.config.key_schedule,
             now: self.ports.clock.now(),
+            order: self.knowledge().view.next(),
         }
     }
 
@@ -167,7 +271,10 @@ impl App {
         for (kid, why) in &tidied.not_resealed {
             self.log_fault("key", &format!("{kid} cannot be sealed anew: {why}"));
         }
-        self.publish_revoked(&tidied.revoked).await
+        // What was changed by that, too.
+        let bundle = self.read_bundle().await?;
+        self.announce(&bundle, true).await;
+        if tidied.revoked.is_empty() { Ok(()) } else { self.publish_keys(&tidied.revoked, &bundle).await }
     }
 
     async fn add_keys(
@@ -181,11 +288,13 @@ impl App {
         let entry = || self.key_entry(Event::KeyAdded, keeper.now, actor, origin);
         let (bundle, entries) = keeper.rotate(known, occasion, entry).await?;
         self.log_audit(&entries);
-        Ok(self.knowledge().replace(bundle))
+        let bundle = self.knowledge().replace(bundle);
+        self.announce(&bundle, true).await;
+        Ok(bundle)
     }
 
     /// (1) One batch retires all keys, records that, and adds new ones. (2) This isolate knows at once.
-    /// (3) The others are told by the blacklist; only then is it said to be done.
+    /// (3) The others are told; only then is it said to be done.
     async fn replace_keys(&self, actor: UserId, origin: &Origin) -> Result<Arc<Bundle>, ApiError> {
         // (1)
         let keeper = self.keeper();
@@ -196,19 +305,20 @@ impl App {
         self.log_audit(&replaced.entries);
         let bundle = self.knowledge().replace(replaced.bundle);
         // (3)
-        self.publish_revoked(&replaced.revoked).await?;
-        Ok(bundle)
+        let copied = self.put_copy(&bundle);
+        let (told, copied) = join(self.publish_keys(&replaced.revoked, &bundle), copied).await;
+        if let Err(error) = copied {
+            self.log_fault("edge bundle", &error.to_string());
+        }
+        told.map(|()| bundle)
     }
 
-    async fn publish_revoked(&self, kids: &[KeyId]) -> Result<(), ApiError> {
-        if kids.is_empty() {
-            return Ok(());
-        }
-        let now = self.ports.clock.now();
-        let (until, keys) = (self.revoked_until(now), kids.iter().map(signing_key_key).collect::<Vec<_>>());
-        let published =
-            blacklist::publish_missing(self.ports.blacklist.as_ref(), &keys, until.since(now).as_secs()).await;
-        published.map_err(|error| ApiError::KeysPending(error.to_string()))
+    async fn publish_keys(&self, revoked: &[revocation::Entry], bundle: &Bundle) -> Result<(), ApiError> {
+        let told = self.publish(revoked, Some(bundle.versions), Publication::Again).await;
+        told.map_err(|error| match error {
+            ApiError::RevocationPending(why) => ApiError::KeysPending(why),
+            other => other,
+        })
     }
 
     fn log_audit(&self, entries: &[Entry]) {

@@ -4,30 +4,28 @@
 mod ask;
 mod issue;
 mod keys;
+mod revocation;
 
 pub use issue::{AccessToken, Grant};
 pub use keys::Rotation;
+pub use revocation::Publication;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::json;
 
 use crate::{
-    config::{Config, ConfigError, Lookup, MAX_ACCESS_TTL},
+    config::{Config, ConfigError, Lookup},
     domain::{
         id::RequestId,
-        time::Timestamp,
-        token::{
-            refresh::RefreshToken,
-            verify::{Expected, LEEWAY},
-        },
+        token::{refresh::RefreshToken, verify::Expected},
     },
     error::ApiError,
     gateway::{
         Findings, World,
-        authenticate::{self, Outcome},
+        authenticate::{self, Freshness, Outcome},
         knowledge::{Knowledge, Remembered},
-        policy::{Policy, Revocation},
+        policy::Policy,
     },
     ports::Ports,
 };
@@ -73,19 +71,12 @@ impl App {
         Expected { issuer: self.config.public_url.as_str(), audience: &self.config.audience }
     }
 
-    /// Until when a session's end at `now` can matter: as long as its last access token could live
-    /// under any configuration, since the one it was made under may have been another.
-    #[must_use]
-    pub fn revoked_until(&self, now: Timestamp) -> Timestamp {
-        now.plus(MAX_ACCESS_TTL).plus(LEEWAY)
-    }
-
-    /// Who the bearer of a token is, with revocations as fresh as `revocation` asks.
-    pub async fn authenticate(&self, token: &str, revocation: Revocation) -> Result<Arc<Remembered>, ApiError> {
+    /// Who the bearer of a token is, with revocations as fresh as is asked.
+    pub async fn authenticate(&self, token: &str, freshness: Freshness) -> Result<Arc<Remembered>, ApiError> {
         let mut found = Findings::default();
         for _ in 0..ask::MAX_ROUNDS {
             let now = self.ports.clock.now();
-            let outcome = authenticate::bearer(token, &self.world(), &self.knowledge(), &found, revocation, now)?;
+            let outcome = authenticate::bearer(token, &self.world(), &self.knowledge(), &found, freshness, now)?;
             match outcome {
                 Outcome::Known(remembered) => return Ok(remembered),
                 Outcome::NotResponsible => return Err(ApiError::Unauthenticated),

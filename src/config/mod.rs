@@ -14,6 +14,7 @@ use self::vars::{Vars, fault};
 use crate::domain::{
     password::Cost,
     rate_limit::Rule,
+    revocation::Revocation,
     secret::SecretList,
     session::Lifetimes,
     token::{
@@ -32,8 +33,7 @@ pub const MAX_ACCESS_TTL: Duration = MAX_LIFE;
 
 /// Variables that the product knows but this version does not carry out yet, with the only value
 /// that is true: any other is refused rather than silently not obeyed.
-const NOT_YET: &[(&str, &str)] =
-    &[("REVOCATION", "bounded"), ("PASSWORD_GRANT", "on"), ("REQUIRE_VERIFIED_EMAIL", "false")];
+const NOT_YET: &[(&str, &str)] = &[("PASSWORD_GRANT", "on"), ("REQUIRE_VERIFIED_EMAIL", "false")];
 
 /// One variable that cannot be used, in one sentence.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -69,6 +69,8 @@ pub struct Config {
     pub lifetimes: Lifetimes,
     /// How stale knowledge about revocations may be.
     pub revocation_bound: Duration,
+    /// Whether every route asks about them anew.
+    pub revocation: Revocation,
     /// What access tokens are signed with.
     pub signing_algorithm: Algorithm,
     /// How long others may keep our key set.
@@ -148,6 +150,7 @@ impl Config {
             audience: vars.audience()?,
             lifetimes,
             revocation_bound: vars.duration("REVOCATION_BOUND", "10s", 1..=300)?,
+            revocation: vars.revocation()?,
             signing_algorithm: vars.signing_algorithm()?,
             jwks_max_age,
             key_schedule: vars.key_schedule(jwks_max_age)?,

@@ -51,7 +51,7 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ("PASSWORD_CLASSES", "5", "between"),
         ("KEY_ENCRYPTION_KEY", "", "openssl rand"),
         ("KEY_ENCRYPTION_KEY", "k1:short", "under 32 bytes"),
-        ("REVOCATION", "strict", "only be bounded"),
+        ("REVOCATION", "never", "must be bounded or strict"),
         ("SIGNING_ALG", "none", "EdDSA, ES256, RS256 or HS256"),
         ("SIGNING_ALG", "PS256", "EdDSA, ES256, RS256 or HS256"),
         ("KEY_ROTATION", "10m", "between"),

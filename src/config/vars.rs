@@ -7,6 +7,7 @@ use url::Url;
 use super::{ConfigError, Environment, Lookup, MAX_ACCESS_TTL, PublicUrl};
 use crate::{
     domain::{
+        revocation::Revocation,
         secret::SecretList,
         token::{algorithm::Algorithm, claims::Optional, rotation::Schedule},
     },
@@ -73,6 +74,14 @@ impl Vars<'_> {
             return Err(fault("AUDIENCE", "must be a name, or several with commas between"));
         }
         Ok(list)
+    }
+
+    pub(super) fn revocation(&self) -> Result<Revocation, ConfigError> {
+        match self.text("REVOCATION").as_deref() {
+            None | Some("bounded") => Ok(Revocation::Bounded),
+            Some("strict") => Ok(Revocation::Strict),
+            Some(_) => Err(fault("REVOCATION", "must be bounded or strict")),
+        }
     }
 
     pub(super) fn signing_algorithm(&self) -> Result<Algorithm, ConfigError> {

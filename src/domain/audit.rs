@@ -16,6 +16,8 @@ pub enum Event {
     LoginFailure,
     /// A session was ended by its owner.
     Logout,
+    /// All sessions of a user were ended by their owner.
+    LogoutAll,
     /// A refresh token was exchanged.
     TokenRefresh,
     /// A refresh token was used that had been replaced long since.
@@ -44,6 +46,7 @@ impl Event {
             Self::LoginSuccess => "login_success",
             Self::LoginFailure => "login_failure",
             Self::Logout => "logout",
+            Self::LogoutAll => "logout_all",
             Self::TokenRefresh => "token_refresh",
             Self::TokenReuseDetected => "token_reuse_detected",
             Self::KeyAdded | Self::KeysReplaced => "key_rotated",
@@ -55,7 +58,12 @@ impl Event {
     pub const fn severity(self) -> Severity {
         match self {
             Self::LoginFailure | Self::TokenReuseDetected | Self::KeysReplaced => Severity::Warning,
-            Self::Register | Self::LoginSuccess | Self::Logout | Self::TokenRefresh | Self::KeyAdded => Severity::Info,
+            Self::Register
+            | Self::LoginSuccess
+            | Self::Logout
+            | Self::LogoutAll
+            | Self::TokenRefresh
+            | Self::KeyAdded => Severity::Info,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     rbac::RoleGraph,
+    revocation::Versions,
     time::Timestamp,
     token::{
         algorithm::Algorithm,
@@ -20,7 +21,7 @@ use super::{
 const FRESH_FOR: Duration = Duration::from_mins(1);
 
 /// How old a copy is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Age {
     /// Used as it is.
     Fresh,
@@ -28,7 +29,8 @@ pub enum Age {
     Ageing,
     /// Asked for again before it is used, where that can be.
     Old,
-    /// Not used at all: what was ended before its time since then may be told nowhere else any more.
+    /// Not used at all: roles are known to give something else now, or what was ended before its time since then may
+    /// be told nowhere else any more.
     Spent,
 }
 
@@ -43,10 +45,14 @@ pub struct Bundle {
     pub unreadable: BTreeMap<String, String>,
     /// What roles give.
     pub roles: RoleGraph,
-    /// Which version of the keys this is.
-    pub keys_version: i64,
-    /// When it was asked for.
+    /// Which versions these are.
+    pub versions: Versions,
+    /// As of when.
     pub as_of: Timestamp,
+    /// Whether it is a copy of what someone else read: it has no private halves, and may be of an earlier version.
+    pub is_copy: bool,
+    /// When reading it began, in the order of this isolate's questions and answers.
+    pub order: u64,
 }
 
 impl Bundle {
@@ -58,17 +64,39 @@ impl Bundle {
         Some((key, sealed))
     }
 
-    /// How old it is.
+    /// How old it is, if `heard` is what was last heard of versions.
     #[must_use]
-    pub fn age(&self, now: Timestamp) -> Age {
-        match now.since(self.as_of) {
+    pub fn age(&self, heard: Option<Heard>, now: Timestamp) -> Age {
+        let current = heard.filter(|heard| heard.versions == self.versions);
+        let as_of = current.map_or(self.as_of, |heard| heard.as_of.max(self.as_of));
+        let by_time = match now.since(as_of) {
             // A clock that went back tells nothing.
-            _ if now < self.as_of => Age::Ageing,
+            _ if now < as_of => Age::Ageing,
             age if age < FRESH_FOR => Age::Fresh,
             age if age < VIEW_AGE => Age::Ageing,
-            // The blacklist tells of an ended key for as long as any token of it could live.
+            // The record tells of an ended key for as long as any token of it could live.
             age if age < MAX_LIFE => Age::Old,
             _ => Age::Spent,
+        };
+        match heard {
+            // What began to be read after the versions were heard of is at least of those.
+            Some(heard) if current.is_none() && (self.is_copy || self.order < heard.order) => {
+                // A role that gives less now must not give more; a key is not signed with before everyone can know it.
+                let gives_more = heard.versions.roles != self.versions.roles;
+                by_time.max(if gives_more { Age::Spent } else { Age::Old })
+            }
+            _ => by_time,
         }
     }
+}
+
+/// What was last heard of versions.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// Which they are.
+    pub versions: Versions,
+    /// When that was first heard, in the order of this isolate's questions and answers.
+    pub order: u64,
+    /// As of when it was last heard.
+    pub as_of: Timestamp,
 }

@@ -86,6 +86,10 @@ id!(
     TokenId
 );
 id!(
+    /// An API key.
+    ApiKeyId
+);
+id!(
     /// One request, as answers, logs and origins see it.
     RequestId
 );

@@ -10,6 +10,7 @@ pub mod net;
 pub mod password;
 pub mod rate_limit;
 pub mod rbac;
+pub mod revocation;
 pub mod sealed;
 pub mod secret;
 pub mod session;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 /// One role as it is stored.
 #[derive(Clone, Debug, Default)]
 pub struct RoleRecord {
@@ -11,14 +13,15 @@ pub struct RoleRecord {
     pub permissions: Vec<String>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Closure {
     roles: BTreeSet<String>,
     permissions: BTreeSet<String>,
 }
 
 /// The role graph with everything inherited worked out. Unknown roles give nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct RoleGraph {
     closures: BTreeMap<String, Closure>,
 }

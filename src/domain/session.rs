@@ -45,6 +45,8 @@ impl NewSession {
 pub enum EndReason {
     /// Its owner signed out.
     Logout,
+    /// Its owner signed out everywhere.
+    LogoutAll,
     /// A refresh token was used that had been replaced: someone else holds a copy.
     TokenReuse,
 }
@@ -55,6 +57,7 @@ impl EndReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Logout => "logout",
+            Self::LogoutAll => "logout_all",
             Self::TokenReuse => "token_reuse",
         }
     }

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 
 use super::{
-    Findings, Want, World,
-    knowledge::{Knowledge, Remembered, Standing, digest},
-    policy::Revocation,
+    Asked, Findings, Standing, Want, World,
+    knowledge::{Knowledge, Remembered, digest},
+    view::ViewAge,
 };
 use crate::{
     domain::{
         bundle::Age,
+        revocation::set::Known,
         time::Timestamp,
         token::{
             jws::{MAX_TOKEN_BYTES, Untrusted},
@@ -41,36 +42,68 @@ pub fn bearer_token(authorization: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_matches(blank))
 }
 
+/// How fresh the knowledge about revocations must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Heard of less than `REVOCATION_BOUND` ago.
+    Bounded,
+    /// Asked of the feed for this very request.
+    Strict,
+    /// Asked of the record for this very request: all that the token rests on must stand.
+    Record,
+}
+
 /// Authenticates by bearer token.
 ///
 /// # Errors
-/// A token that is not believed; all look alike to the caller.
+/// A token that is not believed; all look alike to the caller. Or what cannot be told, because nobody answers.
 pub fn bearer<'a>(
     token: &'a str,
     world: &World<'_>,
     knowledge: &Knowledge,
     found: &Findings,
-    revocation: Revocation,
+    freshness: Freshness,
     now: Timestamp,
 ) -> Result<Outcome<'a>, ApiError> {
     let remembered = match recognise(token, knowledge, found, now)? {
         Outcome::Known(remembered) => remembered,
         other => return Ok(other),
     };
-    // Not revoked: as of now on a strict route, otherwise as of less than the bound ago.
-    let view = &knowledge.revocations;
-    let standing = match (revocation, found.standing) {
-        _ if view.is_revoked(&remembered.claims) => Standing::Revoked,
-        (_, Some(standing)) => standing,
-        (Revocation::Strict, None) => Standing::Unknown,
-        (Revocation::Bounded, None) => view.standing(&remembered.claims, now, world.revocation_bound),
+    let (view, claims, bound) = (&knowledge.view, &remembered.claims, world.revocation_bound);
+    // (1) What is known to be revoked stays so.
+    let known = view.knows(claims, now);
+    if known == Known::Revoked || found.standing == Some(Standing::Revoked) {
+        return Err(ApiError::InvalidToken(Refusal::Revoked));
+    }
+    // (2) Whom this request itself asked about the token is believed.
+    let asked = found.standing == Some(Standing::Good);
+    let ask_record = || Ok(Outcome::Need(Want::Record(remembered.clone())));
+    let is_fresh = match freshness {
+        _ if asked => return Ok(Outcome::Known(remembered)),
+        Freshness::Record => return ask_record(),
+        // (3) The view, as fresh as is wanted: this request's own question is, however long it took.
+        Freshness::Strict => match found.view {
+            Some(Asked::Answered) => true,
+            Some(Asked::Failed) => return Err(ApiError::Unavailable("revocations cannot be asked".to_owned())),
+            None => return Ok(Outcome::Need(Want::View)),
+        },
+        Freshness::Bounded => found.view == Some(Asked::Answered) || view.age(now, bound) != ViewAge::Old,
     };
-    match standing {
-        Standing::Revoked => Err(ApiError::InvalidToken(Refusal::Revoked)),
-        Standing::Good => Ok(Outcome::Known(remembered)),
-        Standing::Unknown => {
-            Ok(Outcome::Need(Want::Standing { token: remembered, strict: revocation == Revocation::Strict }))
+    let was_checked = || freshness == Freshness::Bounded && view.was_checked(claims, now, bound);
+    match (is_fresh, known) {
+        (true, Known::Clear) => Ok(Outcome::Known(remembered)),
+        // (4) Otherwise the very token is asked about, unless that was done a moment ago: of the record, where too much
+        //     was revoked to be told of;
+        _ if was_checked() => Ok(Outcome::Known(remembered)),
+        (true, _) => ask_record(),
+        // (5) of its own copy, where nobody tells. Nobody else's question is waited for where the last one failed, nor
+        //     for long.
+        _ if found.view == Some(Asked::Failed) || view.is_failing(now) => {
+            Ok(Outcome::Need(Want::Blacklist(remembered.clone())))
         }
+        _ if !view.is_being_asked(now) => Ok(Outcome::Need(Want::View)),
+        _ if !found.waited_for_view => Ok(Outcome::Need(Want::WaitForView)),
+        _ => Ok(Outcome::Need(Want::Blacklist(remembered.clone()))),
     }
 }
 
@@ -116,7 +149,7 @@ pub fn recognise<'a>(
         None => return need(Want::Bundle),
         Some(bundle) => bundle,
     };
-    let age = bundle.age(now);
+    let age = knowledge.age(now).unwrap_or(Age::Spent);
     match age {
         Age::Spent if failed => return unavailable("keys are too old"),
         Age::Spent => return need(Want::Reload),

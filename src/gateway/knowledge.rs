@@ -1,6 +1,5 @@
-//! What one isolate knows: keys, roles, tokens it has verified, and what it last heard of
-//! revocations. Plain data, synchronous, bounded; losing any of it costs a question, never an
-//! admission.
+//! What one isolate knows: keys, roles, tokens it has verified, and its view of revocations. Plain data,
+//! synchronous, bounded; losing any of it costs a question, never an admission.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,12 +9,11 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::caller::Caller;
+use super::{caller::Caller, view::RevocationView};
 use crate::domain::{
-    bundle::{Age, Bundle},
-    id::{SessionId, TokenId},
+    bundle::{Age, Bundle, Heard},
     time::Timestamp,
-    token::{jwk::KeyId, verify::VerifiedClaims},
+    token::verify::VerifiedClaims,
 };
 
 /// Tokens remembered at once.
@@ -30,11 +28,6 @@ const RELOAD_FOR_UNKNOWN_EVERY: Duration = Duration::from_secs(2);
 const LONGEST_QUESTION: Duration = Duration::from_secs(25);
 /// Where asking failed, this long passes before those ask again who cannot go on without.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// Revocation answers remembered at once.
-const MAX_CHECKED: usize = 8192;
-/// Revocations remembered at once.
-const MAX_REVOKED: usize = 16_384;
-
 /// A token's name in memory: its SHA-256 digest.
 pub type TokenDigest = [u8; 32];
 
@@ -84,14 +77,20 @@ pub struct Knowledge {
     order: VecDeque<TokenDigest>,
     token_bytes: usize,
     /// Revocations.
-    pub revocations: RevocationView,
+    pub view: RevocationView,
 }
 
 impl Knowledge {
     /// How old the copy of keys and roles is; `None` if there is none.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Age> {
-        self.bundle.as_ref().map(|bundle| bundle.age(now))
+        self.bundle.as_ref().map(|bundle| bundle.age(self.heard(), now))
+    }
+
+    /// What was last heard of versions.
+    fn heard(&self) -> Option<Heard> {
+        let (versions, order) = self.view.versions()?;
+        Some(Heard { versions, order, as_of: self.view.as_of()? })
     }
 
     /// Whether keys and roles may be asked for again: at most once in [`RELOAD_EVERY`], whoever asks
@@ -150,21 +149,34 @@ impl Knowledge {
         may
     }
 
-    /// Takes over a copy of keys and roles that was read, unless a later one came first.
+    /// Takes over keys and roles that were read from the record, unless later ones came first.
     pub fn take_over(&mut self, bundle: Bundle) -> Arc<Bundle> {
-        if let Some(known) = &self.bundle {
+        if let Some(known) = self.bundle.as_ref().filter(|known| !known.is_copy) {
+            let (theirs, ours) = (bundle.versions, known.versions);
+            let is_newer = theirs.max(ours) != ours;
             // A change and a reading may pass each other. An older version that is read later than that
             // is what a restored database has.
-            let overtaken =
-                known.keys_version > bundle.keys_version && bundle.as_of.since(known.as_of) < LONGEST_QUESTION;
-            let late = known.keys_version == bundle.keys_version && known.as_of > bundle.as_of;
-            if overtaken || late {
+            let overtaken = theirs != ours && bundle.as_of.since(known.as_of) < LONGEST_QUESTION;
+            if !is_newer && (overtaken || known.as_of > bundle.as_of) {
+                let known = known.clone();
                 self.reading_since = None;
                 self.read_failed_at = None;
-                return known.clone();
+                return known;
             }
         }
         self.replace(bundle)
+    }
+
+    /// Takes over a copy of what someone else read: where nothing is known, or where that is of another version than it
+    /// must be and the copy is not.
+    pub fn take_copy(&mut self, copy: Bundle) {
+        let is_current = self.view.versions().is_none_or(|(versions, _)| versions == copy.versions);
+        let has_better = self.bundle.as_ref().is_some_and(|known| {
+            !known.is_copy && self.view.versions().is_none_or(|(versions, _)| versions == known.versions)
+        });
+        if is_current && !has_better && copy.unreadable.is_empty() {
+            self.replace(copy);
+        }
     }
 
     /// Takes over a copy that came of a change made here. Where roles give something else now, remembered
@@ -200,88 +212,5 @@ impl Knowledge {
             let forgotten = self.tokens.remove(&oldest).map_or(0, |token| token.bytes());
             self.token_bytes = self.token_bytes.saturating_sub(forgotten);
         }
-    }
-}
-
-/// What is known of one token's revocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It was revoked.
-    Revoked,
-    /// It was not, as of less than the bound ago.
-    Good,
-    /// Not known, or no longer.
-    Unknown,
-}
-
-/// What this isolate last heard of revocations.
-#[derive(Debug, Default)]
-pub struct RevocationView {
-    revoked: HashMap<String, Timestamp>,
-    checked: HashMap<TokenId, Timestamp>,
-}
-
-/// The name of a session's revocation, in KV and in memory.
-#[must_use]
-pub fn session_key(id: SessionId) -> String {
-    format!("sid:{id}")
-}
-
-/// The name of a token's revocation, in KV and in memory.
-#[must_use]
-pub fn token_key(id: TokenId) -> String {
-    format!("jti:{id}")
-}
-
-/// The name of a signing key's revocation, in KV and in memory.
-#[must_use]
-pub fn signing_key_key(id: &KeyId) -> String {
-    format!("kid:{id}")
-}
-
-/// The names under which a token may be revoked.
-#[must_use]
-pub fn keys_of(claims: &VerifiedClaims) -> [String; 3] {
-    [session_key(claims.session()), token_key(claims.token()), signing_key_key(claims.key())]
-}
-
-impl RevocationView {
-    /// What is known of a token at `now`, if answers may be `bound` old.
-    #[must_use]
-    pub fn standing(&self, claims: &VerifiedClaims, now: Timestamp, bound: Duration) -> Standing {
-        if self.is_revoked(claims) {
-            return Standing::Revoked;
-        }
-        match self.checked.get(&claims.token()) {
-            Some(as_of) if now.since(*as_of) < bound => Standing::Good,
-            _ => Standing::Unknown,
-        }
-    }
-
-    /// Whether the token, its session or its key is known to be revoked. Such knowledge never ages.
-    #[must_use]
-    pub fn is_revoked(&self, claims: &VerifiedClaims) -> bool {
-        !self.revoked.is_empty() && keys_of(claims).iter().any(|key| self.revoked.contains_key(key))
-    }
-
-    /// Notes a revocation that can matter until `until`.
-    pub fn revoke(&mut self, key: String, until: Timestamp, now: Timestamp) {
-        if self.revoked.len() >= MAX_REVOKED {
-            self.revoked.retain(|_, until| *until > now);
-        }
-        if self.revoked.len() >= MAX_REVOKED {
-            // Too many to hold: forget them together with every "good", so that each is asked again.
-            self.revoked.clear();
-            self.checked.clear();
-        }
-        self.revoked.insert(key, until);
-    }
-
-    /// Notes that a token was not revoked when it was asked at `as_of`.
-    pub fn found_good(&mut self, token: TokenId, as_of: Timestamp) {
-        if self.checked.len() >= MAX_CHECKED {
-            self.checked.clear();
-        }
-        self.checked.insert(token, as_of);
     }
 }

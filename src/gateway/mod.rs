@@ -14,15 +14,16 @@ pub mod knowledge;
 pub mod policy;
 mod policy_file;
 pub mod routes;
+pub mod view;
 
 use std::{sync::Arc, time::Duration};
 
 use self::{
-    authenticate::Outcome,
+    authenticate::{Freshness, Outcome},
     canonical::Path,
     forward::Rewrite,
     head::Head,
-    knowledge::{Knowledge, Remembered, Standing, TokenDigest},
+    knowledge::{Knowledge, Remembered, TokenDigest},
     policy::{Access, OnLimiterError, Policy, Route},
 };
 use crate::{
@@ -31,6 +32,7 @@ use crate::{
         id::RequestId,
         net::ClientIp,
         rate_limit::{Decision, Rule},
+        revocation::Revocation,
         time::Timestamp,
         token::verify::{Claimed, Refusal},
     },
@@ -48,8 +50,10 @@ pub struct World<'a> {
     pub environment: Environment,
     /// The path under which our own endpoints are.
     pub api_prefix: &'a str,
-    /// How old an answer about a revocation may be.
+    /// How old what is known of revocations may be.
     pub revocation_bound: Duration,
+    /// How fresh it must be on every route.
+    pub revocation: Revocation,
 }
 
 impl<'a> World<'a> {
@@ -62,6 +66,7 @@ impl<'a> World<'a> {
             environment: config.environment,
             api_prefix: &config.api_prefix,
             revocation_bound: config.revocation_bound,
+            revocation: config.revocation,
         }
     }
 }
@@ -75,13 +80,35 @@ pub struct Findings {
     pub reload_tried: bool,
     /// It was waited for another request's question about them.
     pub waited: bool,
-    /// What this request's own question about its revocation gave: good enough for this request,
-    /// however long the answer took.
+    /// What came of this request's own question about revocations: good enough for this request, however long the
+    /// answer took.
+    pub view: Option<Asked>,
+    /// It was waited for another request's question about them.
+    pub waited_for_view: bool,
+    /// What this request's own question about its very token gave.
     pub standing: Option<Standing>,
     /// What the limiter said by address.
     pub ip_limit: Option<LimitAnswer>,
     /// What the limiter said by subject.
     pub subject_limit: Option<LimitAnswer>,
+}
+
+/// What came of asking about revocations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The feed or the record answered.
+    Answered,
+    /// Neither did.
+    Failed,
+}
+
+/// What was said of one token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It was revoked.
+    Revoked,
+    /// It was not.
+    Good,
 }
 
 /// What came of asking a limiter.
@@ -118,13 +145,14 @@ pub enum Want<'a> {
         /// Its digest.
         digest: TokenDigest,
     },
-    /// Whether a token was revoked.
-    Standing {
-        /// The token.
-        token: Arc<Remembered>,
-        /// Whether the record itself must be asked, not a copy.
-        strict: bool,
-    },
+    /// What was revoked lately.
+    View,
+    /// That another request, which asks that already, has its answer.
+    WaitForView,
+    /// Whether everything that a token rests on stands, as the record has it.
+    Record(Arc<Remembered>),
+    /// Whether a token was revoked, as its copy has it, because nobody else can be asked.
+    Blacklist(Arc<Remembered>),
     /// A limiter's yes.
     Limit {
         /// Which.
@@ -264,7 +292,13 @@ fn authenticate<'a>(
 ) -> Result<Outcome<'a>, ApiError> {
     match (route.access, head.header("authorization").and_then(authenticate::bearer_token)) {
         (Access::Public, _) | (_, None) => Ok(Outcome::NotResponsible),
-        (_, Some(token)) => authenticate::bearer(token, world, knowledge, found, route.revocation, now),
+        (_, Some(token)) => {
+            let freshness = match (world.revocation, route.revocation) {
+                (Revocation::Bounded, Revocation::Bounded) => Freshness::Bounded,
+                _ => Freshness::Strict,
+            };
+            authenticate::bearer(token, world, knowledge, found, freshness, now)
+        }
     }
 }
 

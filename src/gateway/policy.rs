@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::ConfigError,
-    domain::{rate_limit::Rule, rbac::Requirement},
+    domain::{rate_limit::Rule, rbac::Requirement, revocation::Revocation},
 };
 
 /// Who may make a request.
@@ -25,17 +25,6 @@ pub enum Access {
     Optional,
     /// Only who proves who they are.
     Authenticated,
-}
-
-/// How fresh the knowledge about revocations must be.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Revocation {
-    /// At most `REVOCATION_BOUND` old.
-    #[default]
-    Bounded,
-    /// Asked for each request.
-    Strict,
 }
 
 /// What a limit counts by.
@@ -90,7 +79,7 @@ pub struct Route {
     pub access: Access,
     /// What they need.
     pub require: Requirement,
-    /// How fresh revocation knowledge must be.
+    /// How fresh revocation knowledge must be, where `REVOCATION` does not ask for more.
     pub revocation: Revocation,
     /// Limits by address.
     pub ip_limits: Vec<Rule>,

@@ -6,12 +6,12 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    policy::{Access, LimitBy, OnLimiterError, Origin, Policy, PolicyError, Revocation, Route, Target},
+    policy::{Access, LimitBy, OnLimiterError, Origin, Policy, PolicyError, Route, Target},
     routes::RouteTable,
 };
 use crate::{
     config::Lookup,
-    domain::{rate_limit::Rule, rbac::Requirement},
+    domain::{rate_limit::Rule, rbac::Requirement, revocation::Revocation},
     duration,
 };
 

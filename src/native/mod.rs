@@ -2,6 +2,7 @@
 //! count every call, and fail on demand. Not compiled for wasm.
 
 pub mod crypto;
+pub mod feed;
 pub mod kv;
 pub mod limiter;
 mod signatures;
@@ -19,7 +20,14 @@ use std::{
 
 use async_trait::async_trait;
 
-use self::{crypto::NativeCrypto, kv::NativeKv, limiter::NativeLimiter, sqlite::Sqlite, switchboard::Switchboard};
+use self::{
+    crypto::NativeCrypto,
+    feed::NativeFeed,
+    kv::NativeKv,
+    limiter::NativeLimiter,
+    sqlite::{FEEDS_PORT, Sqlite},
+    switchboard::Switchboard,
+};
 use crate::{
     domain::{secret::SecretList, time::Timestamp},
     ports::{Clock, Log, Ports, Rng, Timer},
@@ -100,6 +108,8 @@ pub struct Host {
     pub database: Arc<Sqlite>,
     /// The blacklist.
     pub blacklist: Arc<NativeKv>,
+    /// The feed.
+    pub feed: Arc<NativeFeed>,
     /// The limiter.
     pub limiter: Arc<NativeLimiter>,
     /// The clock.
@@ -117,8 +127,11 @@ impl Host {
     pub fn new(now: Timestamp) -> Result<Self, rusqlite::Error> {
         let clock = Arc::new(ManualClock(AtomicI64::new(now.millis())));
         let switchboard = Arc::new(Switchboard::default());
+        let database = Arc::new(Sqlite::new(switchboard.clone())?);
+        let feeds_database = Arc::new(database.another_way(FEEDS_PORT));
         Ok(Self {
-            database: Arc::new(Sqlite::new(switchboard.clone())?),
+            database,
+            feed: Arc::new(NativeFeed::new(switchboard.clone(), clock.clone(), feeds_database)),
             blacklist: Arc::new(NativeKv::new(switchboard.clone(), clock.clone())),
             limiter: Arc::new(NativeLimiter::new(switchboard.clone(), clock.clone())),
             log: Arc::default(),
@@ -134,6 +147,7 @@ impl Host {
         Ports {
             database: self.database.clone(),
             blacklist: self.blacklist.clone(),
+            revocations: self.feed.clone(),
             limiter: self.limiter.clone(),
             crypto: Arc::new(NativeCrypto::switched(master, self.switchboard.clone())),
             clock: self.clock.clone(),

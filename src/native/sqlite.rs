@@ -18,11 +18,16 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_accounts.sql"),
     include_str!("../../migrations/0002_built_in_roles.sql"),
     include_str!("../../migrations/0003_token_keys.sql"),
+    include_str!("../../migrations/0004_revocation_feed.sql"),
 ];
 
-/// An in-memory database.
+/// The name of the feed's own way to it.
+pub const FEEDS_PORT: &str = "feed's database";
+
+/// An in-memory database, and one way to it.
 pub struct Sqlite {
-    connection: Mutex<Connection>,
+    port: &'static str,
+    connection: Arc<Mutex<Connection>>,
     switchboard: Arc<Switchboard>,
     meddling: Mutex<Option<(usize, &'static str)>>,
 }
@@ -36,7 +41,14 @@ impl Sqlite {
         for migration in MIGRATIONS {
             connection.execute_batch(migration)?;
         }
-        Ok(Self { connection: Mutex::new(connection), switchboard, meddling: Mutex::default() })
+        let connection = Arc::new(Mutex::new(connection));
+        Ok(Self { port: PORT, connection, switchboard, meddling: Mutex::default() })
+    }
+
+    /// Another way to the same database, counted by itself.
+    pub(super) fn another_way(&self, port: &'static str) -> Self {
+        let (connection, switchboard) = (self.connection.clone(), self.switchboard.clone());
+        Self { port, connection, switchboard, meddling: Mutex::default() }
     }
 
     /// Asks the database directly, around counting and faults: what a test looks at.
@@ -81,7 +93,7 @@ impl Sqlite {
 impl Database for Sqlite {
     async fn batch(&self, statements: Vec<Statement>) -> Result<Vec<Rows>, DatabaseError> {
         let lost = || DatabaseError::Lost("switched off".to_owned());
-        match self.switchboard.enter(PORT) {
+        match self.switchboard.enter(self.port) {
             Fate::Down => Err(lost()),
             fate => {
                 let refused = |error: rusqlite::Error| DatabaseError::Refused(error.to_string());

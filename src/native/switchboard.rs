@@ -17,6 +17,8 @@ pub enum Plan {
     LoseThenDown(usize),
     /// This port is down.
     Without(&'static str),
+    /// These ports are down.
+    WithoutAll(&'static [&'static str]),
 }
 
 /// What becomes of one call.
@@ -78,6 +80,7 @@ impl Switchboard {
                 Fate::Lost
             }
             Plan::Without(down) if down == port => Fate::Down,
+            Plan::WithoutAll(down) if down.contains(&port) => Fate::Down,
             _ => Fate::Through,
         }
     }

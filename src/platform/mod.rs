@@ -6,6 +6,7 @@ pub mod kv;
 pub mod limiter_do;
 #[cfg(feature = "probe")]
 pub mod probe;
+pub mod revocation_do;
 pub mod web_crypto;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -88,6 +89,9 @@ pub fn ports(env: &Env, config: &Config) -> Result<Ports, ConfigError> {
     Ok(Ports {
         database: Arc::new(d1::D1::new(env.d1("DB").map_err(missing("DB"))?)),
         blacklist: Arc::new(kv::Kv::new("BLACKLIST", env.kv("BLACKLIST").map_err(missing("BLACKLIST"))?)),
+        revocations: Arc::new(revocation_do::RevocationsPort::new(
+            env.durable_object("REVOCATIONS").map_err(missing("REVOCATIONS"))?,
+        )),
         limiter: Arc::new(limiter_do::Limiter::new(
             env.durable_object("RATE_LIMITER").map_err(missing("RATE_LIMITER"))?,
         )),
@@ -104,9 +108,18 @@ async fn bounded<T, E: std::fmt::Display>(
     port: &'static str,
     answer: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Unavailable> {
+    bounded_by(STORE_TIMEOUT, port, answer).await
+}
+
+/// The same, with another patience.
+async fn bounded_by<T, E: std::fmt::Display>(
+    patience: Duration,
+    port: &'static str,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, Unavailable> {
     let unavailable = |message: String| Unavailable { port, message };
     let work = SendFuture::new(async {
-        let (answer, timeout) = (std::pin::pin!(answer), std::pin::pin!(Delay::from(STORE_TIMEOUT)));
+        let (answer, timeout) = (std::pin::pin!(answer), std::pin::pin!(Delay::from(patience)));
         match select(answer, timeout).await {
             Either::Left((answer, _)) => answer.map_err(|error| error.to_string()),
             Either::Right(_) => Err("timed out".to_owned()),

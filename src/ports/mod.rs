@@ -11,6 +11,10 @@ use async_trait::async_trait;
 use crate::domain::{
     id::{RequestId, RowId, SessionId, TokenId, UserId},
     rate_limit::{Decision, Rule},
+    revocation::{
+        Entry, Versions,
+        feed::{Answer, Cursor},
+    },
     time::Timestamp,
     token::{
         algorithm::Algorithm,
@@ -49,6 +53,15 @@ pub trait KeyValue: Send + Sync {
 pub trait RateLimiter: Send + Sync {
     /// Decides on one request under all rules at once.
     async fn admit(&self, key: &str, rules: &[Rule]) -> Result<Decision, Unavailable>;
+}
+
+/// The feed of revocations.
+#[async_trait]
+pub trait Revocations: Send + Sync {
+    /// Tells it what was revoked, and what copies must be of. Once this comes back, it tells everyone who asks.
+    async fn push(&self, entries: &[Entry], versions: Option<Versions>) -> Result<(), Unavailable>;
+    /// Asks what came after what is known.
+    async fn since(&self, cursor: Option<&Cursor>) -> Result<Answer, Unavailable>;
 }
 
 /// A new key, its private half (or the shared secret) sealed under the master key.
@@ -123,6 +136,8 @@ pub struct Ports {
     pub database: Arc<dyn Database>,
     /// KV `BLACKLIST`.
     pub blacklist: Arc<dyn KeyValue>,
+    /// The `RevocationFeed` object.
+    pub revocations: Arc<dyn Revocations>,
     /// The `RateLimiter` objects.
     pub limiter: Arc<dyn RateLimiter>,
     /// Web Crypto.

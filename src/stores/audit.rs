@@ -53,6 +53,20 @@ pub fn write_if_session(entry: &Entry) -> Statement {
     Statement::new(insert_where!("EXISTS (SELECT 1 FROM sessions WHERE id = ?6)"), params(entry))
 }
 
+/// Writes the row if the entry's session stands, and the salt, if there is one, is its own.
+#[must_use]
+pub fn write_if_session_stands(entry: &Entry, salt: Value) -> Statement {
+    let mut params = params(entry);
+    params.push(salt);
+    Statement::new(
+        insert_where!(
+            "EXISTS (SELECT 1 FROM sessions WHERE id = ?6 AND ended_at IS NULL AND expires_at > ?2)
+             AND (?10 IS NULL OR ?10 = (SELECT salt FROM refresh_tokens WHERE session_id = ?6))"
+        ),
+        params,
+    )
+}
+
 /// Writes the row if the entry's subject exists.
 #[must_use]
 pub fn write_if_subject(entry: &Entry) -> Statement {

@@ -1,37 +1,67 @@
-//! The KV copy of what was revoked: for isolates that did not do it. A copy for reading, never
-//! the referee; the record is in the database.
+//! The KV copy of what was revoked: for isolates that can reach neither feed nor record. A copy for reading, never
+//! the referee.
 
 use futures_util::future::try_join_all;
 
-use crate::ports::{KeyValue, Unavailable};
+use crate::{
+    domain::{
+        revocation::{Entry, Revoked},
+        time::Timestamp,
+        token::verify::VerifiedClaims,
+    },
+    ports::{KeyValue, Unavailable},
+};
 
 /// KV refuses a shorter life than this, in seconds.
 const MIN_TTL_SECS: u64 = 60;
 /// KV reads no more keys at once.
 const MAX_BULK: usize = 100;
-/// What an entry holds; only its presence counts.
+/// What an entry holds of which only the presence counts.
 const PRESENT: &str = "1";
 
-/// Puts the keys, side by side, for their remaining life.
-pub async fn publish(kv: &dyn KeyValue, keys: &[String], life_secs: u64) -> Result<(), Unavailable> {
-    let ttl = life_secs.max(MIN_TTL_SECS);
-    try_join_all(keys.iter().map(|key| kv.put(key, PRESENT, ttl))).await?;
+/// An entry's key. A user's is of the version that was ended: a token asks for its own.
+fn key(what: &Revoked) -> Option<String> {
+    Some(match what {
+        Revoked::Session(id) => format!("sid:{id}"),
+        Revoked::Token(id) => format!("jti:{id}"),
+        Revoked::Key(id) => format!("kid:{id}"),
+        Revoked::ApiKey(id) => format!("api_key:{id}"),
+        Revoked::User { id, version } => format!("ver:{id}:{}", version.saturating_sub(1)),
+        // What many were merged into stands here one by one.
+        Revoked::Given(_) => return None,
+    })
+}
+
+/// Puts the entries, side by side, for their remaining life.
+pub async fn publish(kv: &dyn KeyValue, entries: &[Entry], now: Timestamp) -> Result<(), Unavailable> {
+    let keys = entries.iter().filter_map(|entry| Some((key(&entry.what)?, entry.until.since(now).as_secs())));
+    let puts = keys.map(|(key, life)| async move { kv.put(&key, PRESENT, life.max(MIN_TTL_SECS)).await });
+    try_join_all(puts).await?;
     Ok(())
 }
 
-/// Puts those keys that are not there: what a repeated request does, so that a failure heals
-/// without writing one key twice in a second.
-pub async fn publish_missing(kv: &dyn KeyValue, keys: &[String], life_secs: u64) -> Result<(), Unavailable> {
-    for keys in keys.chunks(MAX_BULK) {
-        let values = kv.get_bulk(keys).await?;
-        let missing = keys.iter().zip(values).filter(|(_, value)| value.is_none()).map(|(key, _)| key.clone());
-        publish(kv, &missing.collect::<Vec<_>>(), life_secs).await?;
+/// Puts those that are not there: what a repeated request does, so that a failure heals without writing one key
+/// twice in a second.
+pub async fn publish_missing(kv: &dyn KeyValue, entries: &[Entry], now: Timestamp) -> Result<(), Unavailable> {
+    let entries: Vec<_> = entries.iter().filter(|entry| key(&entry.what).is_some()).collect();
+    for entries in entries.chunks(MAX_BULK) {
+        let keys: Vec<_> = entries.iter().filter_map(|entry| key(&entry.what)).collect();
+        let there = kv.get_bulk(&keys).await?;
+        let missing = entries.iter().zip(there).filter(|(_, there)| there.is_none());
+        let missing: Vec<_> = missing.map(|(entry, _)| (*entry).clone()).collect();
+        publish(kv, &missing, now).await?;
     }
     Ok(())
 }
 
-/// Those of the keys, at most 100, that are there.
-pub async fn present(kv: &dyn KeyValue, keys: &[String]) -> Result<Vec<String>, Unavailable> {
-    let values = kv.get_bulk(keys).await?;
-    Ok(keys.iter().zip(values).filter(|(_, value)| value.is_some()).map(|(key, _)| key.clone()).collect())
+/// Whether the copy says that a token was ended: by itself, with its session, its user's version or its key.
+pub async fn names(kv: &dyn KeyValue, token: &VerifiedClaims) -> Result<bool, Unavailable> {
+    let claims = token.claims();
+    let keys = [
+        format!("sid:{}", token.session()),
+        format!("jti:{}", token.token()),
+        format!("kid:{}", token.key()),
+        format!("ver:{}:{}", claims.sub, claims.ver),
+    ];
+    Ok(kv.get_bulk(&keys).await?.iter().any(Option::is_some))
 }

@@ -8,13 +8,14 @@ use serde::Deserialize;
 use super::{
     audit,
     keys::{self, Ring},
-    run,
+    revocations, run,
 };
 use crate::{
     domain::{
         audit::Entry,
         bundle::Bundle,
         rbac::{RoleGraph, RoleRecord},
+        revocation,
         sealed::Sealed,
         time::Timestamp,
         token::{
@@ -40,6 +41,8 @@ pub struct Keeper<'a> {
     pub schedule: &'a Schedule,
     /// The time.
     pub now: Timestamp,
+    /// The place among this isolate's questions and answers.
+    pub order: u64,
 }
 
 /// What came of replacing all keys.
@@ -48,7 +51,7 @@ pub struct Replaced {
     /// Keys and roles after it.
     pub bundle: Bundle,
     /// All keys that were ended before their time, as far as that still matters.
-    pub revoked: Vec<KeyId>,
+    pub revoked: Vec<revocation::Entry>,
     /// What was written about it.
     pub entries: Vec<Entry>,
 }
@@ -57,7 +60,7 @@ pub struct Replaced {
 #[derive(Debug)]
 pub struct Tidied {
     /// All keys that were ended before their time, as far as that still matters.
-    pub revoked: Vec<KeyId>,
+    pub revoked: Vec<revocation::Entry>,
     /// Keys that could not be sealed anew, and why.
     pub not_resealed: Vec<(String, String)>,
 }
@@ -73,26 +76,27 @@ fn read_statements(now: Timestamp) -> [Statement; READ] {
          FROM roles r",
         [],
     );
-    [keys::read_version(), keys::read_live(now), roles]
+    [revocations::read_versions(), keys::read_live(now), roles]
 }
 
 impl Keeper<'_> {
-    /// Reads the bundle. Where no key can sign for an algorithm, makes the first one.
-    pub async fn read(&self) -> Result<Bundle, ApiError> {
+    /// Reads the bundle, and says whether that changed it: where no key can sign for an algorithm, the first one is
+    /// made.
+    pub async fn read(&self) -> Result<(Bundle, bool), ApiError> {
         let bundle = self.run_and_read(Vec::new()).await?;
         let additions: Vec<_> = due(&bundle.keyring, self.wanted, self.schedule, self.now, Occasion::Regular)
             .into_iter()
             .filter(|addition| addition.sign_from <= self.now)
             .collect();
         if additions.is_empty() {
-            return Ok(bundle);
+            return Ok((bundle, false));
         }
         let mut batch = Vec::new();
         for addition in &additions {
             let key = self.crypto.make_key(addition.algorithm).await?;
-            batch.extend([keys::add(&key, addition, self.now), keys::raise_version_for(&key.kid)]);
+            batch.push(keys::add(&key, addition, self.now));
         }
-        self.run_and_read(batch).await
+        Ok((self.run_and_read(batch).await?, true))
     }
 
     /// Adds what is due to the keys of `bundle`, and lets what waits sign earlier where that is asked
@@ -118,7 +122,6 @@ impl Keeper<'_> {
             told(keys::add(&self.crypto.make_key(addition.algorithm).await?, &addition, self.now));
         }
         batch.extend(keys::retire_replaced(self.wanted, self.schedule.tail(), self.now));
-        batch.push(keys::raise_version());
         batch.extend(entries.first().map(audit::read_written));
         let mut rows = self.run(batch).await?;
         let bundle = self.build(rows.split_off(rows.len().saturating_sub(READ))).await?;
@@ -143,10 +146,10 @@ impl Keeper<'_> {
             new.push((self.crypto.make_key(algorithm).await?, entry()));
         }
         let mut batch = keys::replace_all(&new, self.now, until);
-        batch.extend([keys::raise_version(), keys::read_revoked(self.now)]);
+        batch.push(revocations::read_keys(self.now));
         let mut rows = self.run(batch).await?;
         let bundle = self.build(rows.split_off(rows.len().saturating_sub(READ))).await?;
-        let revoked = keys::revoked(rows.pop().unwrap_or_default())?;
+        let revoked = revocations::entries(rows.pop().unwrap_or_default())?;
         Ok(Replaced { bundle, revoked, entries: new.into_iter().map(|(_, entry)| entry).collect() })
     }
 
@@ -162,8 +165,8 @@ impl Keeper<'_> {
                 Err(error) => not_resealed.push((kid.clone(), error.to_string())),
             }
         }
-        batch.push(keys::read_revoked(self.now));
-        let revoked = keys::revoked(super::last(run(self.database, batch).await?))?;
+        batch.push(revocations::read_keys(self.now));
+        let revoked = revocations::entries(super::last(run(self.database, batch).await?))?;
         Ok(Tidied { revoked, not_resealed })
     }
 
@@ -180,10 +183,11 @@ impl Keeper<'_> {
     /// Rows to knowledge.
     async fn build(&self, rows: Vec<Rows>) -> Result<Bundle, ApiError> {
         let mut rows = rows.into_iter();
-        let keys_version = keys::version(rows.next().unwrap_or_default())?;
-        let Ring { keys, sealed, unreadable } = keys::ring(rows.next().unwrap_or_default(), self.crypto).await?;
+        let versions = revocations::versions(rows.next().unwrap_or_default())?;
+        let keys = rows.next().unwrap_or_default().all::<keys::Row>()?;
+        let Ring { keys, sealed, unreadable } = keys::ring(keys, self.crypto).await;
         let (keyring, roles) = (keys.into_iter().collect(), roles(rows.next().unwrap_or_default())?);
-        Ok(Bundle { keyring, sealed, unreadable, roles, keys_version, as_of: self.now })
+        Ok(Bundle { keyring, sealed, unreadable, roles, versions, as_of: self.now, is_copy: false, order: self.order })
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::audit;
 use crate::{
@@ -38,20 +38,6 @@ pub(super) fn version(rows: Rows) -> Result<i64, ApiError> {
     Ok(rows.first::<Row>()?.map_or(0, |row| row.version))
 }
 
-/// Makes every copy of the keys an old one.
-pub(super) fn raise_version() -> Statement {
-    Statement::new("UPDATE versions SET version = version + 1 WHERE name = 'keys'", [])
-}
-
-/// The same, if this key was added.
-pub(super) fn raise_version_for(kid: &KeyId) -> Statement {
-    Statement::new(
-        "UPDATE versions SET version = version + 1
-         WHERE name = 'keys' AND EXISTS (SELECT 1 FROM token_keys WHERE kid = ?1)",
-        [kid.as_str().into()],
-    )
-}
-
 /// Reads the keys that live at `now`.
 pub(super) fn read_live(now: Timestamp) -> Statement {
     Statement::new(
@@ -61,15 +47,36 @@ pub(super) fn read_live(now: Timestamp) -> Statement {
     )
 }
 
-#[derive(Deserialize)]
-struct Row {
+/// A key as it is written down.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Row {
     kid: KeyId,
     algorithm: String,
     public_key: Option<String>,
+    /// What is secret of it; nothing, where that is not wanted.
     sealed: String,
     publish_at: i64,
     sign_from: i64,
     retire_at: Option<i64>,
+}
+
+impl Row {
+    /// A key as others need it who only verify: without a private half. A shared key goes sealed.
+    pub fn of(key: &RingKey, sealed: &HashMap<String, String>) -> Self {
+        let (public_key, sealed) = match &key.key {
+            VerifyingKey::Public(public) => (Some(public.canonical()), String::new()),
+            VerifyingKey::Shared(_) => (None, sealed.get(key.kid().as_str()).cloned().unwrap_or_default()),
+        };
+        Self {
+            kid: key.kid().clone(),
+            algorithm: key.algorithm().name().to_owned(),
+            public_key,
+            sealed,
+            publish_at: key.publish_at.millis(),
+            sign_from: key.sign_from.millis(),
+            retire_at: key.retire_at.map(Timestamp::millis),
+        }
+    }
 }
 
 /// Keys as they were read.
@@ -82,9 +89,9 @@ pub(super) struct Ring {
 }
 
 /// Rows to keys. One that cannot be read does not stand in the others' way.
-pub(super) async fn ring(rows: Rows, crypto: &dyn Crypto) -> Result<Ring, ApiError> {
+pub(super) async fn ring(rows: Vec<Row>, crypto: &dyn Crypto) -> Ring {
     let mut ring = Ring::default();
-    for row in rows.all::<Row>()? {
+    for row in rows {
         match verifying_key(&row, crypto).await {
             Ok(key) => {
                 ring.keys.push(RingKey {
@@ -93,12 +100,14 @@ pub(super) async fn ring(rows: Rows, crypto: &dyn Crypto) -> Result<Ring, ApiErr
                     sign_from: Timestamp::from_millis(row.sign_from),
                     retire_at: row.retire_at.map(Timestamp::from_millis),
                 });
-                ring.sealed.insert(row.kid.as_str().to_owned(), row.sealed);
+                if !row.sealed.is_empty() {
+                    ring.sealed.insert(row.kid.as_str().to_owned(), row.sealed);
+                }
             }
             Err(why) => drop(ring.unreadable.insert(row.kid.as_str().to_owned(), why)),
         }
     }
-    Ok(ring)
+    ring
 }
 
 /// What a row verifies with. Shared keys are opened for that.
@@ -206,23 +215,6 @@ pub(super) fn replace_all(new: &[(SealedKey, Entry)], now: Timestamp, until: Tim
         batch.push(audit::write_if_changed(entry));
     }
     batch
-}
-
-/// Reads which keys were ended before their time, as far as that still matters, the newest first.
-pub(super) fn read_revoked(now: Timestamp) -> Statement {
-    Statement::new(
-        "SELECT value AS kid FROM revocations WHERE kind = 'key' AND until > ?1 ORDER BY seq DESC",
-        [now.millis().into()],
-    )
-}
-
-/// The ids that were read.
-pub(super) fn revoked(rows: Rows) -> Result<Vec<KeyId>, ApiError> {
-    #[derive(Deserialize)]
-    struct Row {
-        kid: KeyId,
-    }
-    Ok(rows.all::<Row>()?.into_iter().map(|row| row.kid).collect())
 }
 
 /// Keeps a key sealed anew, if it is still sealed as it was read.

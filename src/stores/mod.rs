@@ -3,8 +3,11 @@
 pub mod audit;
 pub mod blacklist;
 pub mod bundle;
+pub mod edge_copy;
+pub mod feed;
 mod keys;
 pub mod refresh;
+pub mod revocations;
 pub mod sessions;
 pub mod sign_in;
 pub mod users;

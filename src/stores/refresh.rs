@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{
-    audit, keys, last, run,
-    sessions::revoke_session_if_changed,
+    audit, keys, last, revocations, run,
     users::{UserRow, user_columns},
 };
 use crate::{
     domain::{
         audit::Entry,
         id::UserId,
+        revocation::{self, Revoked},
         session::EndReason,
         time::{Timestamp, millis},
         token::refresh::RefreshToken,
@@ -53,6 +53,8 @@ pub enum Presented {
         user: UserId,
         /// Whether this request ended it, rather than an earlier one.
         ended_now: bool,
+        /// What is revoked by that.
+        revoked: Vec<revocation::Entry>,
     },
     /// It is not honoured: expired, ended, of an inactive account, or not of this session.
     Refused,
@@ -122,7 +124,7 @@ pub async fn present(
             ],
         ),
         audit::write_if_changed(&entries.reuse),
-        revoke_session_if_changed(token.session, now, terms.revoked_until),
+        revocations::record_if_changed(&Revoked::Session(token.session), token.session, now, terms.revoked_until),
         Statement::new(
             "UPDATE refresh_tokens SET generation = generation + 1, rotated_at = ?4, rotated_by = ?5,
                expires_at = MIN(?6, (SELECT expires_at FROM sessions WHERE id = ?1))
@@ -150,11 +152,13 @@ pub async fn present(
             ),
             [session, salt],
         ),
+        revocations::read_of_session(token.session, None),
         keys::read_version(),
     ];
     let mut rows = run(database, batch).await?;
     let keys_version = keys::version(rows.pop().unwrap_or_default())?;
-    judge(last(rows).first::<Row>()?, token, &request, now, keys_version)
+    let revoked = revocations::entries(rows.pop().unwrap_or_default())?;
+    judge(last(rows).first::<Row>()?, token, &request, now, keys_version, revoked)
 }
 
 fn judge(
@@ -163,13 +167,14 @@ fn judge(
     request: &str,
     now: Timestamp,
     keys_version: i64,
+    revoked: Vec<revocation::Entry>,
 ) -> Result<Presented, ApiError> {
     let Some(row) = row else { return Ok(Presented::Refused) };
     let user: User = row.user.try_into()?;
     if row.ended_at.is_some() {
         let reuse = row.end_reason.as_deref() == Some(EndReason::TokenReuse.as_str());
         let ended_now = row.ended_by.as_deref() == Some(request);
-        return Ok(if reuse { Presented::Reuse { user: user.id, ended_now } } else { Presented::Refused });
+        return Ok(if reuse { Presented::Reuse { user: user.id, ended_now, revoked } } else { Presented::Refused });
     }
     let exchanged = row.generation == i64::from(token.generation) + 1;
     let alive = row.token_expires_at > now.millis() && row.session_expires_at > now.millis() && user.is_active;

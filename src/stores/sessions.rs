@@ -2,11 +2,12 @@
 
 use serde::Deserialize;
 
-use super::{audit, last, run};
+use super::{audit, last, revocations, run};
 use crate::{
     domain::{
         audit::Entry,
         id::{SessionId, TokenId, UserId},
+        revocation::{self, Revoked},
         session::EndReason,
         time::Timestamp,
         token::{refresh::RefreshToken, verify::VerifiedClaims},
@@ -14,19 +15,6 @@ use crate::{
     error::ApiError,
     ports::{Database, Statement, Value},
 };
-
-/// Records a session's revocation if the statement before changed one row.
-pub(super) fn revoke_session_if_changed(session: SessionId, now: Timestamp, until: Timestamp) -> Statement {
-    revoke_if_changed("session", session.to_string(), now, until)
-}
-
-fn revoke_if_changed(kind: &'static str, value: String, now: Timestamp, until: Timestamp) -> Statement {
-    Statement::new(
-        "INSERT INTO revocations (kind, value, created_at, until)
-         SELECT ?1, ?2, ?3, ?4 WHERE changes() = 1 ON CONFLICT (kind, value) DO NOTHING",
-        [kind.into(), value.into(), now.millis().into(), until.millis().into()],
-    )
-}
 
 /// Who asks for a session's end.
 #[derive(Clone, Copy, Debug)]
@@ -57,15 +45,49 @@ impl Holder<'_> {
     }
 }
 
-/// What came of ending a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What came of ending a session, or all of a user's.
+#[derive(Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// By this request; it was this user's.
-    Now(UserId),
+    /// By this request.
+    Now {
+        /// Whose it was.
+        user: UserId,
+        /// What is revoked by that.
+        revoked: Vec<revocation::Entry>,
+    },
     /// It was over before.
-    Before,
+    Before {
+        /// What was revoked by that.
+        revoked: Vec<revocation::Entry>,
+    },
     /// The holder holds nothing of it.
     NotTheirs,
+}
+
+#[derive(Deserialize)]
+struct EndedRow {
+    user_id: UserId,
+    end_reason: Option<String>,
+    ended_by: Option<String>,
+}
+
+/// Reads whether, whose, why and by which request a session was ended, if the salt is its own.
+fn read_ended(session: &Value, salt: Value) -> Statement {
+    Statement::new(
+        "SELECT user_id, end_reason, ended_by FROM sessions WHERE id = ?1 AND ended_at IS NOT NULL
+         AND (?2 IS NULL OR ?2 = (SELECT salt FROM refresh_tokens WHERE session_id = ?1))",
+        [session.clone(), salt],
+    )
+}
+
+impl Holder<'_> {
+    /// A refresh token's salt must be the session's own; an access token was signed.
+    fn salt(&self) -> Value {
+        match self {
+            Self::Access(_) => Value::Null,
+            Self::Refresh(token) => token.salt_text().into(),
+        }
+    }
 }
 
 /// Ends a session at its owner's wish; what it issued could matter until `until`.
@@ -75,40 +97,77 @@ pub async fn end(
     until: Timestamp,
     entry: &Entry,
 ) -> Result<Ended, ApiError> {
-    #[derive(Deserialize)]
-    struct Row {
-        user_id: UserId,
-        ended_by: Option<String>,
-    }
-    let (now, request) = (entry.at, entry.origin.request.to_string());
-    // A refresh token's salt must be the session's own; an access token was signed.
-    let salt: Value = match holder {
-        Holder::Access(_) => Value::Null,
-        Holder::Refresh(token) => token.salt_text().into(),
-    };
-    let id: Value = holder.session().to_string().into();
+    let (now, request, session) = (entry.at, entry.origin.request.to_string(), holder.session());
+    let id: Value = session.to_string().into();
     let mut batch = vec![
         Statement::new(
             "UPDATE sessions SET ended_at = ?2, end_reason = ?3, ended_by = ?4
              WHERE id = ?1 AND ended_at IS NULL
              AND (?5 IS NULL OR ?5 = (SELECT salt FROM refresh_tokens WHERE session_id = ?1))",
-            [id.clone(), now.millis().into(), EndReason::Logout.as_str().into(), request.as_str().into(), salt.clone()],
+            [
+                id.clone(),
+                now.millis().into(),
+                EndReason::Logout.as_str().into(),
+                request.as_str().into(),
+                holder.salt(),
+            ],
         ),
         audit::write_if_changed(entry),
-        revoke_session_if_changed(holder.session(), now, until),
+        revocations::record_if_changed(&Revoked::Session(session), session, now, until),
     ];
-    batch.extend(holder.token().map(|token| revoke_if_changed("token", token.to_string(), now, until)));
-    batch.push(Statement::new(
-        "SELECT user_id, ended_by FROM sessions WHERE id = ?1 AND ended_at IS NOT NULL
-         AND (?2 IS NULL OR ?2 = (SELECT salt FROM refresh_tokens WHERE session_id = ?1))",
-        [id, salt],
-    ));
-    let row = last(run(database, batch).await?).first::<Row>()?;
+    let token = holder.token();
+    batch.extend(token.map(|id| revocations::record_if_changed(&Revoked::Token(id), session, now, until)));
+    batch.extend([revocations::read_of_session(session, token), read_ended(&id, holder.salt())]);
+    let mut rows = run(database, batch).await?;
+    let row = rows.pop().unwrap_or_default().first::<EndedRow>()?;
+    let revoked = revocations::entries(last(rows))?;
     Ok(match (row, holder) {
-        (Some(row), _) if row.ended_by.as_deref() == Some(request.as_str()) => Ended::Now(row.user_id),
+        (Some(row), _) if row.ended_by.as_deref() == Some(request.as_str()) => {
+            Ended::Now { user: row.user_id, revoked }
+        }
         // A session that is gone altogether is over too, to whom we signed a token for it.
-        (Some(_), _) | (None, Holder::Access(_)) => Ended::Before,
+        (Some(_), _) | (None, Holder::Access(_)) => Ended::Before { revoked },
         (None, Holder::Refresh(_)) => Ended::NotTheirs,
+    })
+}
+
+/// Ends every session of the user whose session is held, and every token that was issued to them: what is held must
+/// stand. (1) The row in the log, if it does. (2) What it tells of, once. (3) What came of it.
+pub async fn end_all(
+    database: &dyn Database,
+    holder: Holder<'_>,
+    until: Timestamp,
+    entry: &Entry,
+) -> Result<Ended, ApiError> {
+    let (now, request, session) = (entry.at, entry.origin.request.to_string(), holder.session());
+    let id: Value = session.to_string().into();
+    let batch = vec![
+        // (1)
+        audit::write_if_session_stands(entry, holder.salt()),
+        // (2)
+        Statement::new(
+            "UPDATE users SET token_version = token_version + 1, updated_at = ?2
+             WHERE id = (SELECT user_id FROM sessions WHERE id = ?1) AND changes() = 1",
+            [id.clone(), now.millis().into()],
+        ),
+        revocations::record_version_if_changed(session, now, until),
+        Statement::new(
+            "UPDATE sessions SET ended_at = ?2, end_reason = ?3, ended_by = ?4
+             WHERE ended_at IS NULL AND user_id = (SELECT user_id FROM sessions WHERE id = ?1) AND changes() = 1",
+            [id.clone(), now.millis().into(), EndReason::LogoutAll.as_str().into(), request.as_str().into()],
+        ),
+        // (3)
+        revocations::read_of_user(session, now),
+        read_ended(&id, holder.salt()),
+    ];
+    let mut rows = run(database, batch).await?;
+    let row = rows.pop().unwrap_or_default().first::<EndedRow>()?;
+    let revoked = revocations::entries(last(rows))?;
+    Ok(match row {
+        Some(row) if row.ended_by.as_deref() == Some(request.as_str()) => Ended::Now { user: row.user_id, revoked },
+        Some(row) if row.end_reason.as_deref() == Some(EndReason::LogoutAll.as_str()) => Ended::Before { revoked },
+        // Whoever holds a session that ended otherwise cannot end others by it.
+        _ => Ended::NotTheirs,
     })
 }
 

@@ -5,10 +5,10 @@ use serde_json::json;
 
 use crate::harness::{PASSWORD, World};
 
-/// Counts (database, kv, limiter) since the last reset.
-fn trips(world: &World) -> (usize, usize, usize) {
+/// Counts (database, kv, limiter, feed) since the last reset.
+fn trips(world: &World) -> (usize, usize, usize, usize) {
     let board = &world.host.switchboard;
-    let counted = (board.count("database"), board.count("kv"), board.count("limiter"));
+    let counted = (board.count("database"), board.count("kv"), board.count("limiter"), board.count("feed"));
     board.set(Plan::Healthy);
     counted
 }
@@ -25,34 +25,37 @@ async fn a_warm_request_makes_no_trip() {
     }
     assert!(world.isolate.proxy_get("/demo/public/x", None).await.expect(200).warm);
     assert!(world.isolate.proxy_get("/demo/private/x", None).await.expect(401).warm);
-    assert_eq!(trips(&world), (0, 0, 0));
+    assert_eq!(trips(&world), (0, 0, 0, 0));
 }
 
 #[tokio::test]
-async fn a_fresh_isolate_reads_keys_and_roles_once_and_the_blacklist_once() {
+async fn a_fresh_isolate_reads_the_edge_bundle_once_beside_one_question_to_the_feed() {
     let world = World::new();
     let ada = world.user("ada", None).await;
     let fresh = world.another_isolate();
     trips(&world);
     fresh.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
-    assert_eq!(trips(&world), (1, 1, 0));
+    assert_eq!(trips(&world), (0, 1, 0, 1));
     let bob = world.user("bob", None).await;
     trips(&world);
     fresh.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(200);
-    assert_eq!(trips(&world), (0, 1, 0), "another token: only whether it was revoked");
+    assert_eq!(trips(&world), (0, 0, 0, 0), "another token: nobody is asked about it");
+    let strict = world.another_isolate();
+    strict.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(200);
+    assert_eq!(trips(&world), (0, 1, 0, 1), "that question is also a strict route's own");
 }
 
 #[tokio::test]
-async fn a_strict_route_asks_the_record_once_per_request_and_a_limited_one_the_limiter() {
+async fn a_strict_route_asks_the_feed_once_per_request_and_a_limited_one_the_limiter() {
     let world = World::new();
     let ada = world.user("ada", None).await;
     world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
     trips(&world);
     for _ in 0..3 {
         world.isolate.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(200);
-        assert_eq!(trips(&world), (1, 0, 0));
+        assert_eq!(trips(&world), (0, 0, 0, 1));
         world.isolate.proxy_get("/demo/limited/x", Some(&ada.access)).await.expect(200);
-        assert_eq!(trips(&world), (0, 0, 1));
+        assert_eq!(trips(&world), (0, 0, 1, 0));
     }
 }
 
@@ -71,7 +74,7 @@ async fn refusals_make_no_trip() {
     let (input, _) = ada.access.rsplit_once('.').unwrap();
     let forged = format!("{input}.{}", "A".repeat(86));
     world.isolate.proxy_get("/demo/strict/x", Some(&forged)).await.expect(401);
-    assert_eq!(trips(&world), (0, 0, 0));
+    assert_eq!(trips(&world), (0, 0, 0, 0));
 }
 
 #[tokio::test]
@@ -81,14 +84,20 @@ async fn sign_in_is_two_batches_refresh_and_logout_one() {
     world.isolate.get("/.well-known/jwks.json", None).await.expect(200);
     trips(&world);
     let ada = world.isolate.sign_in("ada").await;
-    assert_eq!(trips(&world), (2, 0, 1), "sign-in");
+    assert_eq!(trips(&world), (2, 0, 1, 0), "sign-in");
     world.isolate.try_sign_in("192.0.2.1", "nobody", PASSWORD).await.expect(401);
-    assert_eq!(trips(&world), (2, 0, 1), "the same for an unknown user");
+    assert_eq!(trips(&world), (2, 0, 1, 0), "the same for an unknown user");
     world.isolate.refresh(&ada.refresh).await.expect(200);
-    assert_eq!(trips(&world), (1, 0, 0), "refresh");
+    assert_eq!(trips(&world), (1, 0, 0, 0), "refresh");
     world.isolate.logout(&ada.access).await.expect(200);
-    assert_eq!(trips(&world), (1, 2, 0), "logout: two entries, side by side");
+    assert_eq!(trips(&world), (1, 2, 0, 1), "logout: two entries and the feed, side by side");
+    let ada = world.isolate.sign_in("ada").await;
+    trips(&world);
+    let answer = world.isolate.post_as(&ada.access, "/api/v1/auth/logout-all", &json!({})).await;
+    assert_eq!((answer.status, trips(&world)), (200, (1, 1, 0, 1)), "everywhere: one entry");
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+    trips(&world);
     let body = json!({ "username": "bob", "email": "bob@example.org", "password": PASSWORD });
     world.isolate.post("/api/v1/users/register", &body).await.expect(201);
-    assert_eq!(trips(&world), (1, 0, 0), "registration");
+    assert_eq!(trips(&world), (1, 0, 0, 0), "registration");
 }

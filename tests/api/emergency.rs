@@ -57,7 +57,7 @@ async fn an_emergency_that_not_everyone_was_told_of_says_so_and_heals() {
         rotate(&probe.isolate, &root, "emergency").await.expect(200);
         probe.host.switchboard.calls()
     };
-    let told = calls.iter().rposition(|port| *port == "kv").unwrap();
+    let told = calls.iter().rposition(|port| *port == "feed").unwrap();
     world.host.switchboard.set(Plan::DownFrom(told));
     let pending = rotate(&world.isolate, &root, "emergency").await.expect(503);
     assert!(pending.text("/detail").contains("recorded") && pending.text("/detail").contains("once more"));
@@ -66,6 +66,7 @@ async fn an_emergency_that_not_everyone_was_told_of_says_so_and_heals() {
     cron(&world.another_isolate()).await;
     world.host.clock.advance(Duration::from_secs(10));
     warm.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+    assert!(world.blacklisted().iter().any(|key| key.starts_with("kid:")));
 }
 
 /// Its answer is lost, somebody else's emergency comes between, and it is put again: theirs stands.

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use edgewarden::native::switchboard::Plan;
-
 use crate::harness::{PASSWORD, URL, World};
 
 #[tokio::test]
@@ -211,25 +209,4 @@ async fn a_limited_route_counts_each_subject_by_itself() {
     world.isolate.proxy_get("/demo/limited/x", Some(&bob.access)).await.expect(200);
     world.host.clock.advance(Duration::from_mins(1));
     world.isolate.proxy_get("/demo/limited/x", Some(&ada.access)).await.expect(200);
-}
-
-#[tokio::test]
-async fn what_cannot_be_asked_is_refused_never_allowed() {
-    let world = World::new();
-    let ada = world.user("ada", None).await;
-    for path in ["/demo/private/x", "/demo/strict/x", "/demo/limited/x", "/demo/optional/x"] {
-        let fresh = world.another_isolate();
-        world.host.switchboard.set(Plan::Healthy);
-        fresh.proxy_get(path, Some(&ada.access)).await.expect(200);
-        for call in 0..world.host.switchboard.calls().len() {
-            let fresh = world.another_isolate();
-            world.host.switchboard.set(Plan::DownFrom(call));
-            let refused = fresh.proxy_get(path, Some(&ada.access)).await.expect(503);
-            assert!(refused.body["request_id"].is_string());
-            world.host.switchboard.set(Plan::Healthy);
-            // What could not be read is asked for again after a second.
-            world.host.clock.advance(Duration::from_secs(1));
-            fresh.proxy_get(path, Some(&ada.access)).await.expect(200);
-        }
-    }
 }

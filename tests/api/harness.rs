@@ -1,6 +1,6 @@
 //! One installation on the host: stores, and as many isolates over them as a test wants.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -74,6 +74,18 @@ pub struct SignedIn {
     pub session: String,
 }
 
+impl From<&Answer> for SignedIn {
+    fn from(answer: &Answer) -> Self {
+        let access = answer.text("/access_token").to_owned();
+        Self {
+            id: crate::common::forge::claims_of(&access)["sub"].as_str().unwrap().to_owned(),
+            refresh: answer.text("/refresh_token").to_owned(),
+            session: answer.text("/session_id").to_owned(),
+            access,
+        }
+    }
+}
+
 impl World {
     pub fn new() -> Self {
         Self::with(&[])
@@ -112,6 +124,20 @@ impl World {
     pub async fn user(&self, username: &str, role: Option<&str>) -> SignedIn {
         self.register(username, role).await;
         self.isolate.sign_in(username).await
+    }
+
+    /// Time passes until a change that was made behind everyone's back has come to an isolate: the feed asks the record
+    /// when it is asked, and tells it to whoever asks next.
+    pub async fn hear(&self, isolate: &Isolate) {
+        for _ in 0..2 {
+            self.host.clock.advance(Duration::from_secs(10));
+            isolate.app.refresh().await;
+        }
+    }
+
+    /// The entries of the blacklist, without the edge bundle that lies beside them.
+    pub fn blacklisted(&self) -> Vec<String> {
+        self.host.blacklist.keys().into_iter().filter(|key| !key.starts_with("edge-bundle:")).collect()
     }
 
     /// How many rows a query counts.
@@ -198,14 +224,7 @@ impl Isolate {
     pub async fn sign_in(&self, username: &str) -> SignedIn {
         let ip =
             format!("2001:db8:{:x}::1", username.bytes().fold(7_u16, |sum, b| sum.wrapping_mul(31) ^ u16::from(b)));
-        let answer = self.try_sign_in(&ip, username, PASSWORD).await.expect(200);
-        let access = answer.text("/access_token").to_owned();
-        SignedIn {
-            id: crate::common::forge::claims_of(&access)["sub"].as_str().unwrap().to_owned(),
-            refresh: answer.text("/refresh_token").to_owned(),
-            session: answer.text("/session_id").to_owned(),
-            access,
-        }
+        SignedIn::from(&self.try_sign_in(&ip, username, PASSWORD).await.expect(200))
     }
 
     pub async fn refresh(&self, token: &str) -> Answer {
@@ -239,7 +258,7 @@ impl Isolate {
         };
         // As `edge.js` does, beside the answer; our own endpoints see to it themselves.
         if self.app.refresh_is_due() {
-            self.app.reload().await;
+            self.app.refresh().await;
         }
         if let Verdict::Refuse(error, route) = &verdict {
             self.app.log_refusal(error, request, route.as_deref());

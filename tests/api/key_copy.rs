@@ -56,11 +56,11 @@ async fn unknown_keys_bad_signatures_and_expired_tokens_cost_one_question_a_wind
 async fn a_copy_of_the_keys_is_asked_for_again_beside_the_answer_and_used_on_where_that_fails() {
     let world = World::new();
     let ada = world.user("ada", None).await;
-    let calls = |seconds| {
+    let calls = |seconds, plan| {
         let world = &world;
         async move {
             world.isolate.proxy_get("/demo/public/x", None).await.expect(200);
-            world.host.switchboard.set(Plan::Healthy);
+            world.host.switchboard.set(plan);
             world.host.clock.advance(Duration::from_secs(seconds));
             for _ in 0..20 {
                 assert!(world.isolate.proxy_get("/demo/public/x", None).await.expect(200).warm);
@@ -68,19 +68,25 @@ async fn a_copy_of_the_keys_is_asked_for_again_beside_the_answer_and_used_on_whe
             world.host.switchboard.calls()
         }
     };
-    assert_eq!(calls(59).await.len(), 0);
-    assert_eq!(calls(1).await, ["database"], "once, beside an answer that did not wait");
+    assert_eq!(calls(4, Plan::Healthy).await.len(), 0);
+    assert_eq!(calls(1, Plan::Healthy).await, ["feed", "feed's database"], "once, beside an answer that did not wait");
+    // As long as the feed says that the keys are these, nobody reads them; nor does anyone hear of it without need.
+    for _ in 0..100 {
+        world.host.clock.advance(Duration::from_mins(1));
+        world.isolate.proxy_get("/demo/private/x", Some("x.y.z")).await.expect(401);
+    }
     // A copy that is too old is asked for first, by one request; a failure changes nothing for others.
     let good = world.isolate.refresh(&ada.refresh).await.expect(200);
     let good = good.text("/access_token");
     world.isolate.proxy_get("/demo/private/x", Some(good)).await.expect(200);
     world.host.clock.advance(Duration::from_mins(10));
-    world.host.switchboard.set(Plan::DownFrom(0));
+    world.host.switchboard.set(Plan::WithoutAll(&["database", "feed"]));
     world.isolate.proxy_get("/demo/private/x", Some("x")).await.expect(401);
     assert_eq!(world.host.switchboard.calls().len(), 0, "garbage is garbage, whatever the keys");
     assert!(!world.isolate.proxy_get("/demo/private/x", Some(good)).await.expect(200).warm);
     assert!(world.isolate.proxy_get("/demo/private/x", Some(good)).await.expect(200).warm);
-    assert_eq!(world.host.switchboard.count("database"), 2, "one question, put twice");
+    // About the keys and about revocations: each question is put twice, by one request.
+    assert_eq!((world.host.switchboard.count("database"), world.host.switchboard.count("feed")), (4, 1));
     let set = world.isolate.get("/.well-known/jwks.json", None).await.expect(200);
     assert_eq!(set.header("cache-control"), Some("no-cache"), "good, but perhaps not all");
     // Whether a key is unknown cannot be told then.
@@ -206,8 +212,7 @@ async fn what_a_role_gives_now_counts_for_tokens_that_were_seen_before() {
     assert!(scopes().await.contains("content:create"));
     let less = "DELETE FROM role_permissions WHERE role = 'user' AND permission = 'content:create'";
     world.host.database.look(less, &[]).unwrap();
-    assert!(scopes().await.contains("content:create"), "a copy is good for a minute");
-    world.host.clock.advance(Duration::from_mins(1));
-    scopes().await; // the copy is read again beside this answer
+    assert!(scopes().await.contains("content:create"), "nobody has heard of it");
+    world.hear(&world.isolate).await;
     assert!(!scopes().await.contains("content:create"));
 }

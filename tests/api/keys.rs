@@ -110,6 +110,7 @@ async fn whoever_asks_again_or_races_there_is_one_next_key() {
         wanted: isolate.app.config.wanted_algorithms(),
         schedule: &isolate.app.config.key_schedule,
         now: ports.clock.now(),
+        order: 0,
     };
     let request = ports.new_request_id();
     let entry = || Entry {

@@ -117,7 +117,8 @@ impl Story {
                     let shown = isolate.proxy_get("/demo/private/x", Some(&issued.token)).await;
                     // The leeway.
                     if self.now() < issued.until || self.now() >= issued.until.plus(Duration::from_secs(5)) {
-                        assert_eq!(shown.status, expected, "{} {shown:?}", issued.kid);
+                        let last = self.world.host.log.lines().pop();
+                        assert_eq!(shown.status, expected, "{} {shown:?} {last:?}", issued.kid);
                     }
                 }
             }

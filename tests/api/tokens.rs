@@ -165,6 +165,7 @@ async fn a_retired_key_verifies_nothing_remembered_or_not() {
     world.host.database.look(sql, &[]).unwrap();
     let other = world.another_isolate();
     other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.hear(&other).await;
     world.host.clock.advance(Duration::from_mins(1));
     other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
 }

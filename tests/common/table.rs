@@ -169,13 +169,20 @@ pub const TABLE: &[Row] = &[
     Row { name: "nothing", method: "GET", path: "/", body: Body::None, expect: missing },
     Row { name: "nothing", method: "GET", path: "/demo/public", body: Body::None, expect: missing },
     Row { name: "nothing", method: "GET", path: "/api/v1/nothing", body: Body::None, expect: missing },
-    // Last: it signs the callers out.
+    // Last: it signs the callers out, and with a session that is over none of the others can be ended.
     Row {
         name: "POST {prefix}/auth/logout",
         method: "POST",
         path: "/api/v1/auth/logout",
         body: Body::None,
         expect: logout,
+    },
+    Row {
+        name: "POST {prefix}/auth/logout-all",
+        method: "POST",
+        path: "/api/v1/auth/logout-all",
+        body: Body::None,
+        expect: wrong,
     },
 ];
 

@@ -47,12 +47,11 @@ fn renewed(server: &Server, user: &SignedIn) -> SignedIn {
     }
 }
 
-/// Lets this many milliseconds pass for the keys; the new version is what a change of them has.
+/// Lets this many milliseconds pass for the keys.
 fn pass(server: &Server, millis: u64) {
     server.execute(&format!(
         "UPDATE token_keys SET publish_at = publish_at - {millis}, sign_from = sign_from - {millis}, retire_at = retire_at - {millis}"
     ));
-    server.execute("UPDATE versions SET version = version + 1");
 }
 
 /// Two whole rounds: a key that waits, signs, only verifies, and is gone.

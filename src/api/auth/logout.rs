@@ -1,9 +1,10 @@
-//! `POST auth/logout`: end this session, by its access token or by its refresh token alone.
+//! `POST auth/logout` and `auth/logout-all`: end this session, or every one, by an access token or by a refresh token
+//! alone.
 
 use std::sync::Arc;
 
 use axum::{Json, extract::State, http::HeaderMap};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     api::{
@@ -11,33 +12,54 @@ use crate::{
         extract::{OptionalJsonObject, bearer},
         form::Fields,
     },
-    app::App,
+    app::{App, Publication},
     domain::{
         audit::{Entry, Event},
-        token::refresh::RefreshToken,
+        token::{refresh::RefreshToken, verify::Refusal},
     },
     error::ApiError,
-    gateway::knowledge::{Remembered, session_key, token_key},
+    gateway::knowledge::Remembered,
     stores::{
-        audit, blacklist,
+        audit,
         sessions::{self, Ended, Holder},
     },
 };
 
-/// (1) Who holds what. (2) One batch ends the session and records what is revoked. (3) This
-/// isolate knows it at once, the others by the blacklist. Signing out twice is signing out once:
-/// the second time answers alike, and heals what the first may have left undone.
+/// Ends the session. Signing out twice is signing out once: the second time answers alike, and heals what the first
+/// may have left undone.
 pub async fn logout(
     State(app): State<Arc<App>>,
     connection: Connection,
     headers: HeaderMap,
     OptionalJsonObject(body): OptionalJsonObject,
 ) -> Result<Json<Value>, ApiError> {
+    sign_out(&app, connection, &headers, body, Event::Logout).await
+}
+
+/// Ends every session of the caller, with all tokens of them.
+pub async fn logout_all(
+    State(app): State<Arc<App>>,
+    connection: Connection,
+    headers: HeaderMap,
+    OptionalJsonObject(body): OptionalJsonObject,
+) -> Result<Json<Value>, ApiError> {
+    sign_out(&app, connection, &headers, body, Event::LogoutAll).await
+}
+
+/// (1) Who holds what. (2) One batch ends it and records what is revoked. (3) This isolate knows it at once, the others
+/// are told; only then is it answered.
+async fn sign_out(
+    app: &App,
+    connection: Connection,
+    headers: &HeaderMap,
+    body: Map<String, Value>,
+    event: Event,
+) -> Result<Json<Value>, ApiError> {
     // (1)
     let mut fields = Fields::new(body);
     let refresh = fields.optional("refresh_token", |text| Ok(text.to_owned()));
     fields.refuse()?;
-    let credential = credential(&app, bearer(&headers), refresh.as_deref()).await?;
+    let credential = credential(app, bearer(headers), refresh.as_deref()).await?;
     let holder = credential.holder();
     // (2)
     let now = app.ports.clock.now();
@@ -45,31 +67,32 @@ pub async fn logout(
     let mut entry = Entry {
         id: app.ports.new_row_id(),
         at: now,
-        event: Event::Logout,
+        event,
         subject: None,
         session: Some(holder.session()),
         origin: connection.origin,
     };
-    let ended = sessions::end(app.ports.database.as_ref(), holder, until, &entry).await?;
-    if ended == Ended::NotTheirs {
-        return Err(ApiError::InvalidRefresh);
-    }
-    // (3)
-    let mut keys = vec![session_key(holder.session())];
-    keys.extend(holder.token().map(token_key));
-    for key in &keys {
-        app.knowledge().revocations.revoke(key.clone(), until, now);
-    }
-    let (kv, life) = (app.ports.blacklist.as_ref(), until.since(now).as_secs());
-    let published = match ended {
-        Ended::Now(_) => blacklist::publish(kv, &keys, life).await,
-        _ => blacklist::publish_missing(kv, &keys, life).await,
+    let database = app.ports.database.as_ref();
+    let ended = match event {
+        Event::LogoutAll => sessions::end_all(database, holder, until, &entry).await?,
+        _ => sessions::end(database, holder, until, &entry).await?,
     };
-    if let Ended::Now(user) = ended {
-        entry.subject = Some(user);
-        audit::log(app.ports.log.as_ref(), &entry);
-    }
-    published.map_err(|error| ApiError::RevocationPending(error.to_string()))?;
+    // (3)
+    let (revoked, publication) = match ended {
+        Ended::Now { user, revoked } => {
+            entry.subject = Some(user);
+            audit::log(app.ports.log.as_ref(), &entry);
+            (revoked, Publication::First)
+        }
+        Ended::Before { revoked } => (revoked, Publication::Again),
+        Ended::NotTheirs => {
+            return Err(match holder {
+                Holder::Access(_) => ApiError::InvalidToken(Refusal::Revoked),
+                Holder::Refresh(_) => ApiError::InvalidRefresh,
+            });
+        }
+    };
+    app.publish(&revoked, None, publication).await?;
     Ok(Json(json!({ "detail": "Signed out." })))
 }
 

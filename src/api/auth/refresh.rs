@@ -7,15 +7,14 @@ use axum::{Json, extract::State};
 use super::TokenAnswer;
 use crate::{
     api::{Connection, extract::JsonObject, form::Fields},
-    app::{App, Grant},
+    app::{App, Grant, Publication},
     domain::{
         audit::{Entry, Event},
         token::refresh::RefreshToken,
     },
     error::ApiError,
-    gateway::knowledge::session_key,
     stores::{
-        audit, blacklist,
+        audit,
         refresh::{self, Entries, Presented, Terms},
     },
 };
@@ -61,17 +60,14 @@ pub async fn exchange(app: &App, connection: Connection, text: &str) -> Result<T
     let standing = match refresh::present(app.ports.database.as_ref(), &token, terms, &entries).await? {
         Presented::Good(standing) => standing,
         Presented::Refused => return Err(ApiError::InvalidRefresh),
-        Presented::Reuse { user, ended_now } => {
+        Presented::Reuse { user, ended_now, revoked } => {
             if ended_now {
                 entries.reuse.subject = Some(user);
                 audit::log(app.ports.log.as_ref(), &entries.reuse);
             }
-            let key = session_key(token.session);
-            app.knowledge().revocations.revoke(key.clone(), terms.revoked_until, now);
-            let life = terms.revoked_until.since(now).as_secs();
             // The thief is told no more than the owner; what is not yet everywhere is logged.
-            if let Err(error) = blacklist::publish_missing(app.ports.blacklist.as_ref(), &[key], life).await {
-                app.log_fault("blacklist", &error.to_string());
+            if let Err(error) = app.publish(&revoked, None, Publication::Again).await {
+                app.log_fault("revocation", &error.to_string());
             }
             return Err(ApiError::RefreshReuse);
         }

@@ -1,0 +1,399 @@
+//! The feed: every revocation that can still matter, in the order in which it came here. Whoever knows it up to
+//! some place asks for what came after. Pure: the object that keeps it reads, calls this, and writes what changed.
+//!
+//! What is pushed comes in any order and may be missed; what is pulled comes from the record, in its own order and
+//! without gaps. So places are this feed's own, and beside them it says up to where of the record it is complete.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Entry, MAX_ENTRIES, Revoked, Thinned, Versions, thin};
+use crate::domain::time::Timestamp;
+
+/// Up to where somebody knows the feed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Which feed: one that lost what it kept has another name, and nobody knows anything of it.
+    pub feed: String,
+    /// The last entry that is known.
+    pub place: u64,
+}
+
+/// What an asker is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Up to where they know the feed now.
+    pub cursor: Cursor,
+    /// Up to which sequence number of the record this is complete.
+    pub record: i64,
+    /// What came after what they knew.
+    pub entries: Vec<Entry>,
+    /// What copies must be of.
+    pub versions: Versions,
+    /// Until when (milliseconds since the Unix epoch) the feed does not tell everything, if it does not.
+    pub incomplete_until: Option<i64>,
+    /// When the record was last asked, in milliseconds since the Unix epoch, by the feed's clock.
+    pub pulled_at: i64,
+}
+
+/// Something from the record.
+#[derive(Clone, Debug)]
+pub struct Pulled {
+    /// Entries after what was asked for, in the record's order.
+    pub entries: Vec<Entry>,
+    /// Up to which sequence number that is complete.
+    pub record: i64,
+    /// Whether there is more.
+    pub more: bool,
+    /// The versions.
+    pub versions: Versions,
+}
+
+/// What the keeper must write: rows that are new, rows that are gone. The [`Meta`] changes with each.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// New entries, by place.
+    pub added: Vec<(u64, Entry)>,
+    /// Places of those that are gone.
+    pub removed: Vec<u64>,
+}
+
+/// All that is kept beside the entries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The feed's name.
+    pub feed: String,
+    /// The last place that was given.
+    pub newest: u64,
+    /// Up to which sequence number of the record it is complete; `None` if that was never asked.
+    pub record: Option<i64>,
+    /// What copies must be of.
+    pub versions: Versions,
+    /// Until when it does not tell everything.
+    pub incomplete_until: Option<i64>,
+    /// When the record was last asked.
+    pub pulled_at: i64,
+}
+
+/// A question to the record that is being asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// After which sequence number.
+    pub after: i64,
+    pushes: u64,
+    at: Timestamp,
+}
+
+impl Question {
+    /// The same, going on after a part of the answer.
+    #[must_use]
+    pub const fn after(self, record: i64) -> Self {
+        Self { after: record, ..self }
+    }
+}
+
+/// The feed.
+#[derive(Debug)]
+pub struct Feed {
+    meta: Meta,
+    entries: BTreeMap<u64, Entry>,
+    places: HashMap<Revoked, u64>,
+    /// How often versions were pushed, so that an older answer of the record does not undo it.
+    pushes: u64,
+    max: usize,
+}
+
+impl Feed {
+    /// An empty one.
+    #[must_use]
+    pub fn new(name: String) -> Self {
+        let meta = Meta {
+            feed: name,
+            newest: 0,
+            record: None,
+            versions: Versions::default(),
+            incomplete_until: None,
+            pulled_at: 0,
+        };
+        Self::restore(meta, [])
+    }
+
+    /// As it was kept.
+    #[must_use]
+    pub fn restore(meta: Meta, entries: impl IntoIterator<Item = (u64, Entry)>) -> Self {
+        let entries: BTreeMap<_, _> = entries.into_iter().collect();
+        let places = entries.iter().map(|(place, entry)| (entry.what.clone(), *place)).collect();
+        Self { meta, entries, places, pushes: 0, max: MAX_ENTRIES }
+    }
+
+    /// The same, holding at most `max` entries.
+    #[must_use]
+    pub const fn of_at_most(mut self, max: usize) -> Self {
+        self.max = max;
+        self
+    }
+
+    /// What is kept beside the entries.
+    #[must_use]
+    pub const fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Whether it has ever asked the record; before that it can tell nobody anything.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.meta.record.is_some()
+    }
+
+    /// When the first of its entries is over.
+    #[must_use]
+    pub fn forgettable_at(&self) -> Option<Timestamp> {
+        self.entries.values().map(|entry| entry.until).min()
+    }
+
+    /// Takes what a change tells of itself.
+    #[must_use]
+    pub fn push(&mut self, entries: Vec<Entry>, versions: Option<Versions>, now: Timestamp) -> Change {
+        if let Some(versions) = versions {
+            self.pushes += 1;
+            self.meta.versions = self.meta.versions.max(versions);
+        }
+        self.add(entries, now)
+    }
+
+    /// Begins to ask the record.
+    #[must_use]
+    pub fn ask_record(&self, now: Timestamp) -> Question {
+        Question { after: self.meta.record.unwrap_or(0), pushes: self.pushes, at: now }
+    }
+
+    /// Takes what the record said.
+    #[must_use]
+    pub fn absorb(&mut self, pulled: Pulled, question: Question, now: Timestamp) -> Change {
+        let Pulled { entries, record, more, versions } = pulled;
+        // A record that ends before what is known of it was put back to an earlier state: it is read anew.
+        let put_back = record < question.after;
+        if put_back {
+            self.meta.record = Some(0);
+        } else if more {
+            // Until all of it was read once, it stays one that cannot tell.
+            self.meta.record = self.meta.record.map(|known| known.max(record));
+        } else {
+            self.meta.record = Some(self.meta.record.map_or(record, |known| known.max(record)));
+        }
+        if !more && !put_back {
+            self.meta.pulled_at = self.meta.pulled_at.max(question.at.millis());
+        }
+        let overtaken = question.pushes != self.pushes;
+        self.meta.versions = if overtaken { self.meta.versions.max(versions) } else { versions };
+        self.add(entries, now)
+    }
+
+    /// What came after what somebody knows; everything, if they know nothing of this feed.
+    #[must_use]
+    pub fn since(&self, cursor: Option<&Cursor>, now: Timestamp) -> Answer {
+        let known = cursor.filter(|cursor| cursor.feed == self.meta.feed && cursor.place <= self.meta.newest);
+        let after = known.map_or(0, |cursor| cursor.place);
+        let fresh = self.entries.range(after.saturating_add(1)..).map(|(_, entry)| entry);
+        Answer {
+            cursor: Cursor { feed: self.meta.feed.clone(), place: self.meta.newest },
+            record: self.meta.record.unwrap_or(0),
+            entries: fresh.filter(|entry| entry.until > now).cloned().collect(),
+            versions: self.meta.versions,
+            incomplete_until: self.meta.incomplete_until.filter(|&until| until > now.millis()),
+            pulled_at: self.meta.pulled_at,
+        }
+    }
+
+    /// Forgets what is over.
+    #[must_use]
+    pub fn forget(&mut self, now: Timestamp) -> Change {
+        let over = self.entries.iter().filter(|(_, entry)| entry.until <= now).map(|(place, _)| *place);
+        let removed: Vec<_> = over.collect();
+        for place in &removed {
+            if let Some(entry) = self.entries.remove(place) {
+                self.places.remove(&entry.what);
+            }
+        }
+        Change { added: Vec::new(), removed }
+    }
+
+    fn add(&mut self, entries: Vec<Entry>, now: Timestamp) -> Change {
+        let mut change = Change::default();
+        for entry in entries.into_iter().filter(|entry| entry.until > now) {
+            self.place(entry, &mut change);
+        }
+        if self.entries.len() > self.max {
+            self.make_room(now, &mut change);
+        }
+        change
+    }
+
+    /// Gives an entry a place, unless it has one; one that says more than before gets a new one.
+    fn place(&mut self, entry: Entry, change: &mut Change) {
+        if let Some(place) = self.places.get(&entry.what).copied() {
+            let Some(known) = self.entries.get(&place) else { return };
+            if known.until >= entry.until && known.at >= entry.at {
+                return;
+            }
+            self.entries.remove(&place);
+            change.added.retain(|(other, _)| *other != place);
+            change.removed.push(place);
+        }
+        self.meta.newest += 1;
+        let place = self.meta.newest;
+        self.places.insert(entry.what.clone(), place);
+        self.entries.insert(place, entry.clone());
+        change.added.push((place, entry));
+    }
+
+    /// Makes fewer of too many; what is merged comes again, for those who know only its parts.
+    fn make_room(&mut self, now: Timestamp, change: &mut Change) {
+        let all = self.entries.values().cloned().collect();
+        let Thinned { entries, incomplete_until } = thin(all, self.max, now);
+        let kept: HashMap<_, _> = entries.iter().map(|entry| (&entry.what, entry)).collect();
+        let gone: Vec<_> = self.places.iter().filter(|(what, _)| !kept.contains_key(what)).collect();
+        let gone: Vec<(Revoked, u64)> = gone.into_iter().map(|(what, place)| (what.clone(), *place)).collect();
+        for (what, place) in gone {
+            self.places.remove(&what);
+            self.entries.remove(&place);
+            change.added.retain(|(other, _)| *other != place);
+            change.removed.push(place);
+        }
+        for entry in entries {
+            self.place(entry, change);
+        }
+        self.meta.incomplete_until = self.meta.incomplete_until.max(incomplete_until.map(Timestamp::millis));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::{SessionId, UserId};
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn entry(number: u8, until: i64) -> Entry {
+        let what = Revoked::Session(SessionId::new(at(1), &[number; 10]));
+        Entry { what, user: Some(UserId::new(at(1), &[number / 2; 10])), at: at(1), until: at(until) }
+    }
+
+    fn pulled(entries: Vec<Entry>, record: i64) -> Pulled {
+        Pulled { entries, record, more: false, versions: Versions { keys: 1, policy: 1, roles: 1 } }
+    }
+
+    fn complete() -> Feed {
+        let mut feed = Feed::new("a".into());
+        let _ = feed.absorb(pulled(vec![], 0), feed.ask_record(at(0)), at(0));
+        feed
+    }
+
+    #[test]
+    fn whoever_knows_something_is_told_the_rest() {
+        let mut feed = complete();
+        let _ = feed.push(vec![entry(1, 100)], None, at(2));
+        let first = feed.since(None, at(2));
+        assert_eq!(first.entries, [entry(1, 100)]);
+        let _ = feed.push(vec![entry(2, 100), entry(1, 100)], None, at(2));
+        let second = feed.since(Some(&first.cursor), at(2));
+        assert_eq!(second.entries, [entry(2, 100)], "what came twice is told once");
+        assert_eq!(feed.since(Some(&second.cursor), at(2)).entries, []);
+        for stranger in [Cursor { feed: "b".into(), place: 1 }, Cursor { feed: "a".into(), place: 99 }] {
+            assert_eq!(feed.since(Some(&stranger), at(2)).entries.len(), 2, "{stranger:?}");
+        }
+        assert_eq!(feed.since(None, at(100)).entries, [], "what is over is not told");
+    }
+
+    #[test]
+    fn what_was_missed_comes_from_the_record() {
+        let mut feed = complete();
+        let question = feed.ask_record(at(5));
+        let _ = feed.push(vec![entry(2, 100)], Some(Versions { keys: 3, policy: 1, roles: 1 }), at(5));
+        // The record was asked before the push and answers after it.
+        let change = feed.absorb(pulled(vec![entry(1, 100), entry(2, 100)], 7), question, at(6));
+        assert_eq!(change.added, [(2, entry(1, 100))]);
+        let answer = feed.since(None, at(6));
+        assert_eq!((answer.record, answer.versions.keys, answer.pulled_at), (7, 3, 5000));
+        let _ = feed.absorb(pulled(vec![], 7), feed.ask_record(at(9)), at(9));
+        assert_eq!(feed.meta().versions.keys, 1, "asked after it, the record is right");
+    }
+
+    #[test]
+    fn before_it_has_read_all_of_the_record_it_can_tell_nothing() {
+        let mut feed = Feed::new("a".into());
+        let _ = feed.push(vec![entry(1, 100)], None, at(2));
+        assert!(!feed.is_complete());
+        let half = Pulled { more: true, ..pulled(vec![entry(2, 100)], 5) };
+        let question = feed.ask_record(at(2));
+        let _ = feed.absorb(half, question, at(2));
+        assert!(!feed.is_complete());
+        assert_eq!(question.after(5).after, 5);
+        let _ = feed.absorb(pulled(vec![entry(3, 100)], 9), question.after(5), at(2));
+        assert!(feed.is_complete());
+        assert_eq!(feed.since(None, at(2)).entries.len(), 3);
+    }
+
+    #[test]
+    fn a_record_that_was_put_back_is_read_anew() {
+        let mut feed = complete();
+        let _ = feed.absorb(pulled(vec![entry(1, 100)], 50), feed.ask_record(at(2)), at(2));
+        assert_eq!(feed.ask_record(at(3)).after, 50);
+        let _ = feed.absorb(pulled(vec![], 20), feed.ask_record(at(3)), at(3));
+        assert_eq!(feed.ask_record(at(4)).after, 0);
+        let _ = feed.absorb(pulled(vec![entry(2, 100)], 21), feed.ask_record(at(4)), at(4));
+        assert_eq!((feed.ask_record(at(5)).after, feed.since(None, at(5)).entries.len()), (21, 2));
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten() {
+        let mut feed = complete();
+        let _ = feed.push(vec![entry(1, 10), entry(2, 20)], None, at(2));
+        assert_eq!(feed.forgettable_at(), Some(at(10)));
+        assert_eq!(feed.forget(at(10)).removed, [1]);
+        assert_eq!(feed.since(None, at(10)).cursor.place, 2, "places are not given twice");
+        assert_eq!(feed.forget(at(10)), Change::default());
+    }
+
+    #[test]
+    fn it_comes_back_as_it_was_kept() {
+        let mut feed = complete();
+        let mut rows: BTreeMap<u64, Entry> = BTreeMap::new();
+        for (number, until) in [(1, 100), (2, 90), (3, 80), (1, 120), (4, 70), (5, 60), (6, 110)] {
+            let Change { added, removed } = feed.push(vec![entry(number, until)], None, at(2));
+            rows.retain(|place, _| !removed.contains(place));
+            rows.extend(added);
+            feed = feed.of_at_most(4);
+        }
+        let restored = Feed::restore(feed.meta().clone(), rows);
+        assert_eq!(restored.since(None, at(2)), feed.since(None, at(2)));
+    }
+
+    #[test]
+    fn too_many_of_a_user_become_one_and_those_who_know_some_are_told() {
+        let mut feed = complete().of_at_most(4);
+        let _ = feed.push(vec![entry(2, 100), entry(4, 100), entry(6, 100)], None, at(2));
+        let cursor = feed.since(None, at(2)).cursor;
+        let _ = feed.push(vec![entry(3, 100), entry(5, 100)], None, at(2));
+        let answer = feed.since(Some(&cursor), at(2));
+        let given = |number: u8| Revoked::Given(UserId::new(at(1), &[number; 10]));
+        let mut told: Vec<_> = answer.entries.into_iter().map(|entry| entry.what).collect();
+        told.sort_unstable();
+        assert_eq!(told, [given(1), given(2)]);
+        assert_eq!(answer.incomplete_until, None);
+        assert_eq!(feed.since(None, at(2)).entries.len(), 3);
+    }
+
+    #[test]
+    fn where_there_are_too_many_users_it_says_that_it_does_not_tell_everything() {
+        let mut feed = complete().of_at_most(4);
+        let _ = feed.push((0..10).map(|number| entry(number * 2, 100)).collect(), None, at(2));
+        let answer = feed.since(None, at(2));
+        assert!(answer.entries.len() <= 4);
+        assert_eq!(answer.incomplete_until, Some(100_000));
+        assert_eq!(feed.since(None, at(100)).incomplete_until, None);
+    }
+}

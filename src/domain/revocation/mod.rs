@@ -1,0 +1,281 @@
+//! What was ended before its time, and for how long that matters.
+//!
+//! The record is in the database. [`feed`] hands it on in the order in which it came; [`set`] is what
+//! an isolate knows of it, and answers about one token.
+
+pub mod feed;
+pub mod set;
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    id::{ApiKeyId, SessionId, TokenId, UserId},
+    time::Timestamp,
+    token::jwk::KeyId,
+};
+
+/// How fresh the knowledge about revocations must be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Revocation {
+    /// At most `REVOCATION_BOUND` old.
+    #[default]
+    Bounded,
+    /// Asked for each request.
+    Strict,
+}
+
+/// What was ended.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Revoked {
+    /// One token.
+    Token(TokenId),
+    /// A session, with every token of it.
+    Session(SessionId),
+    /// Every token of a user that is of a version before this one.
+    User {
+        /// The user.
+        id: UserId,
+        /// The first version that is not ended.
+        version: i64,
+    },
+    /// Every token that a key signed.
+    Key(KeyId),
+    /// An API key.
+    ApiKey(ApiKeyId),
+    /// Everything that a user was given at or before the revocation's own time: what many revocations of one
+    /// user become when there are too many to keep apart.
+    Given(UserId),
+}
+
+impl Revoked {
+    /// The word for its kind, as the record has it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "token",
+            Self::Session(_) => "session",
+            Self::User { .. } => "user",
+            Self::Key(_) => "key",
+            Self::ApiKey(_) => "api_key",
+            Self::Given(_) => "given",
+        }
+    }
+
+    /// Which one, as the record has it.
+    #[must_use]
+    pub fn value(&self) -> String {
+        match self {
+            Self::Token(id) => id.to_string(),
+            Self::Session(id) => id.to_string(),
+            Self::User { id, version } => format!("{id}:{version}"),
+            Self::Key(id) => id.to_string(),
+            Self::ApiKey(id) => id.to_string(),
+            Self::Given(id) => id.to_string(),
+        }
+    }
+
+    /// From the record's words; `None` if they are not ones that are known here.
+    #[must_use]
+    pub fn parse(kind: &str, value: &str) -> Option<Self> {
+        Some(match kind {
+            "token" => Self::Token(TokenId::parse(value).ok()?),
+            "session" => Self::Session(SessionId::parse(value).ok()?),
+            "user" => {
+                let (id, version) = value.split_once(':')?;
+                Self::User { id: UserId::parse(id).ok()?, version: version.parse().ok()? }
+            }
+            "key" => Self::Key(KeyId::stored(value.to_owned())),
+            "api_key" => Self::ApiKey(ApiKeyId::parse(value).ok()?),
+            "given" => Self::Given(UserId::parse(value).ok()?),
+            _ => return None,
+        })
+    }
+}
+
+/// A revocation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Entry {
+    /// What was ended.
+    pub what: Revoked,
+    /// Whose it was, if that is known.
+    pub user: Option<UserId>,
+    /// When.
+    pub at: Timestamp,
+    /// Until when it can matter.
+    pub until: Timestamp,
+}
+
+/// How an entry is written down: kind, value, user, and the times in milliseconds since the Unix epoch.
+#[derive(Serialize, Deserialize)]
+struct Written(String, String, Option<UserId>, i64, i64);
+
+/// What is not an entry, or one of a kind that is not known here.
+#[derive(Debug, thiserror::Error)]
+#[error("not a revocation")]
+pub struct NotARevocation;
+
+impl TryFrom<Written> for Entry {
+    type Error = NotARevocation;
+    fn try_from(Written(kind, value, user, at, until): Written) -> Result<Self, NotARevocation> {
+        let what = Revoked::parse(&kind, &value).ok_or(NotARevocation)?;
+        Ok(Self { what, user, at: Timestamp::from_millis(at), until: Timestamp::from_millis(until) })
+    }
+}
+
+impl From<Entry> for Written {
+    fn from(Entry { what, user, at, until }: Entry) -> Self {
+        Self(what.kind().to_owned(), what.value(), user, at.millis(), until.millis())
+    }
+}
+
+/// How often each thing changed that isolates hold a copy of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Versions {
+    /// The signing keys.
+    pub keys: i64,
+    /// The policy.
+    pub policy: i64,
+    /// The role graph.
+    pub roles: i64,
+}
+
+impl Versions {
+    /// The later of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            keys: self.keys.max(other.keys),
+            policy: self.policy.max(other.policy),
+            roles: self.roles.max(other.roles),
+        }
+    }
+}
+
+/// So many revocations are kept apart at once, in the feed and in an isolate: nine a second, if each matters for
+/// an hour.
+pub const MAX_ENTRIES: usize = 32_768;
+
+/// What is left of too many revocations.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Thinned {
+    /// Fewer of them, which refuse at least as much.
+    pub entries: Vec<Entry>,
+    /// Until when they do not tell everything, if they do not.
+    pub incomplete_until: Option<Timestamp>,
+}
+
+/// Makes at most `max` of too many revocations, without ever refusing less. (1) Those that are over go. (2) Where a
+/// user has several, they become one: everything that the user was given until the last of them. (3) If that is
+/// not enough, those go that end first, and until the last of them would have ended it is known that what is left
+/// does not tell everything. Keys stay in any case: each stands for many tokens, and there are few.
+#[must_use]
+pub fn thin(entries: Vec<Entry>, max: usize, now: Timestamp) -> Thinned {
+    // (1)
+    let mut entries: Vec<_> = entries.into_iter().filter(|entry| entry.until > now).collect();
+    if entries.len() <= max {
+        return Thinned { entries, incomplete_until: None };
+    }
+    // (2)
+    let mut counts: HashMap<UserId, usize> = HashMap::new();
+    for user in entries.iter().filter_map(single) {
+        *counts.entry(user).or_default() += 1;
+    }
+    let mut merged: HashMap<UserId, Entry> = HashMap::new();
+    entries.retain(|entry| {
+        let Some(user) = single(entry).filter(|user| counts.get(user).is_some_and(|&count| count > 1)) else {
+            return true;
+        };
+        let one = merged.entry(user).or_insert_with(|| Entry { what: Revoked::Given(user), ..entry.clone() });
+        one.at = one.at.max(entry.at);
+        one.until = one.until.max(entry.until);
+        false
+    });
+    entries.extend(merged.into_values());
+    if entries.len() <= max {
+        return Thinned { entries, incomplete_until: None };
+    }
+    // (3) A quarter more than must, so that not each one that comes has it done again.
+    let (keys, mut others): (Vec<_>, Vec<_>) = entries.into_iter().partition(|e| matches!(e.what, Revoked::Key(_)));
+    others.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.until));
+    let dropped = others.split_off((max - max / 4).saturating_sub(keys.len()).min(others.len()));
+    let incomplete_until = dropped.first().map(|entry| entry.until);
+    Thinned { entries: keys.into_iter().chain(others).collect(), incomplete_until }
+}
+
+/// Whose token or session an entry ends, if it is one that can be merged with others.
+fn single(entry: &Entry) -> Option<UserId> {
+    match entry.what {
+        Revoked::Token(_) | Revoked::Session(_) => entry.user,
+        Revoked::Given(user) => Some(user),
+        Revoked::User { .. } | Revoked::Key(_) | Revoked::ApiKey(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u8) -> UserId {
+        UserId::new(Timestamp::from_secs(1), &[number; 10])
+    }
+
+    fn session(number: u8, user: Option<UserId>, at: i64, until: i64) -> Entry {
+        let what = Revoked::Session(SessionId::new(Timestamp::from_secs(1), &[number; 10]));
+        Entry { what, user, at: Timestamp::from_secs(at), until: Timestamp::from_secs(until) }
+    }
+
+    #[test]
+    fn every_kind_is_written_down_and_read_back() {
+        let kinds = [
+            Revoked::Token(TokenId::new(Timestamp::from_secs(1), &[1; 10])),
+            Revoked::Session(SessionId::new(Timestamp::from_secs(1), &[1; 10])),
+            Revoked::User { id: id(1), version: 7 },
+            Revoked::Key(KeyId::stored("k".to_owned())),
+            Revoked::ApiKey(ApiKeyId::new(Timestamp::from_secs(1), &[1; 10])),
+            Revoked::Given(id(1)),
+        ];
+        for what in kinds {
+            assert_eq!(Revoked::parse(what.kind(), &what.value()), Some(what.clone()));
+            let entry = Entry { what, user: Some(id(2)), at: Timestamp::from_secs(3), until: Timestamp::from_secs(4) };
+            let text = serde_json::to_string(&entry).unwrap();
+            assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), entry, "{text}");
+        }
+        for (kind, value) in [("planet", "x"), ("token", "x"), ("user", "x"), ("user", "x:1"), ("session", "")] {
+            assert_eq!(Revoked::parse(kind, value), None);
+        }
+    }
+
+    #[test]
+    fn several_of_one_user_become_one_and_others_stay_as_they_are() {
+        let now = Timestamp::from_secs(50);
+        let entries = vec![
+            session(1, Some(id(1)), 10, 100),
+            session(2, Some(id(1)), 20, 90),
+            session(3, Some(id(2)), 30, 100),
+            session(4, None, 30, 100),
+            session(5, Some(id(3)), 1, 50),
+        ];
+        assert_eq!(thin(entries.clone(), 4, now).entries.len(), 4, "what is over goes first");
+        let Thinned { mut entries, incomplete_until } = thin(entries, 3, now);
+        assert_eq!(incomplete_until, None);
+        entries.sort_by_key(|entry| entry.what.kind());
+        let given = Entry { what: Revoked::Given(id(1)), ..session(1, Some(id(1)), 20, 100) };
+        assert_eq!(entries, [given, session(3, Some(id(2)), 30, 100), session(4, None, 30, 100)]);
+    }
+
+    #[test]
+    fn where_that_is_not_enough_it_is_known_that_something_is_missing() {
+        let key = Entry { what: Revoked::Key(KeyId::stored("k".into())), ..session(0, None, 0, 1) };
+        let mut entries: Vec<_> = (1..=20).map(|n| session(n, Some(id(n)), 0, 100 + i64::from(n))).collect();
+        entries.push(key.clone());
+        let Thinned { entries, incomplete_until } = thin(entries, 8, Timestamp::default());
+        assert_eq!(entries.len(), 6);
+        assert!(entries.contains(&key), "a key stays, however soon it ends");
+        assert!(entries.contains(&session(20, Some(id(20)), 0, 120)));
+        assert_eq!(incomplete_until, Some(Timestamp::from_secs(115)), "the last of those that went");
+    }
+}

@@ -1,0 +1,137 @@
+//! What an isolate knows of revocations: plain data that only grows until its entries are over. It never grows too
+//! large to hold; where it would, it refuses more, or says that it cannot tell.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Entry, MAX_ENTRIES, Revoked, Thinned, thin};
+use crate::domain::{id::ApiKeyId, time::Timestamp, token::verify::VerifiedClaims};
+
+/// What is known of one token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// It was ended.
+    Revoked,
+    /// It was not, as far as everything was told.
+    Clear,
+    /// Not everything could be kept: the record knows.
+    Unsure,
+}
+
+/// Revocations, by what they are about.
+#[derive(Debug, Default)]
+pub struct RevokedSet {
+    entries: HashMap<Revoked, Entry>,
+    /// The first version of a user that is not ended, by `sub`.
+    users: HashMap<String, i64>,
+    /// Until when what a user was given is ended, by `sub`.
+    given: HashMap<String, Timestamp>,
+    keys: HashSet<String>,
+    incomplete_until: Option<Timestamp>,
+    max: Option<usize>,
+}
+
+impl RevokedSet {
+    /// An empty one that holds at most `max` entries, rather than [`MAX_ENTRIES`].
+    #[must_use]
+    pub fn of_at_most(max: usize) -> Self {
+        Self { max: Some(max), ..Self::default() }
+    }
+
+    /// Notes a revocation.
+    pub fn insert(&mut self, entry: &Entry, now: Timestamp) {
+        if entry.until <= now {
+            return;
+        }
+        self.index(entry);
+        let kept = self.entries.entry(entry.what.clone()).or_insert_with(|| entry.clone());
+        kept.at = kept.at.max(entry.at);
+        kept.until = kept.until.max(entry.until);
+        let max = self.max.unwrap_or(MAX_ENTRIES);
+        if self.entries.len() > max {
+            let entries = self.entries.drain().map(|(_, entry)| entry).collect();
+            let Thinned { entries, incomplete_until } = thin(entries, max, now);
+            self.refill(entries);
+            self.note_incomplete(incomplete_until);
+        }
+    }
+
+    /// Notes that until then not everything was told.
+    pub fn note_incomplete(&mut self, until: Option<Timestamp>) {
+        self.incomplete_until = self.incomplete_until.max(until);
+    }
+
+    /// Forgets what is over.
+    pub fn forget(&mut self, now: Timestamp) {
+        if self.entries.values().any(|entry| entry.until <= now) {
+            let entries = self.entries.drain().map(|(_, entry)| entry).filter(|entry| entry.until > now).collect();
+            self.refill(entries);
+        }
+    }
+
+    /// What is known of a token.
+    #[must_use]
+    pub fn knows(&self, token: &VerifiedClaims, now: Timestamp) -> Known {
+        if !self.entries.is_empty() && self.names(token) {
+            return Known::Revoked;
+        }
+        if self.incomplete_until.is_some_and(|until| until > now) { Known::Unsure } else { Known::Clear }
+    }
+
+    /// What is known of an API key.
+    #[must_use]
+    pub fn knows_api_key(&self, id: ApiKeyId, now: Timestamp) -> Known {
+        if self.entries.contains_key(&Revoked::ApiKey(id)) {
+            return Known::Revoked;
+        }
+        if self.incomplete_until.is_some_and(|until| until > now) { Known::Unsure } else { Known::Clear }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether anything here ends a token.
+    fn names(&self, token: &VerifiedClaims) -> bool {
+        let claims = token.claims();
+        self.entries.contains_key(&Revoked::Session(token.session()))
+            || self.entries.contains_key(&Revoked::Token(token.token()))
+            || self.keys.contains(token.key().as_str())
+            || self.users.get(&claims.sub).is_some_and(|&version| claims.ver < version)
+            // Of the second in which it was ended, nobody knows which came first.
+            || self.given.get(&claims.sub).is_some_and(|until| claims.iat <= until.secs())
+    }
+
+    fn refill(&mut self, entries: Vec<Entry>) {
+        self.users.clear();
+        self.given.clear();
+        self.keys.clear();
+        self.entries.clear();
+        for entry in entries {
+            self.index(&entry);
+            self.entries.insert(entry.what.clone(), entry);
+        }
+    }
+
+    fn index(&mut self, entry: &Entry) {
+        match &entry.what {
+            Revoked::Token(_) | Revoked::Session(_) | Revoked::ApiKey(_) => {}
+            Revoked::Key(id) => drop(self.keys.insert(id.as_str().to_owned())),
+            Revoked::User { id, version } => {
+                let known = self.users.entry(id.to_string()).or_insert(*version);
+                *known = (*known).max(*version);
+            }
+            Revoked::Given(id) => {
+                let known = self.given.entry(id.to_string()).or_insert(entry.at);
+                *known = (*known).max(entry.at);
+            }
+        }
+    }
+}

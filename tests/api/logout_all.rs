@@ -1,0 +1,68 @@
+//! `POST auth/logout-all`.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::World;
+
+const PATH: &str = "/api/v1/auth/logout-all";
+
+#[tokio::test]
+async fn every_session_of_the_user_ends_and_nobody_elses() {
+    let world = World::new();
+    let (ada, bob) = (world.user("ada", None).await, world.user("bob", None).await);
+    let phone = world.isolate.sign_in("ada").await;
+    let other = world.another_isolate();
+    for token in [&ada.access, &phone.access, &bob.access] {
+        other.proxy_get("/demo/private/x", Some(token)).await.expect(200);
+    }
+    world.isolate.post_as(&phone.access, PATH, &json!({})).await.expect(200);
+    for user in [&ada, &phone] {
+        for path in ["/demo/private/x", "/demo/strict/x"] {
+            world.isolate.proxy_get(path, Some(&user.access)).await.expect(401);
+        }
+        other.proxy_get("/demo/strict/x", Some(&user.access)).await.expect(401);
+        other.get("/api/v1/users/me", Some(&user.access)).await.expect(401);
+        other.refresh(&user.refresh).await.expect(401);
+    }
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+    for isolate in [&world.isolate, &other] {
+        isolate.proxy_get("/demo/strict/x", Some(&bob.access)).await.expect(200);
+    }
+    assert_eq!(world.audited("logout_all"), 1);
+    // The next sign-in is one like any other.
+    let again = world.isolate.sign_in("ada").await;
+    for isolate in [&world.isolate, &other] {
+        isolate.proxy_get("/demo/strict/x", Some(&again.access)).await.expect(200);
+    }
+    assert_eq!(world.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL"), 2);
+}
+
+#[tokio::test]
+async fn a_refresh_token_alone_is_enough_and_twice_is_once() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.sign_in("ada").await;
+    world.host.clock.advance(Duration::from_hours(1));
+    let body = json!({ "refresh_token": ada.refresh });
+    for _ in 0..2 {
+        world.isolate.post(PATH, &body).await.expect(200);
+    }
+    assert_eq!(world.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL"), 0);
+    assert_eq!((world.audited("logout_all"), world.count("SELECT token_version FROM users")), (1, 2));
+}
+
+#[tokio::test]
+async fn with_what_does_not_stand_nobody_is_signed_out() {
+    let world = World::new();
+    let (ada, phone) = (world.user("ada", None).await, world.isolate.sign_in("ada").await);
+    world.isolate.logout(&ada.access).await.expect(200);
+    world.isolate.post_as(&ada.access, PATH, &json!({})).await.expect(401);
+    world.isolate.post(PATH, &json!({ "refresh_token": ada.refresh })).await.expect(401);
+    world.isolate.post(PATH, &json!({ "refresh_token": "ewr_x" })).await.expect(401);
+    world.isolate.post(PATH, &json!({ "refresh_token": 7 })).await.expect(422);
+    world.isolate.post(PATH, &json!({})).await.expect(401);
+    world.isolate.proxy_get("/demo/strict/x", Some(&phone.access)).await.expect(200);
+    assert_eq!(world.count("SELECT token_version FROM users"), 1);
+}

@@ -1,0 +1,322 @@
+//! The feed: what is revoked on one isolate is refused on every other within the bound, and most requests ask nobody.
+
+use std::time::Duration;
+
+use crate::harness::World;
+use edgewarden::{native::switchboard::Plan, ports::Value as Sql};
+
+const BOUND: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn a_logout_is_known_elsewhere_within_the_bound_and_at_once_on_a_strict_route() {
+    let world = World::new();
+    let (ada, bob) = (world.user("ada", None).await, world.user("bob", None).await);
+    let other = world.another_isolate();
+    for user in [&ada, &bob] {
+        other.proxy_get("/demo/private/x", Some(&user.access)).await.expect(200);
+    }
+    world.isolate.logout(&ada.access).await.expect(200);
+    other.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(401);
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+
+    world.host.clock.advance(Duration::from_secs(5));
+    other.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(200);
+    world.isolate.logout(&bob.access).await.expect(200);
+    world.host.clock.advance(Duration::from_millis(9999));
+    let mut last = 200;
+    for _ in 0..2 {
+        last = other.proxy_get("/demo/private/x", Some(&bob.access)).await.status;
+    }
+    assert_eq!(last, 401, "an ageing view is asked for beside the first of two answers");
+    // An isolate that was idle asks first.
+    let (idle, eve) = (world.another_isolate(), world.user("eve", None).await);
+    idle.proxy_get("/demo/private/x", Some(&eve.access)).await.expect(200);
+    world.isolate.logout(&eve.access).await.expect(200);
+    world.host.clock.advance(BOUND);
+    assert!(!idle.proxy_get("/demo/private/x", Some(&eve.access)).await.expect(401).warm);
+}
+
+#[tokio::test]
+async fn requests_in_between_ask_nobody_but_the_feed_and_that_once_in_five_seconds() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let other = world.another_isolate();
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.host.switchboard.set(Plan::Healthy);
+    let (seconds, each) = (120, 4);
+    for _ in 0..seconds * each {
+        world.host.clock.advance(Duration::from_millis(1000 / each));
+        assert!(other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200).warm);
+    }
+    let board = &world.host.switchboard;
+    assert_eq!((board.count("database"), board.count("kv"), board.count("limiter")), (0, 0, 0));
+    let calls = u64::try_from(board.count("feed")).unwrap();
+    assert!((seconds / 6..=seconds / 5).contains(&calls), "{calls} calls in {seconds} s");
+    assert_eq!(board.count("feed's database"), board.count("feed"), "which asks the record as often at most");
+}
+
+#[tokio::test]
+async fn of_two_hundred_that_come_at_once_to_an_old_view_one_asks() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let other = world.another_isolate();
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.host.clock.advance(BOUND);
+    world.host.switchboard.set(Plan::Healthy);
+    let local = tokio::task::LocalSet::new();
+    let ask = |_| {
+        let (other, token) = (other.clone(), ada.access.clone());
+        local.spawn_local(async move { other.proxy_get("/demo/private/x", Some(&token)).await.status })
+    };
+    let asked: Vec<_> = (0..200).map(ask).collect();
+    local.await;
+    for each in asked {
+        assert_eq!(each.await.unwrap(), 200);
+    }
+    assert_eq!(world.host.switchboard.calls(), ["feed", "feed's database"]);
+}
+
+#[tokio::test]
+async fn revocation_strict_makes_every_route_ask() {
+    let world = World::with(&[("REVOCATION", "strict")]);
+    let ada = world.user("ada", None).await;
+    let other = world.another_isolate();
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.host.switchboard.set(Plan::Healthy);
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    assert_eq!(world.host.switchboard.calls(), ["feed"]);
+    world.isolate.logout(&ada.access).await.expect(200);
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+}
+
+/// The change is recorded; the Worker ends before it can tell anyone.
+#[tokio::test]
+async fn a_revocation_that_nobody_was_told_of_comes_from_the_record() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let other = world.another_isolate();
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.host.switchboard.set(Plan::WithoutAll(&["feed", "kv"]));
+    world.isolate.logout(&ada.access).await.expect(503);
+    world.host.switchboard.set(Plan::Healthy);
+    let mut refused_after = None;
+    for second in 1..=30 {
+        world.host.clock.advance(Duration::from_secs(1));
+        if other.proxy_get("/demo/private/x", Some(&ada.access)).await.status == 401 {
+            refused_after = Some(second);
+            break;
+        }
+    }
+    // The feed asks the record when it was not asked for five seconds; the isolate hears it the time after.
+    assert!(refused_after.is_some_and(|seconds| seconds <= 15), "{refused_after:?}");
+}
+
+/// KV failed, the feed did not: everyone knows within the bound, and the client is told to try again.
+#[tokio::test]
+async fn a_revocation_that_only_kv_lacks_is_in_force_and_heals() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let other = world.another_isolate();
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.host.switchboard.set(Plan::Without("kv"));
+    world.isolate.logout(&ada.access).await.expect(503);
+    other.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(401);
+    world.host.switchboard.set(Plan::Healthy);
+    world.isolate.logout(&ada.access).await.expect(200);
+    assert_eq!(world.blacklisted().len(), 2);
+}
+
+#[tokio::test]
+async fn a_feed_that_is_evicted_or_loses_everything_goes_on() {
+    let world = World::new();
+    let (ada, bob) = (world.user("ada", None).await, world.user("bob", None).await);
+    let other = world.another_isolate();
+    for user in [&ada, &bob] {
+        other.proxy_get("/demo/private/x", Some(&user.access)).await.expect(200);
+    }
+    world.isolate.logout(&ada.access).await.expect(200);
+    world.host.feed.evict();
+    other.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(401);
+    world.isolate.logout(&bob.access).await.expect(200);
+    world.host.feed.lose();
+    for isolate in [&other, &world.another_isolate()] {
+        for user in [&ada, &bob] {
+            isolate.proxy_get("/demo/strict/x", Some(&user.access)).await.expect(401);
+        }
+    }
+    // One that has lost everything and cannot read the record tells nobody that nothing was revoked.
+    let eve = world.user("eve", None).await;
+    world.isolate.logout(&eve.access).await.expect(200);
+    world.host.feed.lose();
+    world.host.switchboard.set(Plan::Without("feed's database"));
+    world.another_isolate().proxy_get("/demo/strict/x", Some(&eve.access)).await.expect(401);
+    assert_eq!(world.host.switchboard.count("database"), 1, "the record was asked instead");
+    world.host.switchboard.set(Plan::WithoutAll(&["feed's database", "database"]));
+    world.another_isolate().proxy_get("/demo/strict/x", Some(&eve.access)).await.expect(503);
+}
+
+#[tokio::test]
+async fn what_is_over_is_forgotten_everywhere() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.logout(&ada.access).await.expect(200);
+    let other = world.another_isolate();
+    other.app.refresh().await;
+    assert_eq!(other.app.knowledge().view.len(), 2);
+    world.host.clock.advance(Duration::from_secs(3606));
+    world.host.feed.alarm();
+    other.app.refresh().await;
+    assert_eq!(other.app.knowledge().view.len(), 0);
+}
+
+/// Feed and record are down. KV shows what was so two minutes ago, to those who asked before, present and absent alike:
+/// what that lets pass is told in the docs, and it is never more than that.
+#[tokio::test]
+async fn stale_kv_matters_only_where_nobody_else_can_be_asked_and_only_for_as_long_as_it_is_stale() {
+    let stale = Duration::from_mins(2);
+    let world = World::new();
+    let (ada, bob) = (world.user("ada", None).await, world.user("bob", None).await);
+    let other = world.another_isolate();
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    world.host.clock.advance(Duration::from_secs(11));
+    world.host.blacklist.be_stale(stale);
+    let both = Plan::WithoutAll(&["feed", "database"]);
+    // It is asked of both while both are good; that answer is what it will tell for two minutes.
+    world.host.switchboard.set(both);
+    for user in [&ada, &bob] {
+        other.proxy_get("/demo/private/x", Some(&user.access)).await.expect(200);
+    }
+    world.host.switchboard.set(Plan::Healthy);
+    world.isolate.logout(&ada.access).await.expect(200);
+    // Whoever can ask the feed or the record does not care what KV says.
+    for down in [&[] as &[&str], &["feed"], &["database"]] {
+        world.host.switchboard.set(Plan::WithoutAll(down));
+        world.another_isolate().proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(401);
+        world.another_isolate().proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+    }
+    world.host.switchboard.set(both);
+    let isolated = world.another_isolate();
+    let mut accepted = Duration::ZERO;
+    while isolated.proxy_get("/demo/private/x", Some(&ada.access)).await.status == 200 {
+        world.host.clock.advance(Duration::from_secs(5));
+        accepted += Duration::from_secs(5);
+        assert!(accepted <= stale + BOUND, "{accepted:?}");
+        isolated.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(503);
+    }
+    isolated.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(200);
+    // Positive staleness: an entry that is over in KV still shows there, and refuses nobody whose token is good.
+    world.host.switchboard.set(Plan::Healthy);
+    world.isolate.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_longer_than_the_bound_is_still_an_answer() {
+    let world = World::with(&[("REVOCATION_BOUND", "1s")]);
+    let ada = world.user("ada", None).await;
+    world.host.feed.be_slow(Duration::from_secs(3));
+    let other = world.another_isolate();
+    for calls in 1..4 {
+        world.host.switchboard.set(Plan::Healthy);
+        other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+        assert_eq!(world.host.switchboard.count("feed"), 1, "{calls}: asked once, for this request");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_was_put_back_is_heard_of_anew() {
+    let world = World::new();
+    let (ada, bob) = (world.user("ada", None).await, world.user("bob", None).await);
+    let other = world.another_isolate();
+    for user in [&ada, &bob] {
+        other.proxy_get("/demo/private/x", Some(&user.access)).await.expect(200);
+    }
+    world.isolate.logout(&ada.access).await.expect(200);
+    world.hear(&other).await;
+    // A restored backup knows nothing of it, gives the same numbers again, and is of earlier versions.
+    for sql in [
+        "DELETE FROM revocations",
+        "DELETE FROM sqlite_sequence WHERE name = 'revocations'",
+        "UPDATE versions SET version = version - 1 WHERE name = 'keys'",
+    ] {
+        world.host.database.look(sql, &[]).unwrap();
+    }
+    world.hear(&other).await;
+    world.host.switchboard.set(Plan::Without("feed"));
+    world.isolate.logout(&bob.access).await.expect(503);
+    other.proxy_get("/demo/strict/x", Some(&bob.access)).await.expect(401);
+    world.host.switchboard.set(Plan::Healthy);
+    let fresh = world.another_isolate();
+    world.hear(&fresh).await;
+    fresh.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(401);
+    // Nobody reads keys and roles again and again because of the version.
+    world.host.switchboard.set(Plan::Healthy);
+    let good = world.user("eve", None).await;
+    fresh.proxy_get("/demo/private/x", Some(&good.access)).await.expect(200);
+    world.host.switchboard.set(Plan::Healthy);
+    for _ in 0..10 {
+        world.host.clock.advance(Duration::from_secs(6));
+        fresh.proxy_get("/demo/private/x", Some(&good.access)).await.expect(200);
+    }
+    assert_eq!(world.host.switchboard.count("database"), 0);
+}
+
+#[tokio::test]
+async fn a_role_that_gives_less_gives_less_everywhere_within_the_bound() {
+    let world = World::new();
+    let ada = world.user("ada", Some("admin")).await;
+    let other = world.another_isolate();
+    other.proxy_get("/demo/admin/x", Some(&ada.access)).await.expect(200);
+    world.host.database.look("DELETE FROM role_inherits WHERE role = 'super_admin'", &[]).unwrap();
+    world.host.database.look("DELETE FROM role_permissions WHERE role = 'admin'", &[]).unwrap();
+    world.hear(&other).await;
+    let scopes = |proxied: crate::harness::Proxied| proxied.sets("x-auth-scopes").unwrap().to_owned();
+    let now = scopes(other.proxy_get("/demo/admin/x", Some(&ada.access)).await.expect(200));
+    assert!(!now.contains("users:write") && now.contains("users:read"), "{now}");
+    // Where newer roles are known of and cannot be read, older ones are not used.
+    world.host.database.look("DELETE FROM role_permissions WHERE role = 'user'", &[]).unwrap();
+    world.host.switchboard.set(Plan::Without("database"));
+    world.hear(&other).await;
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(503);
+    world.host.switchboard.set(Plan::Healthy);
+    world.host.clock.advance(Duration::from_secs(2));
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+}
+
+/// More revocations than an isolate holds: what it cannot tell apart it refuses or asks the record about.
+#[tokio::test]
+async fn a_flood_of_revocations_lets_nobody_in_and_shuts_nobody_out() {
+    let world = World::new();
+    let (ada, gone) = (world.user("ada", None).await, world.user("gone", None).await);
+    world.isolate.logout(&gone.access).await.expect(200);
+    let flood = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000)
+        INSERT INTO revocations (kind, value, user_id, created_at, until)
+        SELECT 'session', printf('019b76da-a800-7000-8000-%012x', i), printf('019b76da-a800-7001-8000-%012x', i),
+               ?1, ?1 + 3600000 + i FROM n";
+    let now: [Sql; 1] = [edgewarden::ports::Clock::now(world.host.clock.as_ref()).millis().into()];
+    world.host.database.look(flood, &now).unwrap();
+    world.host.feed.lose();
+    for down in [&[] as &[&str], &["feed"]] {
+        world.host.switchboard.set(Plan::WithoutAll(down));
+        let fresh = world.another_isolate();
+        for path in ["/demo/private/x", "/demo/strict/x"] {
+            fresh.proxy_get(path, Some(&ada.access)).await.expect(200);
+            fresh.proxy_get(path, Some(&gone.access)).await.expect(401);
+        }
+        assert!(fresh.app.knowledge().view.len() <= 32_768);
+        // What was asked about one token is good for the bound.
+        world.host.switchboard.set(Plan::WithoutAll(down));
+        fresh.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+        assert_eq!(world.host.switchboard.count("database"), 0);
+    }
+    // Many of one user are one, which ends what they were given before, and nothing that comes after.
+    let own = "UPDATE revocations SET user_id = ?1";
+    world.host.database.look(own, &[ada.id.as_str().into()]).unwrap();
+    world.host.feed.lose();
+    world.host.switchboard.set(Plan::Healthy);
+    let fresh = world.another_isolate();
+    fresh.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
+    world.host.clock.advance(Duration::from_secs(1));
+    let renewed = world.isolate.refresh(&ada.refresh).await.expect(200);
+    fresh.proxy_get("/demo/private/x", Some(renewed.text("/access_token"))).await.expect(200);
+    assert!(fresh.app.knowledge().view.len() < 10_000);
+}
