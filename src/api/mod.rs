@@ -6,6 +6,7 @@ mod auth;
 mod extract;
 mod form;
 mod layers;
+mod limits;
 mod well_known;
 
 use std::sync::Arc;

@@ -83,8 +83,8 @@ impl App {
                 self.note_standing(&token.claims, !named, now, found);
                 Ok(())
             }
-            Want::Limit { kind, key, rules } => {
-                let answer = match self.ports.limiter.admit(&key, &rules).await {
+            Want::Limit { kind, key, limits } => {
+                let answer = match self.ports.limiter.admit(&key, &limits).await {
                     Ok(decision) => LimitAnswer::Decided(decision),
                     Err(error) => {
                         self.log_fault("limiter", &error.to_string());

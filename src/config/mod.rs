@@ -13,7 +13,7 @@ use std::{fmt, time::Duration};
 use self::vars::{Vars, fault};
 use crate::domain::{
     password::Cost,
-    rate_limit::Rule,
+    rate_limit::{Limit, Rule},
     revocation::Revocation,
     secret::SecretList,
     session::Lifetimes,
@@ -84,7 +84,9 @@ pub struct Config {
     /// How many kinds of characters a new password mixes, 0 to 4.
     pub password_classes: u8,
     /// Sign-in attempts from one address, every one counted.
-    pub sign_in_rules: [Rule; 2],
+    pub sign_in_limit: Limit,
+    /// New accounts from one address, those that came to nothing counted too.
+    pub registration_limit: Limit,
     /// Seals signing keys.
     pub key_encryption_key: SecretList,
     /// Makes refresh tokens.
@@ -119,8 +121,13 @@ impl fmt::Display for PublicUrl {
 }
 
 /// Sign-in attempts from one address: 5 in a minute, 20 in a quarter of an hour.
-fn sign_in_rules() -> [Rule; 2] {
-    [Rule::new(5, Duration::from_mins(1)), Rule::new(20, Duration::from_mins(15))]
+fn sign_in_limit() -> Limit {
+    Limit::new("sign-in", [Rule::new(5, Duration::from_mins(1)), Rule::new(20, Duration::from_mins(15))])
+}
+
+/// So many registrations in an hour.
+fn registration_limit(limit: u32) -> Limit {
+    Limit::new("registration", [Rule::new(limit, Duration::from_hours(1))])
 }
 
 impl Config {
@@ -161,7 +168,8 @@ impl Config {
                 parallelism: vars.number("ARGON2_PARALLELISM", 1, 1..=4)?,
             },
             password_classes: u8::try_from(vars.number("PASSWORD_CLASSES", 4, 0..=4)?).unwrap_or(4),
-            sign_in_rules: sign_in_rules(),
+            sign_in_limit: sign_in_limit(),
+            registration_limit: registration_limit(vars.number("REGISTER_LIMIT", 3, 1..=1000)?),
             key_encryption_key: vars.secret("KEY_ENCRYPTION_KEY")?,
             token_mac_key: vars.secret("TOKEN_MAC_KEY")?,
         })

@@ -30,6 +30,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(config.lifetimes.session_max, Duration::from_hours(30 * 24));
     assert_eq!(config.password_cost, Cost::default());
     assert_eq!(config.password_classes, 4);
+    assert_eq!(config.registration_limit.rules, [Rule::new(3, Duration::from_hours(1))]);
 }
 
 #[test]
@@ -49,6 +50,7 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ("ARGON2_MEMORY_KIB", "4194304", "between"),
         ("ARGON2_ITERATIONS", "two", "whole number"),
         ("PASSWORD_CLASSES", "5", "between"),
+        ("REGISTER_LIMIT", "0", "between 1 and 1000"),
         ("KEY_ENCRYPTION_KEY", "", "openssl rand"),
         ("KEY_ENCRYPTION_KEY", "k1:short", "under 32 bytes"),
         ("REVOCATION", "never", "must be bounded or strict"),

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use super::rate_limit::LimitKey;
+
 /// The address that a client connects from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientIp {
@@ -23,14 +25,14 @@ impl ClientIp {
     /// The key that limits count under: one IPv4 address, or one IPv6 /64, which is what one
     /// customer is commonly given.
     #[must_use]
-    pub fn limit_key(&self) -> String {
+    pub fn limit_key(&self) -> LimitKey {
         match self {
-            Self::Known(IpAddr::V4(ip)) => format!("ip:{ip}"),
+            Self::Known(IpAddr::V4(ip)) => LimitKey::ip(&ip.to_string()),
             Self::Known(IpAddr::V6(ip)) => {
                 let [a, b, c, d, ..] = ip.segments();
-                format!("ip:{a:x}:{b:x}:{c:x}:{d:x}::/64")
+                LimitKey::ip(&format!("{a:x}:{b:x}:{c:x}:{d:x}::/64"))
             }
-            Self::Unknown => "ip:unknown".to_owned(),
+            Self::Unknown => LimitKey::ip("unknown"),
         }
     }
 
@@ -53,12 +55,12 @@ mod tests {
         let key = |text| ClientIp::parse(Some(text)).limit_key();
         assert_eq!(key("2001:db8:1:2::1"), key("2001:db8:1:2:ffff::9"));
         assert_ne!(key("2001:db8:1:2::1"), key("2001:db8:1:3::1"));
-        assert_eq!(key("::ffff:192.0.2.7"), "ip:192.0.2.7");
+        assert_eq!(key("::ffff:192.0.2.7").as_str(), "ip:192.0.2.7");
     }
 
     #[test]
     fn nonsense_shares_one_key() {
         assert_eq!(ClientIp::parse(Some("192.0.2.1, 10.0.0.1")), ClientIp::Unknown);
-        assert_eq!(ClientIp::parse(None).limit_key(), "ip:unknown");
+        assert_eq!(ClientIp::parse(None).limit_key().as_str(), "ip:unknown");
     }
 }

@@ -13,6 +13,7 @@ pub mod headers;
 pub mod knowledge;
 pub mod policy;
 mod policy_file;
+mod policy_limits;
 pub mod routes;
 pub mod view;
 
@@ -31,7 +32,7 @@ use crate::{
     domain::{
         id::RequestId,
         net::ClientIp,
-        rate_limit::{Decision, Rule},
+        rate_limit::{Decision, Limit, LimitKey},
         revocation::Revocation,
         time::Timestamp,
         token::verify::{Claimed, Refusal},
@@ -157,10 +158,10 @@ pub enum Want<'a> {
     Limit {
         /// Which.
         kind: LimitKind,
-        /// What it counts under.
-        key: String,
-        /// Its rules.
-        rules: Vec<Rule>,
+        /// Who is counted.
+        key: LimitKey,
+        /// How, all at once.
+        limits: Vec<Limit>,
     },
 }
 
@@ -260,7 +261,7 @@ fn route<'a>(
         route.require.check(token.caller.holdings(), &bundle.roles, param).map_err(ApiError::Forbidden)?;
     }
     // (5) Limits by subject.
-    let subject_key = || caller.as_ref().map_or_else(String::new, |token| format!("sub:{}", token.caller.subject));
+    let subject_key = || LimitKey::subject(caller.as_ref().map_or("", |token| &token.caller.subject));
     let limits = &route.subject_limits;
     let subject_limit = match limit(route, limits, LimitKind::Subject, found.subject_limit, subject_key, now)? {
         Limited::Ask(want) => return Ok(Verdict::Need(want)),
@@ -309,18 +310,15 @@ enum Limited {
 
 fn limit(
     route: &Route,
-    rules: &[Rule],
+    limits: &[Limit],
     kind: LimitKind,
     answer: Option<LimitAnswer>,
-    key: impl FnOnce() -> String,
+    key: impl FnOnce() -> LimitKey,
     now: Timestamp,
 ) -> Result<Limited, ApiError> {
     match answer {
-        _ if rules.is_empty() => Ok(Limited::Passed(None)),
-        // A route's limits count by themselves: the key names the route.
-        None => {
-            Ok(Limited::Ask(Want::Limit { kind, key: format!("route|{}|{}", route.id, key()), rules: rules.to_vec() }))
-        }
+        _ if limits.is_empty() => Ok(Limited::Passed(None)),
+        None => Ok(Limited::Ask(Want::Limit { kind, key: key(), limits: limits.to_vec() })),
         Some(LimitAnswer::Decided(decision)) if decision.admitted => Ok(Limited::Passed(Some(decision))),
         Some(LimitAnswer::Decided(decision)) => Err(ApiError::RateLimited(decision, now)),
         Some(LimitAnswer::NoAnswer) => match route.on_limiter_error {

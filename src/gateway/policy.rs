@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::ConfigError,
-    domain::{rate_limit::Rule, rbac::Requirement, revocation::Revocation},
+    domain::{rate_limit::Limit, rbac::Requirement, revocation::Revocation},
 };
 
 /// Who may make a request.
@@ -82,9 +82,9 @@ pub struct Route {
     /// How fresh revocation knowledge must be, where `REVOCATION` does not ask for more.
     pub revocation: Revocation,
     /// Limits by address.
-    pub ip_limits: Vec<Rule>,
+    pub ip_limits: Vec<Limit>,
     /// Limits by subject.
-    pub subject_limits: Vec<Rule>,
+    pub subject_limits: Vec<Limit>,
     /// When the limiter cannot answer.
     pub on_limiter_error: OnLimiterError,
 }

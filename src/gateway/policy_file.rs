@@ -6,12 +6,13 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    policy::{Access, LimitBy, OnLimiterError, Origin, Policy, PolicyError, Route, Target},
+    policy::{Access, OnLimiterError, Origin, Policy, PolicyError, Route, Target},
+    policy_limits::{LimitEntry, RouteLimits, keep_for_each_other},
     routes::RouteTable,
 };
 use crate::{
     config::Lookup,
-    domain::{rate_limit::Rule, rbac::Requirement, revocation::Revocation},
+    domain::{rbac::Requirement, revocation::Revocation},
     duration,
 };
 
@@ -65,14 +66,6 @@ struct RequireEntry {
     unless_role: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct LimitEntry {
-    limit: u32,
-    window: String,
-    by: LimitBy,
-}
-
 impl Policy {
     /// Parses and checks a policy. `vars` resolves `url_from`.
     ///
@@ -101,6 +94,7 @@ impl Policy {
                 .map_err(|problem| fault(&at, &problem))?;
             routes.push(route(entry, &origins, &at)?);
         }
+        keep_for_each_other(&mut routes);
         Ok(Self::new(origins, routes, table))
     }
 }
@@ -163,31 +157,20 @@ fn route(entry: RouteEntry, origins: &[Origin], at: &str) -> Result<Route, Polic
     {
         return Err(fault(at, &format!("owner names {owner:?}, which is no parameter of the path")));
     }
-    let (mut ip_limits, mut subject_limits) = (Vec::new(), Vec::new());
-    for LimitEntry { limit, window, by } in entry.rate_limit {
-        let window = duration::parse(&window).map_err(|error| fault(at, &format!("window {error}")))?;
-        if limit == 0 || !(1..=86_400).contains(&window.as_secs()) {
-            return Err(fault(at, "a limit is at least 1 in a window of one second to one day"));
-        }
-        match by {
-            LimitBy::Ip => ip_limits.push(Rule::new(limit, window)),
-            LimitBy::Subject if entry.access == Access::Authenticated => subject_limits.push(Rule::new(limit, window)),
-            LimitBy::Subject => return Err(fault(at, "a limit by subject needs access = \"authenticated\"")),
-        }
-    }
+    let limits = RouteLimits::new(&entry.id, entry.access, entry.rate_limit).map_err(|problem| fault(at, &problem))?;
     Ok(Route {
         id: entry.id,
         origin,
         access: entry.access,
         require,
         revocation: entry.revocation,
-        ip_limits,
-        subject_limits,
+        ip_limits: limits.ip,
+        subject_limits: limits.subject,
         on_limiter_error: entry.on_limiter_error,
     })
 }
 
-fn is_name(id: &str) -> bool {
+pub(super) fn is_name(id: &str) -> bool {
     !id.is_empty() && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
 }
 
@@ -220,7 +203,7 @@ mod tests {
     #[test]
     fn the_policy_that_ships_is_valid() {
         let policy = Policy::parse(crate::app::POLICY, &|_| Some("http://127.0.0.1:8788".into())).unwrap();
-        assert_eq!(policy.routes().len(), 7);
+        assert_eq!(policy.routes().len(), 11);
     }
 
     #[test]

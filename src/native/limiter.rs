@@ -1,8 +1,8 @@
-//! The limiter port in memory: the same decisions as the Durable Object's.
+//! The limiter port in memory: the same decisions as the Durable Objects', by the same function.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -12,7 +12,7 @@ use super::{
     switchboard::{Fate, Switchboard},
 };
 use crate::{
-    domain::rate_limit::{Decision, Log, Rule},
+    domain::rate_limit::{Decision, Limit, LimitKey, Logs},
     ports::{Clock, RateLimiter, Unavailable},
 };
 
@@ -21,7 +21,7 @@ pub const PORT: &str = "limiter";
 
 /// All keys' logs.
 pub struct NativeLimiter {
-    logs: Mutex<HashMap<String, Log>>,
+    logs: Mutex<HashMap<LimitKey, Logs>>,
     switchboard: Arc<Switchboard>,
     clock: Arc<ManualClock>,
 }
@@ -30,18 +30,28 @@ impl NativeLimiter {
     pub(super) fn new(switchboard: Arc<Switchboard>, clock: Arc<ManualClock>) -> Self {
         Self { logs: Mutex::default(), switchboard, clock }
     }
+
+    /// Has every referee forget what it remembers and read what it wrote.
+    pub fn restart(&self) {
+        for logs in self.logs().values_mut() {
+            *logs = Logs::load(logs.rows());
+        }
+    }
+
+    fn logs(&self) -> MutexGuard<'_, HashMap<LimitKey, Logs>> {
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[async_trait]
 impl RateLimiter for NativeLimiter {
-    async fn admit(&self, key: &str, rules: &[Rule]) -> Result<Decision, Unavailable> {
+    async fn admit(&self, key: &LimitKey, limits: &[Limit]) -> Result<Decision, Unavailable> {
         let unavailable = || Unavailable { port: PORT, message: "switched off".to_owned() };
         let fate = self.switchboard.enter(PORT);
         if fate == Fate::Down {
             return Err(unavailable());
         }
-        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        let decision = logs.entry(key.to_owned()).or_default().admit(rules, self.clock.now());
+        let (decision, _) = self.logs().entry(key.clone()).or_default().admit(limits, self.clock.now());
         if fate == Fate::Lost { Err(unavailable()) } else { Ok(decision) }
     }
 }

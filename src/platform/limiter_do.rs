@@ -5,16 +5,15 @@
 use std::cell::RefCell;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 use worker::{
-    Date, DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, State, durable_object,
-    send::SendFuture,
+    Date, DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, SqlStorage, State,
+    durable_object, send::SendFuture,
 };
 
 use super::bounded;
 use crate::{
     domain::{
-        rate_limit::{Decision, Log, Rule},
+        rate_limit::{Decision, Limit, LimitKey, Logs, Row},
         time::Timestamp,
     },
     ports::{RateLimiter as RateLimiterPort, Unavailable},
@@ -30,102 +29,141 @@ impl Limiter {
         Self(namespace)
     }
 
-    async fn ask(&self, key: &str, rules: &[Rule]) -> worker::Result<Decision> {
+    async fn ask(&self, key: &LimitKey, limits: &[Limit]) -> worker::Result<Decision> {
         let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_body(Some(serde_json::to_string(rules)?.into()));
+        init.with_method(Method::Post).with_body(Some(serde_json::to_string(limits)?.into()));
         let request = Request::new_with_init("http://limiter.internal/", &init)?;
-        let mut answer = self.0.get_by_name(key)?.fetch_with_request(request).await?;
+        let mut answer = self.0.get_by_name(key.as_str())?.fetch_with_request(request).await?;
         answer.json().await
     }
 }
 
 #[async_trait]
 impl RateLimiterPort for Limiter {
-    async fn admit(&self, key: &str, rules: &[Rule]) -> Result<Decision, Unavailable> {
-        SendFuture::new(bounded("limiter", self.ask(key, rules))).await
+    async fn admit(&self, key: &LimitKey, limits: &[Limit]) -> Result<Decision, Unavailable> {
+        SendFuture::new(bounded("limiter", self.ask(key, limits))).await
     }
 }
 
-/// What an object keeps.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Counter {
-    log: Log,
-    /// When nothing of it can matter any more, in milliseconds since the Unix epoch.
-    forgettable_at: i64,
-    /// Whether an alarm is set.
+/// One row for each counter and millisecond; made at the first admission, so that who is only
+/// refused writes nothing.
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS admissions (
+    counter TEXT NOT NULL, at INTEGER NOT NULL, weight INTEGER NOT NULL, until INTEGER NOT NULL,
+    PRIMARY KEY (counter, at)) WITHOUT ROWID";
+const EXISTS: &str = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'admissions'";
+const READ: &str = "SELECT counter, at, weight, until FROM admissions ORDER BY at";
+const WRITE: &str = "INSERT OR REPLACE INTO admissions (counter, at, weight, until) VALUES (?, ?, ?, ?)";
+const FORGET: &str = "DELETE FROM admissions WHERE until <= ?";
+
+/// What an object remembers while it is awake.
+#[derive(Debug)]
+struct Memory {
+    logs: Logs,
+    /// Whether the alarm is set that will see to what is over.
     alarm: bool,
+    /// Whether the table is there.
+    table: bool,
 }
 
-/// Where the counter is kept.
-const KEY: &str = "counter";
-
-/// One key's referee. It reads, asks [`Log::admit`], writes; an idle one deletes itself.
+/// One key's referee. It reads, asks [`Logs::admit`], writes; an idle one deletes itself.
 #[durable_object(alarm)]
 pub struct RateLimiter {
     state: State,
-    counter: RefCell<Option<Counter>>,
+    memory: RefCell<Option<Memory>>,
 }
 
 impl DurableObject for RateLimiter {
     fn new(state: State, _env: Env) -> Self {
-        Self { state, counter: RefCell::new(None) }
+        Self { state, memory: RefCell::new(None) }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
-        let rules: Vec<Rule> = request.json().await?;
+        let limits: Vec<Limit> = request.json().await?;
         self.load().await?;
-        // Nothing waits within a decision, so no other request comes between.
-        let now = Timestamp::from_millis(i64::try_from(Date::now().as_millis()).unwrap_or(0));
-        let (decision, alarm_at) = {
-            let mut counter = self.counter.borrow_mut();
-            let counter = counter.get_or_insert_default();
-            let decision = counter.log.admit(&rules, now);
-            let forgettable_at = counter.log.forgettable_at(&rules).map_or(0, Timestamp::millis);
-            counter.forgettable_at = counter.forgettable_at.max(forgettable_at);
-            (decision, (!counter.alarm).then_some(counter.forgettable_at))
-        };
-        if decision.admitted {
-            // The alarm first: what is kept must never be without one.
-            if let Some(at) = alarm_at {
-                self.set_alarm(at).await?;
-            }
-            // What is written is the counter as it is now, so that no write undoes another's.
-            let kept = self.counter.borrow_mut().as_mut().map(|counter| {
-                counter.alarm = true;
-                counter.clone()
-            });
-            self.state.storage().put(KEY, &kept.unwrap_or_default()).await?;
+        // Nothing waits between the decision and its rows, so no other request comes between.
+        let decided = self.decide(&limits);
+        let (decision, alarm_at) = decided.inspect_err(|_| {
+            // What is remembered may be more than what was written: it is read again.
+            self.memory.replace(None);
+        })?;
+        if let Some(at) = alarm_at {
+            self.set_alarm(at).await?;
+            self.with_memory(|memory| memory.alarm = true);
         }
         Response::from_json(&decision)
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
         self.load().await?;
-        let forgettable_at = self.counter.borrow().as_ref().map_or(0, |counter| counter.forgettable_at);
-        if i64::try_from(Date::now().as_millis()).unwrap_or(0) < forgettable_at {
-            self.set_alarm(forgettable_at).await?;
-        } else {
-            self.counter.replace(None);
+        let left = self.with_memory(|memory| {
+            memory.alarm = false;
+            memory.logs.over_at().filter(|over_at| *over_at > now()).zip(memory.logs.newest())
+        });
+        let Some((over_at, newest)) = left.flatten() else {
+            self.memory.replace(None);
             self.state.storage().delete_all().await?;
-        }
+            return Response::empty();
+        };
+        // Not by the clock, which may step back, but by the newest entry, behind which time does not go.
+        self.with_memory(|memory| memory.logs.forget(newest));
+        self.sql().exec(FORGET, vec![newest.millis().into()])?;
+        self.set_alarm(over_at).await?;
+        self.with_memory(|memory| memory.alarm = true);
         Response::empty()
     }
 }
 
 impl RateLimiter {
+    /// Reads what is stored, at the first use.
     async fn load(&self) -> worker::Result<()> {
-        if self.counter.borrow().is_none() {
-            let stored = self.state.storage().get::<Counter>(KEY).await?;
-            // While this waited, another request may have loaded and counted already.
-            self.counter.borrow_mut().get_or_insert_with(|| stored.unwrap_or_default());
+        if self.memory.borrow().is_some() {
+            return Ok(());
+        }
+        let alarm = self.state.storage().get_alarm().await?.is_some();
+        // While this waited, another request may have loaded and counted already.
+        if self.memory.borrow().is_none() {
+            let table = self.sql().exec(EXISTS, None)?.raw().next().is_some();
+            let rows = if table { self.sql().exec(READ, None)?.to_array::<Row>()? } else { Vec::new() };
+            self.memory.replace(Some(Memory { logs: Logs::load(rows), alarm, table }));
         }
         Ok(())
     }
 
-    async fn set_alarm(&self, at_ms: i64) -> worker::Result<()> {
-        let at = js_sys::Date::new_0();
-        #[expect(clippy::cast_precision_loss, reason = "a time within ±2^53")]
-        at.set_time(at_ms as f64);
-        self.state.storage().set_alarm(worker::ScheduledTime::new(at)).await
+    /// Decides, and writes what was admitted; also says when the alarm must be set, if it must.
+    fn decide(&self, limits: &[Limit]) -> worker::Result<(Decision, Option<Timestamp>)> {
+        let mut memory = self.memory.borrow_mut();
+        let lost = || worker::Error::RustError("nothing was loaded".to_owned());
+        let memory = memory.as_mut().ok_or_else(lost)?;
+        let (decision, rows) = memory.logs.admit(limits, now());
+        if rows.is_empty() {
+            return Ok((decision, None));
+        }
+        if !memory.table {
+            self.sql().exec(CREATE, None)?;
+            memory.table = true;
+        }
+        for Row { counter, at, weight, until } in rows {
+            self.sql().exec(WRITE, vec![counter.into(), at.into(), i64::from(weight).into(), until.into()])?;
+        }
+        Ok((decision, memory.logs.over_at().filter(|_| !memory.alarm)))
     }
+
+    fn with_memory<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> Option<T> {
+        self.memory.borrow_mut().as_mut().map(work)
+    }
+
+    fn sql(&self) -> SqlStorage {
+        self.state.storage().sql()
+    }
+
+    async fn set_alarm(&self, at: Timestamp) -> worker::Result<()> {
+        let date = js_sys::Date::new_0();
+        #[expect(clippy::cast_precision_loss, reason = "a time within ±2^53")]
+        date.set_time(at.millis() as f64);
+        self.state.storage().set_alarm(worker::ScheduledTime::new(date)).await
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(i64::try_from(Date::now().as_millis()).unwrap_or(0))
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 
 use crate::domain::{
     id::{RequestId, RowId, SessionId, TokenId, UserId},
-    rate_limit::{Decision, Rule},
+    rate_limit::{Decision, Limit, LimitKey},
     revocation::{
         Entry, Versions,
         feed::{Answer, Cursor},
@@ -51,8 +51,8 @@ pub trait KeyValue: Send + Sync {
 /// Exact limits, one referee for each key.
 #[async_trait]
 pub trait RateLimiter: Send + Sync {
-    /// Decides on one request under all rules at once.
-    async fn admit(&self, key: &str, rules: &[Rule]) -> Result<Decision, Unavailable>;
+    /// Decides on one request under all limits that count under the key, at once.
+    async fn admit(&self, key: &LimitKey, limits: &[Limit]) -> Result<Decision, Unavailable>;
 }
 
 /// The feed of revocations.

@@ -210,3 +210,38 @@ async fn a_limited_route_counts_each_subject_by_itself() {
     world.host.clock.advance(Duration::from_mins(1));
     world.isolate.proxy_get("/demo/limited/x", Some(&ada.access)).await.expect(200);
 }
+
+#[tokio::test]
+async fn routes_that_share_a_counter_count_together_each_with_its_weight() {
+    let world = World::new();
+    let (ada, bob) = (world.user("ada", None).await, world.user("bob", None).await);
+    let get = async |path: &str| world.isolate.proxy_get(path, Some(&ada.access)).await;
+    for _ in 0..2 {
+        get("/demo/costly/x").await.expect(200);
+    }
+    // Its own limit refuses now, and charges nothing to what it shares, where 10 of 20 are left.
+    for _ in 0..10 {
+        get("/demo/costly/x").await.expect(429);
+    }
+    world.host.limiter.restart();
+    for _ in 0..10 {
+        get("/demo/cheap/x").await.expect(200);
+    }
+    let refused = get("/demo/cheap/x").await.expect(429);
+    assert!(refused.headers.contains(&("retry-after".to_owned(), "3600".to_owned())));
+    world.isolate.proxy_get("/demo/costly/x", Some(&bob.access)).await.expect(200);
+    world.host.clock.advance(Duration::from_hours(1));
+    let ada = world.isolate.sign_in("ada").await;
+    world.isolate.proxy_get("/demo/costly/x", Some(&ada.access)).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_limit_by_address_counts_a_customer_whatever_is_presented() {
+    let world = World::new();
+    let get = async |ip: &str| world.isolate.proxy(&format!("GET\n{URL}/demo/busy/x\ncf-connecting-ip\n{ip}")).await;
+    for number in 0..50 {
+        get(&format!("2001:db8:1:2::{number:x}")).await.expect(200);
+    }
+    get("2001:db8:1:2:ffff::").await.expect(429);
+    get("2001:db8:1:3::").await.expect(200);
+}

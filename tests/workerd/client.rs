@@ -93,7 +93,13 @@ pub trait Client {
 
     fn try_register(&self, username: &str) -> Answer {
         let email = format!("{username}@example.org");
-        self.post("/api/v1/users/register", &json!({ "username": username, "email": email, "password": PASSWORD }))
+        let body = json!({ "username": username, "email": email, "password": PASSWORD });
+        self.try_register_from(&self.address(), &body)
+    }
+
+    fn try_register_from(&self, address: &str, body: &Value) -> Answer {
+        let headers = [("content-type", "application/json"), ("cf-connecting-ip", address)];
+        self.send("POST", "/api/v1/users/register", &headers, body.to_string())
     }
 
     fn try_sign_in(&self, address: &str, username: &str, password: &str) -> Answer {

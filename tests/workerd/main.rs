@@ -20,6 +20,7 @@ mod gateway;
 mod hostile;
 mod keys;
 mod lifecycle;
+mod limits;
 mod origins;
 mod races;
 mod server;
@@ -66,6 +67,9 @@ const TESTS: &[(&str, Test)] = tests![
     races::twenty_refreshes_have_one_successor,
     races::forty_first_requests_all_verify,
     keys::who_races_for_the_next_key_finds_one,
+    limits::fifty_of_two_hundred_at_once_are_admitted,
+    limits::what_one_limit_refuses_is_charged_to_no_other,
+    limits::three_an_hour_register_from_one_address,
     status_table::every_endpoint_and_route_answers_every_caller_as_the_table_says,
 ];
 
@@ -77,6 +81,8 @@ const LIFECYCLE: &[(&str, Test)] = tests![
     keys::keys_are_sealed_anew_without_downtime,
     lifecycle::a_role_is_granted_while_it_runs,
     lifecycle::users_and_tokens_outlive_a_restart,
+    limits::what_was_counted_outlives_a_restart,
+    limits::an_idle_object_deletes_itself,
     lifecycle::a_dead_origin_is_a_502,
     lifecycle::a_bad_configuration_stops_it_with_one_sentence,
 ];

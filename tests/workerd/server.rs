@@ -160,6 +160,20 @@ impl Server {
         self.database().execute(sql, []).unwrap()
     }
 
+    /// What limiter objects have stored of a counter: each object's file, and the sum of what it admitted.
+    pub fn admitted(&self, counter: &str) -> Vec<(PathBuf, i64)> {
+        let sum = |path: PathBuf| {
+            let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).ok()?;
+            let sql = "SELECT SUM(weight) FROM admissions WHERE counter = ?1";
+            // An object that deleted itself has no such table, one that counts something else no sum.
+            let sum = connection.query_row(sql, [counter], |row| row.get::<_, Option<i64>>(0)).ok()??;
+            Some((path, sum))
+        };
+        let folders = fs::read_dir(self.state.join("v3/do")).unwrap().map(|entry| entry.unwrap().path());
+        let files = folders.flat_map(|folder| fs::read_dir(folder).unwrap()).map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|ext| ext == "sqlite")).filter_map(sum).collect()
+    }
+
     /// A forge with the Worker's own key: what it sealed with Web Crypto opens natively too.
     pub fn forge(&self) -> Forge {
         let read = |row: &rusqlite::Row<'_>| {

@@ -8,7 +8,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 
 use super::{TokenAnswer, refresh};
 use crate::{
-    api::{Connection, extract::OauthForm},
+    api::{Connection, extract::OauthForm, limits},
     app::{App, Grant},
     domain::{
         audit::{Entry, Event},
@@ -17,7 +17,7 @@ use crate::{
         token::refresh::RefreshToken,
         user::{Identifier, User},
     },
-    error::{ApiError, limit_headers},
+    error::ApiError,
     stores::{
         audit,
         sign_in::{self, Attempt, Reserved},
@@ -35,21 +35,21 @@ pub async fn token(
     connection: Connection,
     form: OauthForm,
 ) -> (HeaderMap, Result<Json<TokenAnswer>, ApiError>) {
-    let mut limits = HeaderMap::new();
-    let answer = grant(&app, connection, &form, &mut limits).await;
-    (limits, answer.map(Json))
+    let mut headers = HeaderMap::new();
+    let answer = grant(&app, connection, &form, &mut headers).await;
+    (headers, answer.map(Json))
 }
 
 async fn grant(
     app: &App,
     connection: Connection,
     form: &OauthForm,
-    limits: &mut HeaderMap,
+    headers: &mut HeaderMap,
 ) -> Result<TokenAnswer, ApiError> {
     match form.value("grant_type") {
         None | Some("password") => {
             let (identifier, password) = (form.required("username")?, form.required("password")?);
-            sign_in(app, connection, &Identifier::new(identifier), password, limits).await
+            sign_in(app, connection, &Identifier::new(identifier), password, headers).await
         }
         Some("refresh_token") => refresh::exchange(app, connection, form.required("refresh_token")?).await,
         Some(_) => Err(ApiError::UnsupportedGrant),
@@ -65,17 +65,12 @@ async fn sign_in(
     connection: Connection,
     identifier: &Identifier,
     password: &str,
-    limits: &mut HeaderMap,
+    headers: &mut HeaderMap,
 ) -> Result<TokenAnswer, ApiError> {
     let database = app.ports.database.as_ref();
     // (1)
-    let limit_key = format!("own|sign-in|{}", connection.ip.limit_key());
-    let decision = app.ports.limiter.admit(&limit_key, &app.config.sign_in_rules).await?;
+    limits::admit(app, &connection, &app.config.sign_in_limit, headers).await?;
     let now = app.ports.clock.now();
-    if !decision.admitted {
-        return Err(ApiError::RateLimited(decision, now));
-    }
-    limits.extend(limit_headers(&decision, now));
     // (2)
     let mac = app.config.token_mac_key.current().mac(UNKNOWN_ACCOUNT, &[identifier.as_str().as_bytes()]);
     let attempt = Attempt {
