@@ -86,6 +86,11 @@ impl From<&Answer> for SignedIn {
     }
 }
 
+/// An address that nobody else in a test has.
+fn address_of(username: &str) -> String {
+    format!("2001:db8:{:x}::1", username.bytes().fold(7_u16, |sum, b| sum.wrapping_mul(31) ^ u16::from(b)))
+}
+
 impl World {
     pub fn new() -> Self {
         Self::with(&[])
@@ -111,7 +116,7 @@ impl World {
     /// Registers a user who may hold a further role.
     pub async fn register(&self, username: &str, role: Option<&str>) -> String {
         let body = json!({ "username": username, "email": format!("{username}@example.org"), "password": PASSWORD });
-        let answer = self.isolate.post("/api/v1/users/register", &body).await.expect(201);
+        let answer = self.isolate.post_from(&address_of(username), "/api/v1/users/register", &body).await.expect(201);
         let id = answer.text("/id").to_owned();
         if let Some(role) = role {
             let params: [Sql; 2] = [id.as_str().into(), role.into()];
@@ -199,6 +204,13 @@ impl Isolate {
         self.send(request.body(body.to_string().into()).unwrap()).await
     }
 
+    /// The same, from an address.
+    pub async fn post_from(&self, ip: &str, path: &str, body: &Value) -> Answer {
+        let request =
+            Request::post(path).header(header::CONTENT_TYPE, "application/json").header("cf-connecting-ip", ip);
+        self.send(request.body(body.to_string().into()).unwrap()).await
+    }
+
     /// The same, signed in.
     pub async fn post_as(&self, token: &str, path: &str, body: &Value) -> Answer {
         let request = Request::post(path)
@@ -222,9 +234,7 @@ impl Isolate {
 
     /// Signs in from an address that nobody else in a test has.
     pub async fn sign_in(&self, username: &str) -> SignedIn {
-        let ip =
-            format!("2001:db8:{:x}::1", username.bytes().fold(7_u16, |sum, b| sum.wrapping_mul(31) ^ u16::from(b)));
-        SignedIn::from(&self.try_sign_in(&ip, username, PASSWORD).await.expect(200))
+        SignedIn::from(&self.try_sign_in(&address_of(username), username, PASSWORD).await.expect(200))
     }
 
     pub async fn refresh(&self, token: &str) -> Answer {

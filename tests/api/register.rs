@@ -1,6 +1,9 @@
 //! `POST users/register`.
 
+use std::time::Duration;
+
 use axum::body::Body;
+use edgewarden::native::switchboard::Plan;
 use http::{Request, header};
 use serde_json::{Value, json};
 
@@ -52,7 +55,7 @@ async fn what_is_taken_is_named() {
         (json!({ "username": "other", "email": "ADA@EXAMPLE.ORG", "password": PASSWORD }), vec!["email"]),
         (ada(), vec!["username", "email"]),
     ] {
-        let answer = world.isolate.post(PATH, &body).await.expect(409);
+        let answer = world.isolate.post_from("192.0.2.9", PATH, &body).await.expect(409);
         let named: Vec<_> = answer.body["errors"].as_array().unwrap().iter().map(|e| e["field"].clone()).collect();
         assert_eq!(named, fields);
     }
@@ -136,5 +139,41 @@ async fn a_body_is_read_only_so_far_and_only_for_so_long() {
     send(Body::from_stream(flood)).await.expect(413);
     send(Body::from(vec![b' '; 64 * 1024 + 1])).await.expect(413);
     send(Body::from(vec![b' '; 64 * 1024])).await.expect(400);
+    assert_eq!(world.count("SELECT COUNT(*) FROM users"), 0);
+}
+
+#[tokio::test]
+async fn three_an_hour_are_let_in_from_one_address_and_bad_ones_cost_nothing() {
+    let world = World::new();
+    let named = |name: &str| json!({ "username": name, "email": format!("{name}@example.org"), "password": PASSWORD });
+    let post = async |ip: &str, name: &str| world.isolate.post_from(ip, PATH, &named(name)).await;
+    for _ in 0..10 {
+        let bad = post("192.0.2.1", "a!").await.expect(422);
+        assert_eq!(bad.header("x-ratelimit-limit"), None);
+    }
+    for (name, left) in [("ada", "2"), ("bob", "1")] {
+        let answer = post("192.0.2.1", name).await.expect(201);
+        assert_eq!(
+            (answer.header("x-ratelimit-limit"), answer.header("x-ratelimit-remaining")),
+            (Some("3"), Some(left))
+        );
+    }
+    // What tells of an account counts, too.
+    let taken = post("192.0.2.1", "ada").await.expect(409);
+    assert_eq!(taken.header("x-ratelimit-remaining"), Some("0"));
+    let refused = post("192.0.2.1", "cyd").await.expect(429);
+    assert_eq!((refused.header("retry-after"), refused.header("x-ratelimit-remaining")), (Some("3600"), Some("0")));
+    post("192.0.2.2", "cyd").await.expect(201);
+    world.host.clock.advance(Duration::from_hours(1));
+    post("192.0.2.1", "dan").await.expect(201);
+    assert_eq!(world.count("SELECT COUNT(*) FROM users"), 4);
+}
+
+#[tokio::test]
+async fn nobody_registers_while_the_limiter_does_not_answer() {
+    let world = World::new();
+    world.host.switchboard.set(Plan::Without("limiter"));
+    world.isolate.post(PATH, &ada()).await.expect(503);
+    assert_eq!(world.host.switchboard.calls(), ["limiter"], "nothing was written, nothing hashed");
     assert_eq!(world.count("SELECT COUNT(*) FROM users"), 0);
 }

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use serde_json::{Map, Value};
 
 use super::UserView;
 use crate::{
-    api::{Connection, extract::JsonObject, form::Fields},
+    api::{Connection, extract::JsonObject, form::Fields, limits},
     app::App,
     domain::{
         audit::{Entry, Event},
@@ -20,13 +25,26 @@ use crate::{
     },
 };
 
-/// (1) Every field is read, and every bad one named. (2) The password is hashed. (3) One batch
-/// creates the account, or tells what of it is taken.
+/// Creates an account; once the fields are right, says what the limit has left.
 pub async fn register(
     State(app): State<Arc<App>>,
     connection: Connection,
     JsonObject(body): JsonObject,
-) -> Result<(StatusCode, Json<UserView>), ApiError> {
+) -> (HeaderMap, Result<(StatusCode, Json<UserView>), ApiError>) {
+    let mut headers = HeaderMap::new();
+    let answer = create(&app, connection, body, &mut headers).await;
+    (headers, answer.map(|user| (StatusCode::CREATED, Json(user))))
+}
+
+/// (1) Every field is read, and every bad one named. (2) The limit by address: what would be
+/// created, or told to be taken, counts. If it cannot answer, nobody registers. (3) The password is
+/// hashed. (4) One batch creates the account, or tells what of it is taken.
+async fn create(
+    app: &App,
+    connection: Connection,
+    body: Map<String, Value>,
+    headers: &mut HeaderMap,
+) -> Result<UserView, ApiError> {
     // (1)
     let mut fields = Fields::new(body);
     let username = fields.required("username", Username::parse);
@@ -40,9 +58,11 @@ pub async fn register(
         return Err(ApiError::Internal("a field is neither there nor refused".to_owned()));
     };
     // (2)
+    limits::admit(app, &connection, &app.config.registration_limit, headers).await?;
+    // (3)
     let hash = app.config.password_cost.hash(&password, &app.ports.random());
     let password_hash = hash.map_err(|error| ApiError::Internal(error.to_string()))?;
-    // (3)
+    // (4)
     let id = app.ports.new_user_id();
     let entry = Entry {
         id: app.ports.new_row_id(),
@@ -62,7 +82,7 @@ pub async fn register(
     match users::create(app.ports.database.as_ref(), new, &entry).await? {
         Created::Account(user) => {
             audit::log(app.ports.log.as_ref(), &entry);
-            Ok((StatusCode::CREATED, Json(user.into())))
+            Ok(user.into())
         }
         Created::Taken { username, email } => {
             let taken = [(username, "username"), (email, "email")];
