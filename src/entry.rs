@@ -160,7 +160,10 @@ async fn fetch(request: HttpRequest, env: Env, _context: Context) -> worker::Res
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let Ok(Isolate { app, .. }) = isolate(&env) else { return };
     let origin = Origin { request: app.ports.new_request_id(), ip: None, user_agent: None };
-    if let Err(error) = app.keep_keys(&origin).await {
-        app.log_refusal(&error, origin.request, Some("cron"));
+    // One failing does not stop the other.
+    for done in [app.keep_keys(&origin).await, app.forget_attempts().await] {
+        if let Err(error) = done {
+            app.log_refusal(&error, origin.request, Some("cron"));
+        }
     }
 }

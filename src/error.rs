@@ -3,6 +3,8 @@
 //! A client's fault is told so that it can be mended. A fault of ours is one bland sentence with
 //! the request's id; the log has the rest under that id.
 
+use std::time::Duration;
+
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
@@ -11,7 +13,7 @@ use crate::{
         id::RequestId,
         rate_limit::Decision,
         rbac::Missing,
-        time::Timestamp,
+        time::{Timestamp, millis},
         token::{jws::Unwritable, verify::Refusal},
     },
     ports::{BadRow, DatabaseError, Unavailable},
@@ -94,6 +96,9 @@ pub enum ApiError {
     /// Too often.
     #[error("Too many requests.")]
     RateLimited(Decision, Timestamp),
+    /// Too many sign-ins of one account failed; how long to wait.
+    #[error("There were too many failed sign-ins. Try again later.")]
+    TooManyFailures(Duration),
     /// The origin cannot be reached or broke off.
     #[error("The origin could not be reached.")]
     BadGateway,
@@ -192,7 +197,7 @@ impl ApiError {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, None),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
-            Self::RateLimited(..) => (StatusCode::TOO_MANY_REQUESTS, None),
+            Self::RateLimited(..) | Self::TooManyFailures(_) => (StatusCode::TOO_MANY_REQUESTS, None),
             Self::BadGateway => (StatusCode::BAD_GATEWAY, None),
             Self::GatewayTimeout => (StatusCode::GATEWAY_TIMEOUT, None),
             Self::Unavailable(_) | Self::RevocationPending(_) | Self::KeysPending(_) => {
@@ -244,6 +249,7 @@ impl ApiError {
             Self::Forbidden(missing) => Some(("forbidden", missing.to_string())),
             Self::Unauthenticated => Some(("unauthenticated", String::new())),
             Self::RateLimited(..) => Some(("rate_limited", String::new())),
+            Self::TooManyFailures(_) => Some(("too_many_failures", String::new())),
             Self::AmbiguousPath => Some(("ambiguous_path", String::new())),
             _ => None,
         }
@@ -274,6 +280,9 @@ impl ApiError {
         if let Self::RateLimited(decision, now) = self {
             headers.extend(limit_headers(decision, *now));
         }
+        if let Self::TooManyFailures(wait) = self {
+            headers.push((header::RETRY_AFTER, whole_seconds(millis(*wait))));
+        }
         let body = serde_json::to_string(&problem).unwrap_or_default();
         Reply { status, headers, body }
     }
@@ -299,16 +308,20 @@ impl ApiError {
 /// `X-RateLimit-*` for the tightest rule, and `Retry-After` in whole seconds on a refusal.
 #[must_use]
 pub fn limit_headers(decision: &Decision, now: Timestamp) -> Vec<(HeaderName, HeaderValue)> {
-    let seconds = |ms: i64| HeaderValue::from((ms.max(0) + 999) / 1000);
     let mut headers = vec![
         (HeaderName::from_static("x-ratelimit-limit"), HeaderValue::from(decision.limit)),
         (HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from(decision.remaining)),
-        (HeaderName::from_static("x-ratelimit-reset"), seconds(decision.reset_ms.max(now.millis()))),
+        (HeaderName::from_static("x-ratelimit-reset"), whole_seconds(decision.reset_ms.max(now.millis()))),
     ];
     if !decision.admitted {
-        headers.push((header::RETRY_AFTER, seconds(decision.retry_after_ms.max(1))));
+        headers.push((header::RETRY_AFTER, whole_seconds(decision.retry_after_ms.max(1))));
     }
     headers
+}
+
+/// Milliseconds as seconds, rounded up: who waits so long has waited long enough.
+fn whole_seconds(ms: i64) -> HeaderValue {
+    HeaderValue::from((ms.max(0) + 999) / 1000)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! once per isolate, not per request.
 
 mod ask;
+mod cleanup;
 mod issue;
 mod keys;
 mod revocation;

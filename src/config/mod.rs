@@ -12,6 +12,7 @@ use std::{fmt, time::Duration};
 
 use self::vars::{Vars, fault};
 use crate::domain::{
+    attempts::AttemptRules,
     password::Cost,
     rate_limit::{Limit, Rule},
     revocation::Revocation,
@@ -87,6 +88,8 @@ pub struct Config {
     pub sign_in_limit: Limit,
     /// New accounts from one address, those that came to nothing counted too.
     pub registration_limit: Limit,
+    /// Failed sign-ins of one account.
+    pub attempts: AttemptRules,
     /// Seals signing keys.
     pub key_encryption_key: SecretList,
     /// Makes refresh tokens.
@@ -170,6 +173,11 @@ impl Config {
             password_classes: u8::try_from(vars.number("PASSWORD_CLASSES", 4, 0..=4)?).unwrap_or(4),
             sign_in_limit: sign_in_limit(),
             registration_limit: registration_limit(vars.number("REGISTER_LIMIT", 3, 1..=1000)?),
+            attempts: AttemptRules {
+                max_failures: vars.number("MAX_LOGIN_FAILURES", 5, 1..=100)?,
+                window: vars.duration("LOGIN_WINDOW", "15m", 60..=86_400)?,
+                lockout: vars.duration("LOCKOUT", "30m", 60..=86_400)?,
+            },
             key_encryption_key: vars.secret("KEY_ENCRYPTION_KEY")?,
             token_mac_key: vars.secret("TOKEN_MAC_KEY")?,
         })

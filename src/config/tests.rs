@@ -30,6 +30,8 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(config.lifetimes.session_max, Duration::from_hours(30 * 24));
     assert_eq!(config.password_cost, Cost::default());
     assert_eq!(config.password_classes, 4);
+    let attempts = AttemptRules { max_failures: 5, window: Duration::from_mins(15), lockout: Duration::from_mins(30) };
+    assert_eq!(config.attempts, attempts);
     assert_eq!(config.registration_limit.rules, [Rule::new(3, Duration::from_hours(1))]);
 }
 
@@ -51,6 +53,9 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ("ARGON2_ITERATIONS", "two", "whole number"),
         ("PASSWORD_CLASSES", "5", "between"),
         ("REGISTER_LIMIT", "0", "between 1 and 1000"),
+        ("MAX_LOGIN_FAILURES", "0", "between 1 and 100"),
+        ("LOGIN_WINDOW", "2d", "between"),
+        ("LOCKOUT", "0", "between"),
         ("KEY_ENCRYPTION_KEY", "", "openssl rand"),
         ("KEY_ENCRYPTION_KEY", "k1:short", "under 32 bytes"),
         ("REVOCATION", "never", "must be bounded or strict"),

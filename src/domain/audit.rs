@@ -14,6 +14,10 @@ pub enum Event {
     LoginSuccess,
     /// Someone tried to, and failed.
     LoginFailure,
+    /// Someone tried to after too many failures: nothing was looked at.
+    LoginBlocked,
+    /// Too many failures closed an account, to everyone or to one browser.
+    AccountLocked,
     /// A session was ended by its owner.
     Logout,
     /// All sessions of a user were ended by their owner.
@@ -45,6 +49,8 @@ impl Event {
             Self::Register => "register",
             Self::LoginSuccess => "login_success",
             Self::LoginFailure => "login_failure",
+            Self::LoginBlocked => "login_blocked",
+            Self::AccountLocked => "account_locked",
             Self::Logout => "logout",
             Self::LogoutAll => "logout_all",
             Self::TokenRefresh => "token_refresh",
@@ -57,7 +63,11 @@ impl Event {
     #[must_use]
     pub const fn severity(self) -> Severity {
         match self {
-            Self::LoginFailure | Self::TokenReuseDetected | Self::KeysReplaced => Severity::Warning,
+            Self::LoginFailure
+            | Self::LoginBlocked
+            | Self::AccountLocked
+            | Self::TokenReuseDetected
+            | Self::KeysReplaced => Severity::Warning,
             Self::Register
             | Self::LoginSuccess
             | Self::Logout

@@ -3,8 +3,10 @@
 //! Nothing here does I/O, reads a clock or draws randomness; time and random bytes are arguments.
 //! So every rule of the product can be tested on the host in microseconds.
 
+pub mod attempts;
 pub mod audit;
 pub mod bundle;
+pub mod device;
 pub mod id;
 pub mod net;
 pub mod password;

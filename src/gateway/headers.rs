@@ -9,6 +9,8 @@ use crate::domain::{id::RequestId, net::ClientIp};
 
 /// Our session cookie.
 pub const SESSION_COOKIE: &str = "__Host-edgewarden";
+/// The cookie of a browser that signed in before. No origin gets it either: it begins with the other's name.
+pub const DEVICE_COOKIE: &str = "__Host-edgewarden-device";
 
 /// Names that are ours, or that popular origins trust as an identity; compared after folding.
 const RESERVED: &[&str] = &[
@@ -286,6 +288,7 @@ mod tests {
         assert_eq!(cookie("a=1, __Host-edgewarden=secret"), (false, Some("a=1".into())));
         assert_eq!(cookie("=__Host-edgewarden=x; __host-EDGEWARDEN-csrf=y"), (true, None));
         assert_eq!(cookie("a=x,y"), (false, None));
+        assert_eq!(cookie(&format!("{DEVICE_COOKIE}=k1.x; b=2")), (false, Some("b=2".into())));
         let json = r#"j={"a":1,"b":2}"#;
         assert_eq!(cookie(&format!("{json}; __Host-edgewarden=x; b=2")), (false, Some(format!("{json}; b=2"))));
         assert_eq!(cookie(&format!("__Host-edgewarden=x, {json}")), (false, Some(json.into())));

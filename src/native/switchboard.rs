@@ -13,6 +13,8 @@ pub enum Plan {
     DownFrom(usize),
     /// This call takes effect but its answer is lost; later ones go through.
     LoseOnce(usize),
+    /// This call and the one after it take effect, but their answers are lost.
+    LoseTwice(usize),
     /// This call takes effect, its answer is lost, and its port is down after it.
     LoseThenDown(usize),
     /// This port is down.
@@ -75,6 +77,7 @@ impl Switchboard {
                 Fate::Down
             }
             Plan::LoseOnce(at) if at == number => Fate::Lost,
+            Plan::LoseTwice(at) if at == number || at + 1 == number => Fate::Lost,
             Plan::LoseThenDown(at) if at == number => {
                 state.down = Some(port);
                 Fate::Lost

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    domain::audit::Entry,
+    domain::{audit::Entry, id::RowId},
     error::ApiError,
     ports::{Log, Rows, Statement, Value},
 };
@@ -26,9 +26,14 @@ fn params(entry: &Entry) -> Vec<Value> {
 /// A row about a session is about its user, whether or not the request knew who that is.
 macro_rules! insert_where {
     ($condition:literal) => {
+        insert_where!($condition, "SELECT user_id FROM sessions WHERE id = ?6")
+    };
+    ($condition:literal, $subject:literal) => {
         concat!(
             "INSERT INTO audit_events (id, at, event, severity, subject, session_id, ip, user_agent, request_id)
-             SELECT ?1, ?2, ?3, ?4, COALESCE(?5, (SELECT user_id FROM sessions WHERE id = ?6)), ?6, ?7, ?8, ?9 WHERE ",
+             SELECT ?1, ?2, ?3, ?4, COALESCE(?5, (",
+            $subject,
+            ")), ?6, ?7, ?8, ?9 WHERE ",
             $condition,
             " ON CONFLICT (id) DO NOTHING"
         )
@@ -71,6 +76,29 @@ pub fn write_if_session_stands(entry: &Entry, salt: Value) -> Statement {
 #[must_use]
 pub fn write_if_subject(entry: &Entry) -> Statement {
     Statement::new(insert_where!("EXISTS (SELECT 1 FROM users WHERE id = ?5)"), params(entry))
+}
+
+/// Writes the row, about whose name or address `identifier` is, unless there is an attempt of that id.
+#[must_use]
+pub fn write_unless_reserved(entry: &Entry, attempt: RowId, identifier: &str) -> Statement {
+    let mut params = params(entry);
+    params.extend([identifier.into(), attempt.to_string().into()]);
+    let sql = insert_where!(
+        "NOT EXISTS (SELECT 1 FROM sign_in_attempts WHERE id = ?11)",
+        "SELECT id FROM users WHERE username = ?10 OR email_key = ?10"
+    );
+    Statement::new(sql, params)
+}
+
+/// Writes the row if the entry's subject exists, and it was this attempt that closed the account.
+#[must_use]
+pub fn write_if_closed(entry: &Entry, attempt: RowId) -> Statement {
+    let mut params = params(entry);
+    params.push(attempt.to_string().into());
+    let sql = insert_where!(
+        "EXISTS (SELECT 1 FROM users WHERE id = ?5) AND EXISTS (SELECT 1 FROM sign_in_locks WHERE closed_by = ?10)"
+    );
+    Statement::new(sql, params)
 }
 
 /// Reads which rows the entry's request has written.

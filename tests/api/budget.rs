@@ -3,7 +3,10 @@
 use edgewarden::native::switchboard::Plan;
 use serde_json::json;
 
-use crate::harness::{PASSWORD, World};
+use crate::{
+    attempts::{attempt, fail},
+    harness::{PASSWORD, World},
+};
 
 /// Counts (database, kv, limiter, feed) since the last reset.
 fn trips(world: &World) -> (usize, usize, usize, usize) {
@@ -87,6 +90,10 @@ async fn sign_in_is_two_batches_refresh_and_logout_one() {
     assert_eq!(trips(&world), (2, 0, 1, 0), "sign-in");
     world.isolate.try_sign_in("192.0.2.1", "nobody", PASSWORD).await.expect(401);
     assert_eq!(trips(&world), (2, 0, 1, 0), "the same for an unknown user");
+    fail(&world, "nobody", 0..4).await;
+    trips(&world);
+    attempt(&world, 4, "nobody", PASSWORD).await.expect(429);
+    assert_eq!(trips(&world), (1, 0, 1, 0), "too many failures");
     world.isolate.refresh(&ada.refresh).await.expect(200);
     assert_eq!(trips(&world), (1, 0, 0, 0), "refresh");
     world.isolate.logout(&ada.access).await.expect(200);

@@ -14,7 +14,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod attempts;
 mod budget;
+mod devices;
 mod emergency;
 mod fault_sweep;
 mod gateway;

@@ -65,7 +65,7 @@ async fn the_sixth_try_in_a_minute_from_one_address_is_refused() {
     let world = World::new();
     world.register("ada", None).await;
     for left in ["4", "3", "2", "1", "0"] {
-        let wrong = world.isolate.try_sign_in(IP, "ada", "Wrong-Horse-7").await.expect(401);
+        let wrong = world.isolate.try_sign_in(IP, &format!("nobody-{left}"), "Wrong-Horse-7").await.expect(401);
         assert_eq!(wrong.header("x-ratelimit-remaining"), Some(left));
     }
     let refused = world.isolate.try_sign_in(IP, "ada", PASSWORD).await.expect(429);
@@ -80,8 +80,8 @@ async fn the_sixth_try_in_a_minute_from_one_address_is_refused() {
 #[tokio::test]
 async fn more_than_twenty_in_a_quarter_of_an_hour_are_refused() {
     let world = World::new();
-    for _ in 0..20 {
-        world.isolate.try_sign_in(IP, "nobody", "x").await.expect(401);
+    for number in 0..20 {
+        world.isolate.try_sign_in(IP, &format!("nobody-{number}"), "x").await.expect(401);
         world.host.clock.advance(Duration::from_secs(13));
     }
     let refused = world.isolate.try_sign_in(IP, "nobody", "x").await.expect(429);

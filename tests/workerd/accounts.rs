@@ -51,7 +51,7 @@ pub fn wrong_and_unknown_are_one_answer(server: &Server) {
 pub fn the_sixth_sign_in_in_a_minute_is_refused(server: &Server) {
     let address = server.address();
     for left in (0..5).rev() {
-        let answer = server.try_sign_in(&address, "limited", "Wrong-Horse-7").expect(401);
+        let answer = server.try_sign_in(&address, &format!("limited-{left}"), "Wrong-Horse-7").expect(401);
         assert_eq!(answer.header("retry-after"), None, "{left} left");
     }
     let refused = server.try_sign_in(&address, "limited", "Wrong-Horse-7").expect(429);

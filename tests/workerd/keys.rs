@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The cron of the local platform.
-const CRON: &str = "/cdn-cgi/local/scheduled";
+pub const CRON: &str = "/cdn-cgi/local/scheduled";
 const LIVE: &str = "SELECT COUNT(*) FROM token_keys WHERE retire_at IS NULL";
 
 fn kid_of(token: &str) -> String {

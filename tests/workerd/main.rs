@@ -15,6 +15,7 @@
 mod common;
 
 mod accounts;
+mod attempts;
 mod client;
 mod gateway;
 mod hostile;
@@ -50,6 +51,8 @@ const TESTS: &[(&str, Test)] = tests![
     accounts::the_sixth_sign_in_in_a_minute_is_refused,
     accounts::tokens_rotate_and_theft_ends_the_session,
     accounts::logout_is_noticed_by_the_next_request,
+    attempts::of_fifty_at_once_five_are_looked_at_whoever_exists,
+    attempts::a_known_browser_signs_in_while_strangers_are_shut_out,
     gateway::the_origin_sees_the_caller_and_nothing_forged,
     gateway::bodies_and_answers_stream_through,
     gateway::limits_are_shown_and_kept,
@@ -78,6 +81,7 @@ const LIFECYCLE: &[(&str, Test)] = tests![
     keys::keys_follow_one_another,
     keys::an_emergency_is_in_force_at_once_and_races_leave_one_key,
     keys::the_cron_adds_the_next_key_once,
+    attempts::the_cron_forgets_what_counts_no_more,
     keys::keys_are_sealed_anew_without_downtime,
     lifecycle::a_role_is_granted_while_it_runs,
     lifecycle::users_and_tokens_outlive_a_restart,

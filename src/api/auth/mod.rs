@@ -1,5 +1,6 @@
 //! Signing in, staying signed in, signing out.
 
+mod device;
 pub mod logout;
 pub mod refresh;
 pub mod token;

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::HeaderMap};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, header},
+};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 
-use super::{TokenAnswer, refresh};
+use super::{TokenAnswer, device, refresh};
 use crate::{
     api::{Connection, extract::OauthForm, limits},
     app::{App, Grant},
     domain::{
         audit::{Entry, Event},
+        device::Device,
         password::{self, Password},
         session::NewSession,
         token::refresh::RefreshToken,
@@ -29,27 +34,31 @@ const PASSWORD: &str = "pwd";
 /// What the MAC that stands for an unknown account is for.
 const UNKNOWN_ACCOUNT: &str = "edgewarden unknown account v1";
 
-/// Answers either grant; a sign-in, successful or not, says what its limit has left.
+/// Answers either grant; a sign-in, successful or not, says what its limit has left, and a successful
+/// one leaves a cookie by which the browser is known again.
 pub async fn token(
     State(app): State<Arc<App>>,
     connection: Connection,
+    sent: HeaderMap,
     form: OauthForm,
 ) -> (HeaderMap, Result<Json<TokenAnswer>, ApiError>) {
     let mut headers = HeaderMap::new();
-    let answer = grant(&app, connection, &form, &mut headers).await;
+    let answer = grant(&app, connection, &sent, &form, &mut headers).await;
     (headers, answer.map(Json))
 }
 
 async fn grant(
     app: &App,
     connection: Connection,
+    sent: &HeaderMap,
     form: &OauthForm,
     headers: &mut HeaderMap,
 ) -> Result<TokenAnswer, ApiError> {
     match form.value("grant_type") {
         None | Some("password") => {
             let (identifier, password) = (form.required("username")?, form.required("password")?);
-            sign_in(app, connection, &Identifier::new(identifier), password, headers).await
+            let device = device::read(sent, &app.config.token_mac_key);
+            sign_in(app, connection, device, &Identifier::new(identifier), password, headers).await
         }
         Some("refresh_token") => refresh::exchange(app, connection, form.required("refresh_token")?).await,
         Some(_) => Err(ApiError::UnsupportedGrant),
@@ -57,17 +66,18 @@ async fn grant(
 }
 
 /// (1) The limit by address, before any work; if it cannot answer, nobody signs in. (2) One batch
-/// reserves the attempt and reads the account. (3) The password is hashed, against a decoy where
-/// there is no account, so that both cost the same. (4) The tokens are made. (5) One batch records
-/// what came of it; only then are they given out.
+/// reserves the attempt, if there were not too many, and reads the account. (3) The password is
+/// hashed, against a decoy where there is no account, so that both cost the same. (4) The tokens are
+/// made. (5) One batch records what came of it; only then are they given out.
 async fn sign_in(
     app: &App,
     connection: Connection,
+    device: Option<Device>,
     identifier: &Identifier,
     password: &str,
     headers: &mut HeaderMap,
 ) -> Result<TokenAnswer, ApiError> {
-    let database = app.ports.database.as_ref();
+    let (database, rules) = (app.ports.database.as_ref(), &app.config.attempts);
     // (1)
     limits::admit(app, &connection, &app.config.sign_in_limit, headers).await?;
     let now = app.ports.clock.now();
@@ -77,14 +87,11 @@ async fn sign_in(
         id: app.ports.new_row_id(),
         identifier,
         unknown_account: Base64UrlUnpadded::encode_string(&mac),
+        device: device.as_ref(),
+        rules,
         at: now,
-        origin: &connection.origin,
     };
-    let Reserved { account, keys_version } = sign_in::reserve(database, &attempt).await?;
-    // (3)
-    let right = check_password(app, account.as_ref(), password)?;
-    let subject = account.as_ref().map(|(user, _)| user.id);
-    let entry = |event, session| Entry {
+    let entry = |event, subject, session| Entry {
         id: app.ports.new_row_id(),
         at: now,
         event,
@@ -92,10 +99,23 @@ async fn sign_in(
         session,
         origin: connection.origin.clone(),
     };
+    let blocked = entry(Event::LoginBlocked, None, None);
+    let (account, keys_version) = match sign_in::reserve(database, &attempt, &blocked).await? {
+        Reserved::Attempt { account, keys_version } => (account, keys_version),
+        Reserved::Blocked(obstacles) => {
+            audit::log(app.ports.log.as_ref(), &blocked);
+            return Err(ApiError::TooManyFailures(rules.retry_after(obstacles, now)));
+        }
+    };
+    // (3)
+    let right = check_password(app, account.as_ref(), password)?;
+    let subject = account.as_ref().map(|(user, _)| user.id);
     let Some((user, hash)) = account.filter(|(user, _)| right && user.is_active) else {
-        let entry = entry(Event::LoginFailure, None);
-        sign_in::record_failure(database, attempt.id, &entry).await?;
-        audit::log(app.ports.log.as_ref(), &entry);
+        let failed = entry(Event::LoginFailure, subject, None);
+        let locked = entry(Event::AccountLocked, subject, None);
+        for written in sign_in::record_failure(database, attempt.id, rules, &failed, &locked).await? {
+            audit::log(app.ports.log.as_ref(), written);
+        }
         return Err(ApiError::BadCredentials);
     };
     // (4)
@@ -111,11 +131,13 @@ async fn sign_in(
     let access = app.issue_access(grant, keys_version).await?;
     let refresh = app.encode_refresh(&RefreshToken::first(session.id, session.salt));
     // (5)
-    let entry = entry(Event::LoginSuccess, Some(session.id));
+    let entry = entry(Event::LoginSuccess, subject, Some(session.id));
     if !sign_in::record_success(database, attempt.id, &user, &hash, &session, &amr, &entry).await? {
         return Err(ApiError::BadCredentials);
     }
     audit::log(app.ports.log.as_ref(), &entry);
+    let device = device.unwrap_or_else(|| Device::new(app.ports.random())).with_user(user.id);
+    headers.extend(device::set_cookie(&device, &app.config.token_mac_key).map(|line| (header::SET_COOKIE, line)));
     Ok(TokenAnswer::new(access, refresh, session.id))
 }
 
