@@ -18,6 +18,8 @@ const { decide, origin_failed: originFailed, refresh_is_due: refreshIsDue } = Wo
 const OWN = "own";
 /** Longer than the bounded store calls of one request take together, but where many of them fail. */
 const SETTLE_MS = 30_000;
+/** Nobody waits for the crons; the self-probe takes as long as REVOCATION_BOUND. */
+const CRON_SETTLE_MS = 10 * 60_000;
 /** Cookies that an origin may not set: they are ours. */
 const OUR_COOKIES = /^\s*=?\s*__Host-edgewarden/i;
 /** Headers by which an origin could reach beyond its own routes. */
@@ -46,7 +48,7 @@ export default {
   },
 
   async scheduled(event, env, ctx) {
-    await settled(new Worker(ctx, env).scheduled(event));
+    await settled(new Worker(ctx, env).scheduled(event), CRON_SETTLE_MS);
   },
 };
 
@@ -82,10 +84,10 @@ function synchronously(what, call) {
 }
 
 /** What a promise gives, if it gives anything in time. */
-async function settled(promise) {
+async function settled(promise, patience = SETTLE_MS) {
   let timer;
   const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("did not settle")), SETTLE_MS);
+    timer = setTimeout(() => reject(new Error("did not settle")), patience);
   });
   try {
     return await Promise.race([promise, late]);

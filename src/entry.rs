@@ -155,13 +155,21 @@ async fn fetch(request: HttpRequest, env: Env, _context: Context) -> worker::Res
     answered.map_err(|never| match never {})
 }
 
-/// The Cron Trigger: what the product does by itself.
+/// The schedule, in `wrangler.toml`, of the self-probe; any other is that of the upkeep.
+const PROBE_CRON: &str = "*/10 * * * *";
+
+/// The Cron Triggers: what the product does by itself.
 #[event(scheduled)]
-async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+async fn scheduled(event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let Ok(Isolate { app, .. }) = isolate(&env) else { return };
     let origin = Origin { request: app.ports.new_request_id(), ip: None, user_agent: None };
-    // One failing does not stop the other.
-    for done in [app.keep_keys(&origin).await, app.forget_attempts().await] {
+    let done = if event.cron() == PROBE_CRON {
+        vec![app.probe_revocation(&origin).await]
+    } else {
+        // One failing does not stop the others.
+        vec![app.keep_keys(&origin).await, app.forget_attempts().await, app.forget_revocations().await]
+    };
+    for done in done {
         if let Err(error) = done {
             app.log_refusal(&error, origin.request, Some("cron"));
         }

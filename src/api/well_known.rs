@@ -5,14 +5,17 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::Body,
-    extract::State,
+    extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, Response, StatusCode, header},
 };
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{app::App, error::ApiError};
+use super::extract::{Principal, bearer};
+use crate::{
+    app::App, config::Environment, domain::rbac::Requirement, error::ApiError, gateway::authenticate::Freshness,
+};
 
 /// RFC 7517, §8.5.2.
 const KEY_SET: &str = "application/jwk-set+json";
@@ -45,7 +48,27 @@ fn names(value: &HeaderValue, etag: &str) -> bool {
     tags.into_iter().any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }
 
-/// `GET /health`: that this Worker runs, and which version.
-pub async fn health() -> Json<Value> {
-    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+/// `GET /health`: that this Worker runs, and which version. With `?deep=1`, for who looks after the system or in
+/// development: how each store answers, how far the feed is behind, and what this isolate goes by; 503 if a store does
+/// not answer.
+pub async fn health(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let is_deep = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .any(|(name, value)| name == "deep" && value == "1");
+    if !is_deep {
+        return Ok((StatusCode::OK, Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))));
+    }
+    if app.config.environment != Environment::Development {
+        // The record is not asked who this is: it may be what does not answer.
+        let token = bearer(&headers).ok_or(ApiError::Unauthenticated)?;
+        let caller = app.authenticate(token, Freshness::Bounded).await?;
+        Principal(caller).require(&app, &Requirement::permission("system:manage")).await?;
+    }
+    let health = app.health().await;
+    let status = if health.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let body = serde_json::to_value(health).map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok((status, Json(body)))
 }

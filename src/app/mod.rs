@@ -2,16 +2,22 @@
 //! once per isolate, not per request.
 
 mod ask;
+mod canary;
 mod cleanup;
+mod health;
 mod issue;
 mod keys;
 mod revocation;
 
+pub use health::Health;
 pub use issue::{AccessToken, Grant};
 pub use keys::Rotation;
 pub use revocation::Publication;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
 use serde_json::json;
 
@@ -39,10 +45,12 @@ pub struct App {
     /// What is configured.
     pub config: Config,
     /// What may reach which origin.
-    pub policy: Policy,
+    pub policy: Arc<Policy>,
     /// The world.
     pub ports: Ports,
     knowledge: Mutex<Knowledge>,
+    /// How often limits refused something here.
+    limiter_refusals: AtomicU64,
 }
 
 impl App {
@@ -51,8 +59,19 @@ impl App {
     /// # Errors
     /// A policy that cannot be used. `lookup` gives it the variables that it names.
     pub fn new(config: Config, lookup: Lookup<'_>, ports: Ports) -> Result<Self, ConfigError> {
-        let policy = Policy::parse(POLICY, lookup)?;
-        Ok(Self { config, policy, ports, knowledge: Mutex::default() })
+        let policy = Arc::new(Policy::parse(POLICY, lookup)?);
+        Ok(Self { config, policy, ports, knowledge: Mutex::default(), limiter_refusals: AtomicU64::default() })
+    }
+
+    /// The same, as an isolate that knows nothing yet.
+    fn with_fresh_knowledge(&self) -> Self {
+        Self {
+            config: self.config.clone(),
+            policy: self.policy.clone(),
+            ports: self.ports.clone(),
+            knowledge: Mutex::default(),
+            limiter_refusals: AtomicU64::default(),
+        }
     }
 
     /// What this isolate knows. Never held across an `await`.
@@ -114,13 +133,18 @@ impl App {
 
     /// Logs how a request ended early, if that is worth a line.
     pub fn log_refusal(&self, error: &ApiError, request: RequestId, route: Option<&str>) {
+        if matches!(error, ApiError::RateLimited(..)) {
+            self.limiter_refusals.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some((reason, what)) = error.log_reason() {
+            let view_age_ms = self.knowledge().view.age_ms(self.ports.clock.now());
             let line = json!({
                 "kind": "refusal",
                 "reason": reason,
                 "what": what,
                 "request_id": request,
                 "route": route,
+                "view_age_ms": view_age_ms,
             });
             self.ports.log.line(&line.to_string());
         }

@@ -10,7 +10,7 @@ use crate::domain::{
         feed::{Answer, Cursor, Pulled},
         set::{Known, RevokedSet},
     },
-    time::Timestamp,
+    time::{Timestamp, millis},
     token::verify::VerifiedClaims,
 };
 
@@ -79,10 +79,22 @@ impl RevocationView {
         self.as_of
     }
 
+    /// How old it is, in milliseconds.
+    #[must_use]
+    pub fn age_ms(&self, now: Timestamp) -> Option<i64> {
+        self.as_of.map(|as_of| millis(now.since(as_of)))
+    }
+
     /// When the record was last asked by whom this was heard from.
     #[must_use]
     pub const fn pulled_at(&self) -> Option<Timestamp> {
         self.pulled_at
+    }
+
+    /// Up to where the feed is known.
+    #[must_use]
+    pub const fn cursor(&self) -> Option<&Cursor> {
+        self.cursor.as_ref()
     }
 
     /// How many revocations are known.

@@ -45,6 +45,31 @@ pub(super) fn record_version_if_changed(session: SessionId, now: Timestamp, unti
     )
 }
 
+/// Deletes rows that can matter no more, 500 at once, in 20 rounds at most: the rest waits for the next time.
+pub async fn forget(database: &dyn Database, now: Timestamp) -> Result<(), ApiError> {
+    const ROUNDS: usize = 20;
+    #[derive(Deserialize)]
+    struct Left {
+        left: i64,
+    }
+    for _ in 0..ROUNDS {
+        let batch = vec![
+            Statement::new(
+                "DELETE FROM revocations WHERE seq IN (SELECT seq FROM revocations WHERE until <= ?1 LIMIT 500)",
+                [now.millis().into()],
+            ),
+            Statement::new(
+                "SELECT EXISTS (SELECT 1 FROM revocations WHERE until <= ?1) AS left",
+                [now.millis().into()],
+            ),
+        ];
+        if last(run(database, batch).await?).first::<Left>()?.is_none_or(|found| found.left == 0) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Records a single token's revocation.
 pub async fn record_token(
     database: &dyn Database,
@@ -142,24 +167,38 @@ pub(super) fn versions(rows: Rows) -> Result<Versions, ApiError> {
     Ok(versions)
 }
 
-/// Reads what was recorded after a sequence number and can still matter, as much as is read at once.
-pub async fn pull(database: &dyn Database, after: i64, now: Timestamp) -> Result<Pulled, ApiError> {
+/// The newest sequence number of the record.
+pub async fn newest(database: &dyn Database) -> Result<i64, ApiError> {
+    let rows = run(database, vec![read_newest()]).await?;
+    newest_of(last(rows))
+}
+
+fn read_newest() -> Statement {
+    Statement::new("SELECT COALESCE(MAX(seq), 0) AS newest FROM revocations", [])
+}
+
+fn newest_of(rows: Rows) -> Result<i64, ApiError> {
     #[derive(Deserialize)]
     struct Newest {
         newest: i64,
     }
+    Ok(rows.first::<Newest>()?.map_or(0, |row| row.newest))
+}
+
+/// Reads what was recorded after a sequence number and can still matter, as much as is read at once.
+pub async fn pull(database: &dyn Database, after: i64, now: Timestamp) -> Result<Pulled, ApiError> {
     let page = i64::try_from(PAGE).unwrap_or(i64::MAX);
     let batch = vec![
         Statement::new(
             concat!(columns!(), " WHERE seq > ?1 AND until > ?2 ORDER BY seq LIMIT ?3"),
             [after.into(), now.millis().into(), page.into()],
         ),
-        Statement::new("SELECT COALESCE(MAX(seq), 0) AS newest FROM revocations", []),
+        read_newest(),
         read_versions(),
     ];
     let mut rows = run(database, batch).await?;
     let versions = versions(rows.pop().unwrap_or_default())?;
-    let newest = rows.pop().unwrap_or_default().first::<Newest>()?.map_or(0, |row| row.newest);
+    let newest = newest_of(rows.pop().unwrap_or_default())?;
     let rows = last(rows).all::<Row>()?;
     let more = rows.len() >= PAGE;
     let read_to = rows.last().map_or(after, |row| row.seq);

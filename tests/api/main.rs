@@ -21,6 +21,7 @@ mod emergency;
 mod fault_sweep;
 mod gateway;
 mod harness;
+mod health;
 mod key_changes;
 mod key_copy;
 mod key_reading;
