@@ -33,12 +33,40 @@ pub fn a_role_is_granted_while_it_runs(server: &Server) {
 
 pub fn users_and_tokens_outlive_a_restart(server: &Server) {
     let user = server.user("durable");
+    let gone = server.user("gone-before");
+    server.get("/demo/private/x", Some(&gone.access)).expect(200);
+    server.logout(&gone.access).expect(200);
     let keys = server.get("/.well-known/jwks.json", None).expect(200).text;
     server.restart();
     server.get("/demo/private/x", Some(&user.access)).expect(200);
     assert_eq!(server.get("/.well-known/jwks.json", None).expect(200).text, keys);
+    // So do revocations: the feed kept them.
+    for path in ["/demo/private/x", "/demo/strict/x"] {
+        server.get(path, Some(&gone.access)).expect(401);
+    }
     server.try_sign_in(&server.address(), "durable", PASSWORD).expect(200);
     server.refresh(&user.refresh).expect(200);
+}
+
+/// The probe's schedule, as the local platform is told it.
+const PROBE: &str = "/cdn-cgi/local/scheduled?cron=*/10+*+*+*+*";
+
+pub fn the_probe_measures_a_revocation_and_health_tells_of_everything(server: &Server) {
+    let canaries = "SELECT COUNT(*) FROM revocations WHERE kind = 'token' AND user_id IS NULL";
+    let before = server.count(canaries);
+    server.get(PROBE, None).expect(200);
+    assert_eq!(server.count(canaries), before + 1);
+    let measured = server.logged("\"kind\":\"probe\"").expect("a measurement");
+    let after: i64 =
+        measured.split("\"refused_after_ms\":").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+    // A view is asked for again when it is five seconds old; that it takes no longer than the bound is what it is about.
+    assert!((0..10_000).contains(&after), "{measured}");
+    let health = server.get("/health?deep=1", None).expect(200);
+    for store in ["database", "kv", "feed", "limiter"] {
+        assert_eq!(health.body["stores"][store]["ok"], true, "{health:?}");
+    }
+    assert!(health.body["feed"]["pulled_ago_ms"].as_i64().is_some_and(|ago| ago < 60_000), "{health:?}");
+    assert_eq!(health.body["status"], "ok");
 }
 
 pub fn a_dead_origin_is_a_502(server: &Server) {

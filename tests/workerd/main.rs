@@ -85,6 +85,7 @@ const LIFECYCLE: &[(&str, Test)] = tests![
     keys::keys_are_sealed_anew_without_downtime,
     lifecycle::a_role_is_granted_while_it_runs,
     lifecycle::users_and_tokens_outlive_a_restart,
+    lifecycle::the_probe_measures_a_revocation_and_health_tells_of_everything,
     limits::what_was_counted_outlives_a_restart,
     limits::an_idle_object_deletes_itself,
     lifecycle::a_dead_origin_is_a_502,

@@ -92,6 +92,13 @@ impl Server {
         lines.into_iter().filter(is_fault).collect()
     }
 
+    /// The last line of the Worker's log that holds a text.
+    pub fn logged(&self, text: &str) -> Option<String> {
+        let running = self.running();
+        let lines = running.as_ref()?.lines.lock().unwrap();
+        lines.iter().rev().find(|line| line.contains(text)).cloned()
+    }
+
     /// Stops it and starts it again on the same port and state.
     pub fn restart(&self) {
         self.restart_with(&[]);
