@@ -2,6 +2,8 @@
 -- A user's own is `kind` 'user' and `value` 'id:version': tokens of an earlier version are refused.
 ALTER TABLE revocations ADD COLUMN user_id TEXT;
 
+CREATE INDEX revocations_by_user ON revocations (user_id, kind);
+
 -- Isolates also hold copies of the role graph and of the policy.
 INSERT INTO versions VALUES ('policy', 1), ('roles', 1);
 

@@ -38,7 +38,11 @@ export default {
     const head = headOf(request);
     try {
       const verdict = decided(head) ?? (await settled(new Worker(ctx, env).resolve(head, env)));
-      if (verdict === OWN) return await settled(new Worker(ctx, env).fetch(request));
+      if (verdict === OWN) {
+        const answer = await settled(new Worker(ctx, env).fetch(request));
+        refreshIfDue(env, ctx);
+        return answer;
+      }
       refreshIfDue(env, ctx);
       const { forward, answer } = JSON.parse(verdict);
       return forward ? await pass(request, env, forward) : respond(answer);

@@ -63,6 +63,7 @@ impl FromRequestParts<Arc<App>> for Principal {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers).ok_or(ApiError::Unauthenticated)?;
+        app.keep_up().await?;
         app.authenticate(token, Freshness::Record).await.map(Self)
     }
 }

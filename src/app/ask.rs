@@ -23,9 +23,9 @@ use crate::{
 };
 
 /// A request asks at most: limit by address, keys, another's answer, newer keys, signature, another's answer about
-/// revocations, its own, the record or the copy, limit by subject. More rounds than that mean that an answer did not
-/// satisfy the question.
-pub(super) const MAX_ROUNDS: usize = 11;
+/// revocations (four times), its own, the record or the copy, limit by subject. More rounds than that mean that an
+/// answer did not satisfy the question.
+pub(super) const MAX_ROUNDS: usize = 14;
 
 impl App {
     /// Decides on a request, asking whatever that takes. Never answers [`Verdict::Need`].
@@ -66,7 +66,7 @@ impl App {
                 Ok(())
             }
             Want::WaitForView => {
-                found.waited_for_view = true;
+                found.waits_for_view = found.waits_for_view.saturating_add(1);
                 self.wait_for_view().await;
                 Ok(())
             }

@@ -114,7 +114,7 @@ impl App {
         self.bundle().await?;
         let asks = {
             let mut knowledge = self.knowledge();
-            is_old(&knowledge.view) && knowledge.view.claim(now)
+            is_old(&knowledge.view) && knowledge.view.claim(now, self.config.revocation_bound)
         };
         if asks {
             self.ask_view().await;
@@ -146,6 +146,25 @@ impl App {
     pub(super) async fn bundle_of(&self, keys_version: i64) -> Result<Arc<Bundle>, ApiError> {
         let known = self.bundle().await?;
         if known.versions.keys == keys_version && !known.is_copy { Ok(known) } else { self.read_bundle().await }
+    }
+
+    /// Makes sure that what roles give is what they gave less than `REVOCATION_BOUND` ago, if anyone can be asked.
+    pub async fn keep_up(&self) -> Result<(), ApiError> {
+        // Whether somebody asks already, if what was heard is too old.
+        let asked_if_old = || {
+            let (now, knowledge) = (self.ports.clock.now(), self.knowledge());
+            let is_old = knowledge.view.age(now, self.config.revocation_bound) == ViewAge::Old;
+            is_old.then(|| knowledge.view.is_being_asked(now) || knowledge.view.is_failing(now))
+        };
+        self.bundle().await?;
+        if asked_if_old() == Some(true) {
+            self.wait_for_view().await;
+        }
+        if asked_if_old() == Some(false) {
+            self.ask_view().await;
+        }
+        let age = self.knowledge().age(self.ports.clock.now());
+        if age == Some(Age::Spent) { self.read_bundle().await.map(drop) } else { Ok(()) }
     }
 
     /// Whether something should be asked again beside an answer: about revocations, or keys and roles. Whoever is told

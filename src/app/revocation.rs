@@ -42,7 +42,7 @@ impl App {
         if !rests {
             match self.ports.revocations.since(cursor.as_ref()).await {
                 Ok(answer) => {
-                    self.knowledge().view.heard(answer, asked_at, self.ports.clock.now());
+                    self.knowledge().hear(answer, asked_at, self.ports.clock.now());
                     return Asked::Answered;
                 }
                 Err(error) => {
@@ -74,7 +74,7 @@ impl App {
                 continue;
             }
             let (record, more) = (pulled.record, pulled.more);
-            self.knowledge().view.read(pulled, asked_at, self.ports.clock.now());
+            self.knowledge().read(pulled, asked_at, self.ports.clock.now());
             if !more {
                 return Ok(());
             }

@@ -64,11 +64,10 @@ impl Bundle {
         Some((key, sealed))
     }
 
-    /// How old it is, if `heard` is what was last heard of versions.
+    /// How old it is, if `heard` is what was last heard of versions, and `confirmed_at` when that was last these.
     #[must_use]
-    pub fn age(&self, heard: Option<Heard>, now: Timestamp) -> Age {
-        let current = heard.filter(|heard| heard.versions == self.versions);
-        let as_of = current.map_or(self.as_of, |heard| heard.as_of.max(self.as_of));
+    pub fn age(&self, heard: Option<Heard>, confirmed_at: Option<Timestamp>, now: Timestamp) -> Age {
+        let as_of = confirmed_at.map_or(self.as_of, |at| at.max(self.as_of));
         let by_time = match now.since(as_of) {
             // A clock that went back tells nothing.
             _ if now < as_of => Age::Ageing,
@@ -80,7 +79,7 @@ impl Bundle {
         };
         match heard {
             // What began to be read after the versions were heard of is at least of those.
-            Some(heard) if current.is_none() && (self.is_copy || self.order < heard.order) => {
+            Some(heard) if heard.versions != self.versions && (self.is_copy || self.order < heard.order) => {
                 // A role that gives less now must not give more; a key is not signed with before everyone can know it.
                 let gives_more = heard.versions.roles != self.versions.roles;
                 by_time.max(if gives_more { Age::Spent } else { Age::Old })
@@ -97,6 +96,4 @@ pub struct Heard {
     pub versions: Versions,
     /// When that was first heard, in the order of this isolate's questions and answers.
     pub order: u64,
-    /// As of when it was last heard.
-    pub as_of: Timestamp,
 }

@@ -21,6 +21,9 @@ use crate::{
     error::ApiError,
 };
 
+/// So often a request waits for another's question about revocations, before it is told that nobody knows.
+const MAX_WAITS: u8 = 4;
+
 /// How far authentication got.
 #[derive(Debug)]
 pub enum Outcome<'a> {
@@ -78,13 +81,18 @@ pub fn bearer<'a>(
     // (2) Whom this request itself asked about the token is believed.
     let asked = found.standing == Some(Standing::Good);
     let ask_record = || Ok(Outcome::Need(Want::Record(remembered.clone())));
+    let unavailable = |why: &str| Err(ApiError::Unavailable(why.to_owned()));
     let is_fresh = match freshness {
         _ if asked => return Ok(Outcome::Known(remembered)),
         Freshness::Record => return ask_record(),
         // (3) The view, as fresh as is wanted: this request's own question is, however long it took.
         Freshness::Strict => match found.view {
             Some(Asked::Answered) => true,
-            Some(Asked::Failed) => return Err(ApiError::Unavailable("revocations cannot be asked".to_owned())),
+            Some(Asked::Failed) => return unavailable("revocations cannot be asked"),
+            // Where that failed, one at a time tries again.
+            None if view.is_failing(now) && (view.failed_lately(now) || view.is_being_asked(now)) => {
+                return unavailable("revocations could not be asked a moment ago");
+            }
             None => return Ok(Outcome::Need(Want::View)),
         },
         Freshness::Bounded => found.view == Some(Asked::Answered) || view.age(now, bound) != ViewAge::Old,
@@ -96,14 +104,14 @@ pub fn bearer<'a>(
         //     was revoked to be told of;
         _ if was_checked() => Ok(Outcome::Known(remembered)),
         (true, _) => ask_record(),
-        // (5) of its own copy, where nobody tells. Nobody else's question is waited for where the last one failed, nor
-        //     for long.
+        // (5) of its own copy, where nobody tells. Whoever else asks already is waited for, unless the last question
+        //     failed; who does not come back is taken over from, by one at a time.
         _ if found.view == Some(Asked::Failed) || view.is_failing(now) => {
             Ok(Outcome::Need(Want::Blacklist(remembered.clone())))
         }
         _ if !view.is_being_asked(now) => Ok(Outcome::Need(Want::View)),
-        _ if !found.waited_for_view => Ok(Outcome::Need(Want::WaitForView)),
-        _ => Ok(Outcome::Need(Want::Blacklist(remembered.clone()))),
+        _ if found.waits_for_view < MAX_WAITS => Ok(Outcome::Need(Want::WaitForView)),
+        _ => unavailable("revocations are being asked"),
     }
 }
 
@@ -158,6 +166,9 @@ pub fn recognise<'a>(
     }
     // (3) A token that was verified before: its time and its key's are asked again, nothing else.
     if let Some(remembered) = remembered {
+        if knowledge.view.ends_key(remembered.claims.key().as_str()) {
+            return refuse(Refusal::Revoked);
+        }
         if bundle.keyring.verifying(remembered.claims.key().as_str(), now).is_none() {
             let unreadable = bundle.unreadable.contains_key(remembered.claims.key().as_str());
             return if unreadable {
@@ -171,6 +182,9 @@ pub fn recognise<'a>(
     }
     // (4) Otherwise: by a key that is ours and could have made it. Then its signature.
     let Some(untrusted) = untrusted else { return refuse(Refusal::Malformed) };
+    if knowledge.view.ends_key(untrusted.key_id()) {
+        return refuse(Refusal::UnknownKey);
+    }
     let could_be_new = untrusted.could_be_of_a_new_key();
     let unreadable = bundle.unreadable.contains_key(untrusted.key_id());
     match bundle.keyring.claim(untrusted, now) {

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{caller::Caller, view::RevocationView};
 use crate::domain::{
     bundle::{Age, Bundle, Heard},
+    revocation::feed::{Answer, Pulled},
     time::Timestamp,
     token::verify::VerifiedClaims,
 };
@@ -76,6 +77,8 @@ pub struct Knowledge {
     tokens: HashMap<TokenDigest, Arc<Remembered>>,
     order: VecDeque<TokenDigest>,
     token_bytes: usize,
+    /// When it was last heard that the copy is of the versions that it must be.
+    confirmed_at: Option<Timestamp>,
     /// Revocations.
     pub view: RevocationView,
 }
@@ -84,13 +87,33 @@ impl Knowledge {
     /// How old the copy of keys and roles is; `None` if there is none.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Age> {
-        self.bundle.as_ref().map(|bundle| bundle.age(self.heard(), now))
+        self.bundle.as_ref().map(|bundle| bundle.age(self.heard(), self.confirmed_at, now))
     }
 
     /// What was last heard of versions.
     fn heard(&self) -> Option<Heard> {
         let (versions, order) = self.view.versions()?;
-        Some(Heard { versions, order, as_of: self.view.as_of()? })
+        Some(Heard { versions, order })
+    }
+
+    /// Takes what the feed said to a question that was put at `as_of`.
+    pub fn hear(&mut self, answer: Answer, as_of: Timestamp, now: Timestamp) {
+        self.view.heard(answer, as_of, now);
+        self.confirm();
+    }
+
+    /// Takes a part of what the record said to a question that was put at `as_of`.
+    pub fn read(&mut self, pulled: Pulled, as_of: Timestamp, now: Timestamp) {
+        self.view.read(pulled, as_of, now);
+        self.confirm();
+    }
+
+    /// A copy of the versions that it must be is as good as read when that was heard.
+    fn confirm(&mut self) {
+        let heard = self.view.versions().map(|(versions, _)| versions);
+        if self.bundle.as_ref().is_some_and(|bundle| Some(bundle.versions) == heard) {
+            self.confirmed_at = self.view.as_of();
+        }
     }
 
     /// Whether keys and roles may be asked for again: at most once in [`RELOAD_EVERY`], whoever asks
@@ -191,6 +214,8 @@ impl Knowledge {
         }
         let bundle = Arc::new(bundle);
         self.bundle = Some(bundle.clone());
+        self.confirmed_at = None;
+        self.confirm();
         bundle
     }
 

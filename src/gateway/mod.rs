@@ -84,8 +84,8 @@ pub struct Findings {
     /// What came of this request's own question about revocations: good enough for this request, however long the
     /// answer took.
     pub view: Option<Asked>,
-    /// It was waited for another request's question about them.
-    pub waited_for_view: bool,
+    /// How often it was waited for another request's question about them.
+    pub waits_for_view: u8,
     /// What this request's own question about its very token gave.
     pub standing: Option<Standing>,
     /// What the limiter said by address.

@@ -22,8 +22,8 @@ const RETRY_EVERY: Duration = Duration::from_secs(2);
 const FAILING_FOR: Duration = Duration::from_secs(10);
 /// A feed that failed is not asked for this long: the record is, instead.
 const FEED_REST: Duration = Duration::from_secs(5);
-/// No question takes longer: one whose request was broken off does not count for longer, either.
-const LONGEST_QUESTION: Duration = Duration::from_secs(15);
+/// After so long, another may ask: whoever asks may have been broken off, which nobody hears of.
+const TAKEN_OVER_AFTER: Duration = Duration::from_secs(3);
 /// Answers about single tokens that are remembered at once.
 const MAX_CHECKED: usize = 8192;
 
@@ -130,6 +130,12 @@ impl RevocationView {
         self.checked.insert(token, as_of);
     }
 
+    /// Whether it is known that everything of a key was ended.
+    #[must_use]
+    pub fn ends_key(&self, kid: &str) -> bool {
+        self.known.ends_key(kid)
+    }
+
     /// Notes a revocation. Such knowledge never ages.
     pub fn note(&mut self, entry: &Entry, now: Timestamp) {
         self.known.insert(entry, now);
@@ -150,7 +156,7 @@ impl RevocationView {
     /// Whether somebody is asking just now.
     #[must_use]
     pub fn is_being_asked(&self, now: Timestamp) -> bool {
-        self.asking_since.is_some_and(|since| now.since(since) < LONGEST_QUESTION && now >= since)
+        self.asking_since.is_some_and(|since| now.since(since) < TAKEN_OVER_AFTER && now >= since)
     }
 
     /// Whether the last question failed, not long ago.
@@ -173,18 +179,15 @@ impl RevocationView {
 
     /// Whether it should be asked for again beside an answer; whoever is told so, does it.
     pub fn claim_refresh(&mut self, now: Timestamp, bound: Duration) -> bool {
-        let due = match self.age(now, bound) {
-            ViewAge::Fresh => false,
-            ViewAge::Ageing => true,
-            ViewAge::Old => self.is_failing(now),
-        };
-        due && self.claim(now)
+        // Where nothing was ever heard, nobody has needed it.
+        let due = self.as_of.is_some() && self.age(now, bound) != ViewAge::Fresh;
+        due && self.claim(now, bound)
     }
 
     /// Takes the permission to ask, which nobody else has for a while then.
-    pub fn claim(&mut self, now: Timestamp) -> bool {
-        let may =
-            self.claimed_at.is_none_or(|at| now.since(at) >= RETRY_EVERY || now < at) && !self.is_being_asked(now);
+    pub fn claim(&mut self, now: Timestamp, bound: Duration) -> bool {
+        let pause = RETRY_EVERY.min(bound / 4);
+        let may = self.claimed_at.is_none_or(|at| now.since(at) >= pause || now < at) && !self.is_being_asked(now);
         if may {
             self.claimed_at = Some(now);
         }
@@ -206,6 +209,7 @@ impl RevocationView {
     /// Notes that nobody answered.
     pub const fn failed(&mut self, now: Timestamp) {
         self.asking_since = None;
+        self.claimed_at = Some(now);
         self.failed_at = Some(now);
     }
 
@@ -253,6 +257,7 @@ impl RevocationView {
             self.as_of = Some(as_of);
         }
         self.asking_since = None;
+        self.claimed_at = Some(now);
         self.failed_at = None;
     }
 }

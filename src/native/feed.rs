@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    ManualClock,
+    ManualClock, YieldingTimer,
     sqlite::Sqlite,
     switchboard::{Fate, Switchboard},
 };
@@ -125,7 +125,10 @@ impl Revocations for NativeFeed {
     async fn since(&self, cursor: Option<&Cursor>) -> Result<Answer, Unavailable> {
         let fate = self.through()?;
         let (keeper, now) = (self.keeper(), self.clock.now());
-        let told = keeper.since(cursor, self.record.as_ref(), now).await.map_err(|error| unavailable(&error))?;
+        let told = keeper
+            .since(cursor, self.record.as_ref(), &YieldingTimer, now)
+            .await
+            .map_err(|error| unavailable(&error))?;
         // What it missed it pulls beside the answer: who asks next is told.
         if keeper.pull_is_due(now) {
             let _ = keeper.pull(self.record.as_ref(), now).await;

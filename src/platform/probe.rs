@@ -11,6 +11,7 @@ use super::{PlatformClock, web_crypto::WebCrypto};
 use crate::{
     domain::{
         bundle::Bundle,
+        revocation::{feed, set::Known},
         secret::SecretList,
         time::Timestamp,
         token::{
@@ -26,7 +27,8 @@ use crate::{
         Findings,
         authenticate::{Outcome, recognise},
         caller::Caller,
-        knowledge::{Knowledge, Remembered, Standing, digest},
+        knowledge::{Knowledge, Remembered, digest},
+        view::ViewAge,
     },
     ports::{Clock, Crypto, prove},
 };
@@ -115,6 +117,7 @@ async fn believe(run: &Run) -> u32 {
     let bundle = Bundle { keyring: [ring_key].into_iter().collect(), as_of: now, ..Bundle::default() };
     let mut knowledge = Knowledge::default();
     knowledge.bundle = Some(Arc::new(bundle));
+    knowledge.hear(feed::Feed::new(String::new()).since(None, now), now, now);
     let crypto = crypto();
     let mut believed = 0;
     if run.remembered {
@@ -142,7 +145,6 @@ async fn first_time(knowledge: &mut Knowledge, crypto: &WebCrypto, run: &Run, no
     let Ok(Ok(signed)) = prove(crypto, claimed).await else { return false };
     let audience = [run.audience.clone()];
     let Ok(claims) = verify(signed, Expected { issuer: &run.issuer, audience: &audience }, now) else { return false };
-    knowledge.revocations.found_good(claims.token(), now);
     knowledge.remember(digest, Arc::new(Remembered { caller: Caller::from_claims(&claims, &bundle.roles), claims }));
     true
 }
@@ -151,7 +153,9 @@ async fn first_time(knowledge: &mut Knowledge, crypto: &WebCrypto, run: &Run, no
 fn again(knowledge: &Knowledge, run: &Run, now: Timestamp) -> bool {
     match recognise(&run.token, knowledge, &Findings::default(), now) {
         Ok(Outcome::Known(token)) => {
-            knowledge.revocations.standing(&token.claims, now, std::time::Duration::from_secs(10)) == Standing::Good
+            let view = &knowledge.view;
+            view.knows(&token.claims, now) == Known::Clear
+                && view.age(now, std::time::Duration::from_secs(10)) != ViewAge::Old
         }
         _ => false,
     }

@@ -2,7 +2,7 @@
 
 #![expect(missing_docs, reason = "the macro that exports the object documents nothing it makes")]
 
-use std::{rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc, time::Duration};
 
 use async_trait::async_trait;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -11,7 +11,7 @@ use worker::{
     console_error, durable_object, send::SendFuture,
 };
 
-use super::{PlatformClock, PlatformRng, bounded, bounded_by, d1::D1};
+use super::{PlatformClock, PlatformRng, PlatformTimer, bounded, bounded_by, d1::D1};
 use crate::{
     domain::{
         id::RowId,
@@ -68,7 +68,7 @@ impl Revocations for RevocationsPort {
 }
 
 /// What the object keeps: a row for each entry, and one for all the rest. Statements without a wait between them are
-/// kept together or not at all.
+/// kept together, as far as they went.
 struct Rows(SqlStorage);
 
 impl Rows {
@@ -108,15 +108,15 @@ impl Disk for Rows {
 
     fn save(&self, meta: &Meta, change: &Change) -> worker::Result<()> {
         let place = |place: u64| SqlStorageValue::Integer(i64::try_from(place).unwrap_or(i64::MAX));
-        for gone in &change.removed {
-            self.0.exec("DELETE FROM entries WHERE place = ?", vec![place(*gone)])?;
-        }
+        let meta = serde_json::to_string(meta)?;
         for (new, entry) in &change.added {
             let entry = serde_json::to_string(entry)?;
             self.0.exec("INSERT OR REPLACE INTO entries VALUES (?, ?)", vec![place(*new), entry.into()])?;
         }
-        let meta = serde_json::to_string(meta)?;
         self.0.exec("INSERT OR REPLACE INTO meta VALUES (1, ?)", vec![meta.into()])?;
+        for gone in &change.removed {
+            self.0.exec("DELETE FROM entries WHERE place = ?", vec![place(*gone)])?;
+        }
         Ok(())
     }
 }
@@ -127,6 +127,8 @@ pub struct RevocationFeed {
     state: State,
     env: Env,
     keeper: Rc<Keeper<Rows>>,
+    /// When the alarm goes off, as far as this instance set it.
+    alarm_at: Cell<Option<Timestamp>>,
 }
 
 impl DurableObject for RevocationFeed {
@@ -135,7 +137,7 @@ impl DurableObject for RevocationFeed {
         PlatformRng.fill(&mut random);
         let name = RowId::new(PlatformClock.now(), &random).to_string();
         let keeper = Rc::new(Keeper::new(Rows(state.storage().sql()), name));
-        Self { state, env, keeper }
+        Self { state, env, keeper, alarm_at: Cell::new(None) }
     }
 
     async fn fetch(&self, mut request: Request) -> worker::Result<Response> {
@@ -143,15 +145,12 @@ impl DurableObject for RevocationFeed {
         let now = PlatformClock.now();
         let answered = match ask {
             Ask::Push { entries, versions } => match self.keeper.push(entries, versions, now) {
-                Ok(()) => {
-                    self.set_alarm(now).await?;
-                    Response::from_json(&())
-                }
+                Ok(()) => Response::from_json(&()),
                 Err(error) => return failed(&error),
             },
             Ask::Since { cursor } => {
                 let record = D1::new(self.env.d1("DB")?);
-                match self.keeper.since(cursor.as_ref(), &record, now).await {
+                match self.keeper.since(cursor.as_ref(), &record, &PlatformTimer, now).await {
                     Ok(answer) => Response::from_json(&answer),
                     Err(error) => return failed(&error),
                 }
@@ -160,14 +159,16 @@ impl DurableObject for RevocationFeed {
         if self.keeper.pull_is_due(now) {
             self.pull_beside(now)?;
         }
+        self.set_alarm(now).await?;
         answered
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
         let now = PlatformClock.now();
-        if let Err(error) = self.keeper.forget(now) {
-            return failed(&error);
-        }
+        self.alarm_at.set(None);
+        // The platform tries again what fails here.
+        let forgotten = self.keeper.forget(now);
+        forgotten.inspect_err(log).map_err(|error| worker::Error::RustError(error.to_string()))?;
         self.set_alarm(now).await?;
         Response::empty()
     }
@@ -187,11 +188,12 @@ impl RevocationFeed {
 
     /// Comes back when the next entries are over, if there are any.
     async fn set_alarm(&self, now: Timestamp) -> worker::Result<()> {
-        let forgettable_at = self.keeper.forgettable_at().ok().flatten();
-        let Some(at) = forgettable_at.map(|at| at.max(now.plus(FORGET_EVERY))) else { return Ok(()) };
-        if self.state.storage().get_alarm().await?.is_some_and(|set| set > now.millis()) {
+        if self.alarm_at.get().is_some_and(|at| at > now) {
             return Ok(());
         }
+        let forgettable_at = self.keeper.forgettable_at().ok().flatten();
+        let Some(at) = forgettable_at.map(|at| at.max(now.plus(FORGET_EVERY))) else { return Ok(()) };
+        self.alarm_at.set(Some(at));
         let date = js_sys::Date::new_0();
         #[expect(clippy::cast_precision_loss, reason = "a time within ±2^53")]
         date.set_time(at.millis() as f64);

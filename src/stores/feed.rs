@@ -1,9 +1,13 @@
 //! Keeping the feed: what is kept is loaded once, what changes is written before anyone is told, and what was
 //! missed is pulled from the record. The same on a Durable Object and on the host.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{
+    pin::pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use futures_util::future::{Either, select};
 use serde::{Deserialize, Serialize};
 
 use super::revocations;
@@ -12,17 +16,20 @@ use crate::{
         revocation::{
             Entry, Versions,
             feed::{Answer, Change, Cursor, Feed, Meta},
+            known_entries,
         },
         time::Timestamp,
     },
     error::ApiError,
-    ports::Database,
+    ports::{Database, Timer},
 };
 
 /// The record is asked for what was missed at most this often, while anyone asks the feed.
 pub const PULL_EVERY: Duration = Duration::from_secs(5);
-/// If it was not asked for so long, because nobody asked the feed, it is asked before anything is told.
+/// If it was not asked for so long, because nobody asked the feed, it is asked before anything is told …
 const PULL_FIRST: Duration = Duration::from_secs(10);
+/// … but not waited for any longer than this: what was pushed is here all the same.
+const PULL_PATIENCE: Duration = Duration::from_millis(500);
 /// A question to the record that took longer was broken off.
 const LONGEST_PULL: Duration = Duration::from_secs(15);
 
@@ -33,6 +40,7 @@ pub enum Ask {
     /// Something was revoked, or copies are old.
     Push {
         /// What was revoked.
+        #[serde(deserialize_with = "known_entries")]
         entries: Vec<Entry>,
         /// What copies must be of, if the change knows.
         versions: Option<Versions>,
@@ -53,7 +61,7 @@ pub trait Disk {
     type Error: std::fmt::Display;
     /// All that is kept, if anything is.
     fn load(&self) -> Result<Option<Loaded>, Self::Error>;
-    /// Writes what changed, all or nothing.
+    /// Writes what changed. What is new comes first and what is gone last, so that a part of it loses nothing.
     fn save(&self, meta: &Meta, change: &Change) -> Result<(), Self::Error>;
 }
 
@@ -83,15 +91,17 @@ impl<D: Disk> Keeper<D> {
         &self,
         cursor: Option<&Cursor>,
         database: &dyn Database,
+        timer: &dyn Timer,
         now: Timestamp,
     ) -> Result<Answer, ApiError> {
         let (is_complete, pulled_at) =
             self.read(|feed| (feed.is_complete(), Timestamp::from_millis(feed.meta().pulled_at)))?;
-        if !is_complete || now.since(pulled_at) >= PULL_FIRST {
-            let pulled = self.pull(database, now).await;
-            // What was pushed is here all the same.
-            if !is_complete {
-                pulled?;
+        if !is_complete {
+            self.pull(database, now).await?;
+        } else if now.since(pulled_at) >= PULL_FIRST && !self.is_pulling(now) {
+            let pull = pin!(self.pull(database, now));
+            if let Either::Right(_) = select(pull, timer.pause(PULL_PATIENCE)).await {
+                self.set_pulling(None);
             }
         }
         self.read(|feed| feed.since(cursor, now))
@@ -100,21 +110,28 @@ impl<D: Disk> Keeper<D> {
     /// Whether the record should be asked for what was missed. Who is told so asks it with [`Keeper::pull`].
     pub fn pull_is_due(&self, now: Timestamp) -> bool {
         let pulled_at = self.read(|feed| Timestamp::from_millis(feed.meta().pulled_at));
-        let pulling = self.pulling_since.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_pulling = pulling.is_some_and(|since| now.since(since) < LONGEST_PULL && now >= since);
-        !is_pulling && pulled_at.is_ok_and(|at| now.since(at) >= PULL_EVERY || now < at)
+        !self.is_pulling(now) && pulled_at.is_ok_and(|at| now.since(at) >= PULL_EVERY || now < at)
     }
 
     /// Asks the record for everything that was missed.
     pub async fn pull(&self, database: &dyn Database, now: Timestamp) -> Result<(), ApiError> {
-        *self.pulling_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+        self.set_pulling(Some(now));
         let pulled = self.pull_all(database, now).await;
-        *self.pulling_since.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.set_pulling(None);
         pulled
     }
 
+    fn is_pulling(&self, now: Timestamp) -> bool {
+        let pulling = self.pulling_since.lock().unwrap_or_else(PoisonError::into_inner);
+        pulling.is_some_and(|since| now.since(since) < LONGEST_PULL && now >= since)
+    }
+
+    fn set_pulling(&self, since: Option<Timestamp>) {
+        *self.pulling_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
     async fn pull_all(&self, database: &dyn Database, now: Timestamp) -> Result<(), ApiError> {
-        let mut question = self.read(|feed| feed.ask_record(now))?;
+        let mut question = self.loaded()?.as_mut().map(|feed| feed.ask_record(now)).ok_or_else(not_loaded)?;
         loop {
             let pulled = revocations::pull(database, question.after, now).await?;
             let (record, more) = (pulled.record, pulled.more);

@@ -45,7 +45,7 @@ pub(super) fn record_version_if_changed(session: SessionId, now: Timestamp, unti
     )
 }
 
-/// Deletes rows that can matter no more, 500 at once, in 20 rounds at most: the rest waits for the next time.
+/// Deletes rows that can matter no more (but the newest, by which one tells a record that was put back), 500 at once, in 20 rounds at most: the rest waits for the next time.
 pub async fn forget(database: &dyn Database, now: Timestamp) -> Result<(), ApiError> {
     const ROUNDS: usize = 20;
     #[derive(Deserialize)]
@@ -55,11 +55,14 @@ pub async fn forget(database: &dyn Database, now: Timestamp) -> Result<(), ApiEr
     for _ in 0..ROUNDS {
         let batch = vec![
             Statement::new(
-                "DELETE FROM revocations WHERE seq IN (SELECT seq FROM revocations WHERE until <= ?1 LIMIT 500)",
+                "DELETE FROM revocations WHERE seq IN (
+                   SELECT seq FROM revocations
+                   WHERE until <= ?1 AND seq < (SELECT MAX(seq) FROM revocations) LIMIT 500)",
                 [now.millis().into()],
             ),
             Statement::new(
-                "SELECT EXISTS (SELECT 1 FROM revocations WHERE until <= ?1) AS left",
+                "SELECT EXISTS (SELECT 1 FROM revocations
+                 WHERE until <= ?1 AND seq < (SELECT MAX(seq) FROM revocations)) AS left",
                 [now.millis().into()],
             ),
         ];
@@ -92,10 +95,15 @@ macro_rules! columns {
     };
 }
 
-/// Reads what is recorded of a session and of one token.
+/// Reads what is recorded of a session and of one token; of its user as well, if it ended with all of the user's.
 pub(super) fn read_of_session(session: SessionId, token: Option<TokenId>) -> Statement {
     Statement::new(
-        concat!(columns!(), " WHERE (kind = 'session' AND value = ?1) OR (kind = 'token' AND value = ?2)"),
+        concat!(
+            columns!(),
+            " WHERE (kind = 'session' AND value = ?1) OR (kind = 'token' AND value = ?2)
+             OR (kind = 'user' AND user_id = (
+                   SELECT user_id FROM sessions WHERE id = ?1 AND end_reason = 'logout_all'))"
+        ),
         [session.to_string().into(), token.map(|token| token.to_string()).into()],
     )
 }

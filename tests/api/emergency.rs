@@ -101,3 +101,23 @@ async fn more_keys_than_the_blacklist_reads_at_once_are_told_of() {
     assert_eq!(told.iter().filter(|key| key.starts_with("kid:")).count(), 105);
     cron(&world.isolate).await;
 }
+
+/// Whoever has the key makes a token that nobody has seen: an isolate that has heard of its end believes it nowhere, though
+/// it still has the key.
+#[tokio::test]
+async fn a_key_whose_end_was_heard_of_signs_no_one_out() {
+    let world = World::new();
+    let root = world.user("root", Some("super_admin")).await;
+    let ada = world.user("ada", None).await;
+    let leaked = crate::tokens::forge(&world);
+    let other = world.another_isolate();
+    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    rotate(&world.isolate, &root, "emergency").await.expect(200);
+    let ada = sign_in_again(&world.isolate, &ada).await;
+    other.app.ask_view().await;
+    let forged = leaked.sign(&leaked.header(), &crate::common::forge::claims_of(&ada.access)).await;
+    world.host.switchboard.set(Plan::Healthy);
+    other.logout(&forged).await.expect(401);
+    other.proxy_get("/demo/private/x", Some(&forged)).await.expect(401);
+    world.isolate.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(200);
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use edgewarden::native::switchboard::Plan;
 use serde_json::json;
 
 use crate::harness::World;
@@ -65,4 +66,22 @@ async fn with_what_does_not_stand_nobody_is_signed_out() {
     world.isolate.post(PATH, &json!({})).await.expect(401);
     world.isolate.proxy_get("/demo/strict/x", Some(&phone.access)).await.expect(200);
     assert_eq!(world.count("SELECT token_version FROM users"), 1);
+}
+
+/// It is recorded and nobody was told; then the client signs out of this session alone. That tells of all of it.
+#[tokio::test]
+async fn a_logout_after_one_that_is_pending_does_not_hide_it() {
+    let world = World::new();
+    let (ada, phone) = (world.user("ada", None).await, world.isolate.sign_in("ada").await);
+    let other = world.another_isolate();
+    for user in [&ada, &phone] {
+        other.proxy_get("/demo/private/x", Some(&user.access)).await.expect(200);
+    }
+    world.host.switchboard.set(Plan::Without("feed"));
+    world.isolate.post_as(&ada.access, PATH, &json!({})).await.expect(503);
+    world.host.switchboard.set(Plan::Healthy);
+    world.isolate.logout(&ada.access).await.expect(200);
+    for user in [&ada, &phone] {
+        other.proxy_get("/demo/strict/x", Some(&user.access)).await.expect(401);
+    }
 }

@@ -22,6 +22,7 @@ mod fault_sweep;
 mod gateway;
 mod harness;
 mod health;
+mod interrupted;
 mod key_changes;
 mod key_copy;
 mod key_reading;

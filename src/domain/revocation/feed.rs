@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, MAX_ENTRIES, Revoked, Thinned, Versions, thin};
+use super::{Entry, MAX_ENTRIES, Revoked, Thinned, Versions, known_entries, thin};
 use crate::domain::time::Timestamp;
 
 /// Up to where somebody knows the feed.
@@ -28,6 +28,7 @@ pub struct Answer {
     /// Up to which sequence number of the record this is complete.
     pub record: i64,
     /// What came after what they knew.
+    #[serde(deserialize_with = "known_entries")]
     pub entries: Vec<Entry>,
     /// What copies must be of.
     pub versions: Versions,
@@ -82,6 +83,7 @@ pub struct Question {
     /// After which sequence number.
     pub after: i64,
     pushes: u64,
+    number: u64,
     at: Timestamp,
 }
 
@@ -101,6 +103,9 @@ pub struct Feed {
     places: HashMap<Revoked, u64>,
     /// How often versions were pushed, so that an older answer of the record does not undo it.
     pushes: u64,
+    /// How many questions were put to the record, and the last that was answered.
+    asked: u64,
+    answered: u64,
     max: usize,
 }
 
@@ -124,7 +129,10 @@ impl Feed {
     pub fn restore(meta: Meta, entries: impl IntoIterator<Item = (u64, Entry)>) -> Self {
         let entries: BTreeMap<_, _> = entries.into_iter().collect();
         let places = entries.iter().map(|(place, entry)| (entry.what.clone(), *place)).collect();
-        Self { meta, entries, places, pushes: 0, max: MAX_ENTRIES }
+        // No place is given twice, whatever of a last change was kept.
+        let newest = entries.last_key_value().map_or(0, |(place, _)| *place).max(meta.newest);
+        let meta = Meta { newest, ..meta };
+        Self { meta, entries, places, pushes: 0, asked: 0, answered: 0, max: MAX_ENTRIES }
     }
 
     /// The same, holding at most `max` entries.
@@ -164,8 +172,9 @@ impl Feed {
 
     /// Begins to ask the record.
     #[must_use]
-    pub fn ask_record(&self, now: Timestamp) -> Question {
-        Question { after: self.meta.record.unwrap_or(0), pushes: self.pushes, at: now }
+    pub fn ask_record(&mut self, now: Timestamp) -> Question {
+        self.asked += 1;
+        Question { after: self.meta.record.unwrap_or(0), pushes: self.pushes, number: self.asked, at: now }
     }
 
     /// Takes what the record said.
@@ -175,7 +184,7 @@ impl Feed {
         // A record that ends before what is known of it was put back to an earlier state: it is read anew.
         let put_back = record < question.after;
         if put_back {
-            self.meta.record = Some(0);
+            self.meta.record = self.meta.record.map(|_| 0);
         } else if more {
             // Until all of it was read once, it stays one that cannot tell.
             self.meta.record = self.meta.record.map(|known| known.max(record));
@@ -185,8 +194,12 @@ impl Feed {
         if !more && !put_back {
             self.meta.pulled_at = self.meta.pulled_at.max(question.at.millis());
         }
-        let overtaken = question.pushes != self.pushes;
-        self.meta.versions = if overtaken { self.meta.versions.max(versions) } else { versions };
+        // An answer to an earlier question undoes neither a push nor a later answer.
+        if question.number > self.answered {
+            let overtaken = question.pushes != self.pushes;
+            self.meta.versions = if overtaken { self.meta.versions.max(versions) } else { versions };
+            self.answered = if more { self.answered } else { question.number };
+        }
         self.add(entries, now)
     }
 
@@ -288,7 +301,8 @@ mod tests {
 
     fn complete() -> Feed {
         let mut feed = Feed::new("a".into());
-        let _ = feed.absorb(pulled(vec![], 0), feed.ask_record(at(0)), at(0));
+        let question = feed.ask_record(at(0));
+        let _ = feed.absorb(pulled(vec![], 0), question, at(0));
         feed
     }
 
@@ -318,8 +332,20 @@ mod tests {
         assert_eq!(change.added, [(2, entry(1, 100))]);
         let answer = feed.since(None, at(6));
         assert_eq!((answer.record, answer.versions.keys, answer.pulled_at), (7, 3, 5000));
-        let _ = feed.absorb(pulled(vec![], 7), feed.ask_record(at(9)), at(9));
+        let question = feed.ask_record(at(9));
+        let _ = feed.absorb(pulled(vec![], 7), question, at(9));
         assert_eq!(feed.meta().versions.keys, 1, "asked after it, the record is right");
+    }
+
+    #[test]
+    fn answers_of_the_record_that_pass_each_other_undo_nothing() {
+        let mut feed = complete();
+        let (first, second) = (feed.ask_record(at(5)), feed.ask_record(at(6)));
+        let newer = Pulled { versions: Versions { keys: 9, policy: 1, roles: 9 }, ..pulled(vec![entry(1, 100)], 8) };
+        let _ = feed.absorb(newer, second, at(7));
+        let _ = feed.absorb(pulled(vec![], 3), first, at(8));
+        let answer = feed.since(None, at(8));
+        assert_eq!((answer.versions.roles, answer.record, answer.pulled_at), (9, 8, 6000));
     }
 
     #[test]
@@ -340,12 +366,16 @@ mod tests {
     #[test]
     fn a_record_that_was_put_back_is_read_anew() {
         let mut feed = complete();
-        let _ = feed.absorb(pulled(vec![entry(1, 100)], 50), feed.ask_record(at(2)), at(2));
+        let question = feed.ask_record(at(2));
+        let _ = feed.absorb(pulled(vec![entry(1, 100)], 50), question, at(2));
         assert_eq!(feed.ask_record(at(3)).after, 50);
-        let _ = feed.absorb(pulled(vec![], 20), feed.ask_record(at(3)), at(3));
+        let question = feed.ask_record(at(3));
+        let _ = feed.absorb(pulled(vec![], 20), question, at(3));
         assert_eq!(feed.ask_record(at(4)).after, 0);
-        let _ = feed.absorb(pulled(vec![entry(2, 100)], 21), feed.ask_record(at(4)), at(4));
-        assert_eq!((feed.ask_record(at(5)).after, feed.since(None, at(5)).entries.len()), (21, 2));
+        let question = feed.ask_record(at(4));
+        let _ = feed.absorb(pulled(vec![entry(2, 100)], 21), question, at(4));
+        assert_eq!(feed.ask_record(at(5)).after, 21);
+        assert_eq!(feed.since(None, at(5)).entries.len(), 2);
     }
 
     #[test]

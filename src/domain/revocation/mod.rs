@@ -132,6 +132,12 @@ impl From<Entry> for Written {
     }
 }
 
+/// Reads a list of entries without those of a kind that only a later version knows.
+pub fn known_entries<'de, D: serde::Deserializer<'de>>(list: D) -> Result<Vec<Entry>, D::Error> {
+    let written = Vec::<Written>::deserialize(list)?;
+    Ok(written.into_iter().filter_map(|written| written.try_into().ok()).collect())
+}
+
 /// How often each thing changed that isolates hold a copy of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Versions {

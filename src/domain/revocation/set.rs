@@ -1,10 +1,19 @@
 //! What an isolate knows of revocations: plain data that only grows until its entries are over. It never grows too
 //! large to hold; where it would, it refuses more, or says that it cannot tell.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use super::{Entry, MAX_ENTRIES, Revoked, Thinned, thin};
 use crate::domain::{id::ApiKeyId, time::Timestamp, token::verify::VerifiedClaims};
+
+/// What is over is looked for at most this often.
+const FORGET_EVERY: Duration = Duration::from_secs(30);
+/// A revocation is dated before it is written, and a token when it is signed, after the exchange that it comes of was
+/// written: one that is dated so much later may still come of what was ended. Clocks differ as well.
+const UNCERTAIN: Duration = Duration::from_secs(20);
 
 /// What is known of one token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +36,7 @@ pub struct RevokedSet {
     given: HashMap<String, Timestamp>,
     keys: HashSet<String>,
     incomplete_until: Option<Timestamp>,
+    forgotten_at: Option<Timestamp>,
     max: Option<usize>,
 }
 
@@ -60,8 +70,18 @@ impl RevokedSet {
         self.incomplete_until = self.incomplete_until.max(until);
     }
 
-    /// Forgets what is over.
+    /// Whether everything of a key is ended.
+    #[must_use]
+    pub fn ends_key(&self, kid: &str) -> bool {
+        self.keys.contains(kid)
+    }
+
+    /// Forgets what is over, now and then: until then it refuses nothing that is not over as well.
     pub fn forget(&mut self, now: Timestamp) {
+        if self.forgotten_at.is_some_and(|at| now >= at && now.since(at) < FORGET_EVERY) {
+            return;
+        }
+        self.forgotten_at = Some(now);
         if self.entries.values().any(|entry| entry.until <= now) {
             let entries = self.entries.drain().map(|(_, entry)| entry).filter(|entry| entry.until > now).collect();
             self.refill(entries);
@@ -105,8 +125,7 @@ impl RevokedSet {
             || self.entries.contains_key(&Revoked::Token(token.token()))
             || self.keys.contains(token.key().as_str())
             || self.users.get(&claims.sub).is_some_and(|&version| claims.ver < version)
-            // Of the second in which it was ended, nobody knows which came first.
-            || self.given.get(&claims.sub).is_some_and(|until| claims.iat <= until.secs())
+            || self.given.get(&claims.sub).is_some_and(|until| claims.iat <= until.plus(UNCERTAIN).secs())
     }
 
     fn refill(&mut self, entries: Vec<Entry>) {
