@@ -4,6 +4,7 @@
 mod ask;
 mod canary;
 mod cleanup;
+mod copy;
 mod health;
 mod issue;
 mod keys;
@@ -14,9 +15,12 @@ pub use issue::{AccessToken, Grant};
 pub use keys::Rotation;
 pub use revocation::Publication;
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use serde_json::json;
@@ -25,6 +29,7 @@ use crate::{
     config::{Config, ConfigError, Lookup},
     domain::{
         id::RequestId,
+        time::Timestamp,
         token::{refresh::RefreshToken, verify::Expected},
     },
     error::ApiError,
@@ -36,6 +41,11 @@ use crate::{
     },
     ports::Ports,
 };
+
+/// Another request's answer is looked for this often …
+const WAIT: Duration = Duration::from_millis(25);
+/// … and so many times: for a little more than two seconds.
+const WAITS: usize = 85;
 
 /// The policy that is deployed with this build.
 pub const POLICY: &str = include_str!("../../policy.toml");
@@ -77,6 +87,16 @@ impl App {
     /// What this isolate knows. Never held across an `await`.
     pub fn knowledge(&self) -> MutexGuard<'_, Knowledge> {
         self.knowledge.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits while something holds of what this isolate knows, because another request sees to it; but not for long.
+    async fn wait_while(&self, holds: impl Fn(&Knowledge, Timestamp) -> bool) {
+        for _ in 0..WAITS {
+            if !holds(&self.knowledge(), self.ports.clock.now()) {
+                break;
+            }
+            self.ports.timer.pause(WAIT).await;
+        }
     }
 
     /// What decisions rest on.

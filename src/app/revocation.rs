@@ -1,7 +1,5 @@
 //! Revocations: what this isolate hears of them, and how it tells others of its own.
 
-use std::time::Duration;
-
 use futures_util::future::join;
 
 use super::App;
@@ -15,11 +13,6 @@ use crate::{
     ports::Unavailable,
     stores::{blacklist, revocations},
 };
-
-/// Another request's answer is looked for this often …
-const WAIT: Duration = Duration::from_millis(25);
-/// … and so many times: for two seconds, after which each token's own copy is asked.
-const WAITS: usize = 80;
 
 /// Whether a revocation is published for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,12 +77,7 @@ impl App {
 
     /// Waits while another request asks about revocations, but not for long.
     pub(super) async fn wait_for_view(&self) {
-        for _ in 0..WAITS {
-            if !self.knowledge().view.is_being_asked(self.ports.clock.now()) {
-                break;
-            }
-            self.ports.timer.pause(WAIT).await;
-        }
+        self.wait_while(|knowledge, now| knowledge.view.is_being_asked(now)).await;
     }
 
     /// Makes revocations known that are recorded: here at once, then to the feed and in KV, side by side. Only when both

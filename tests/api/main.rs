@@ -19,6 +19,7 @@ mod budget;
 mod devices;
 mod emergency;
 mod fault_sweep;
+mod feed;
 mod gateway;
 mod harness;
 mod health;
