@@ -10,7 +10,7 @@ use crate::{
     error::ApiError,
     gateway::{
         Asked,
-        knowledge::RELOAD_EVERY,
+        knowledge::{Knowledge, RELOAD_EVERY},
         view::{RevocationView, ViewAge},
     },
     stores::edge_copy,
@@ -76,7 +76,7 @@ impl App {
 
     /// Waits while another request reads the keys, but not for long: after that another may ask.
     pub(super) async fn wait_for_reader(&self) {
-        self.wait_while(|knowledge, now| knowledge.is_being_read(now)).await;
+        self.wait_while(Knowledge::is_being_read).await;
     }
 
     /// Keys and roles for those who tell others of the keys: if nothing was heard for [`RELOAD_EVERY`], it is asked
