@@ -154,3 +154,60 @@ impl RevokedSet {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::id::SessionId;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn entry(what: Revoked, until: i64) -> Entry {
+        Entry { what, user: None, at: at(1), until: at(until) }
+    }
+
+    #[test]
+    fn an_api_key_is_known_by_its_id() {
+        let (id, other) = (ApiKeyId::new(at(1), &[1; 10]), ApiKeyId::new(at(1), &[2; 10]));
+        let mut set = RevokedSet::default();
+        set.insert(&entry(Revoked::ApiKey(id), 100), at(2));
+        assert_eq!((set.knows_api_key(id, at(2)), set.knows_api_key(other, at(2))), (Known::Revoked, Known::Clear));
+        set.note_incomplete(Some(at(50)));
+        assert_eq!((set.knows_api_key(other, at(49)), set.knows_api_key(other, at(50))), (Known::Unsure, Known::Clear));
+        set.note_incomplete(None);
+        assert_eq!(set.knows_api_key(other, at(49)), Known::Unsure, "what was missing once stays missing");
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_now_and_then_and_not_taken_in() {
+        let session = |number: u8| Revoked::Session(SessionId::new(at(1), &[number; 10]));
+        let mut set = RevokedSet::default();
+        set.insert(&entry(session(1), 10), at(10));
+        assert!(set.is_empty());
+        set.forget(at(0));
+        set.insert(&entry(session(1), 10), at(2));
+        set.insert(&entry(session(2), 100), at(2));
+        set.forget(at(20));
+        assert_eq!(set.len(), 2, "it was looked for a moment ago");
+        set.forget(at(30));
+        assert_eq!(set.len(), 1);
+        // Told again with a later end, it stays for that long.
+        set.insert(&entry(session(2), 300), at(30));
+        set.insert(&entry(session(2), 50), at(30));
+        set.forget(at(200));
+        assert_eq!(set.len(), 1);
+    }
+
+    #[test]
+    fn a_full_set_stays_bounded_and_says_that_it_is_unsure() {
+        let mut set = RevokedSet::of_at_most(8);
+        for number in 0..50 {
+            let what = Revoked::Session(SessionId::new(at(1), &[number; 10]));
+            set.insert(&entry(what, 100 + i64::from(number)), at(2));
+            assert!(set.len() <= 8);
+        }
+        assert_eq!(set.knows_api_key(ApiKeyId::new(at(1), &[1; 10]), at(2)), Known::Unsure);
+    }
+}
