@@ -1,7 +1,10 @@
 //! The database port on SQLite, with the real migrations and with D1's limits: 100 parameters,
 //! LIKE patterns of 50 bytes, integers within ±2^53, foreign keys on.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, limits::Limit, types::ValueRef};
@@ -31,6 +34,7 @@ pub struct Sqlite {
     connection: Arc<Mutex<Connection>>,
     switchboard: Arc<Switchboard>,
     meddling: Mutex<Option<(usize, &'static str)>>,
+    asked: Mutex<BTreeSet<&'static str>>,
 }
 
 impl Sqlite {
@@ -43,13 +47,13 @@ impl Sqlite {
             connection.execute_batch(migration)?;
         }
         let connection = Arc::new(Mutex::new(connection));
-        Ok(Self { port: PORT, connection, switchboard, meddling: Mutex::default() })
+        Ok(Self { port: PORT, connection, switchboard, meddling: Mutex::default(), asked: Mutex::default() })
     }
 
     /// Another way to the same database, counted by itself.
     pub(super) fn another_way(&self, port: &'static str) -> Self {
         let (connection, switchboard) = (self.connection.clone(), self.switchboard.clone());
-        Self { port, connection, switchboard, meddling: Mutex::default() }
+        Self { port, connection, switchboard, meddling: Mutex::default(), asked: Mutex::default() }
     }
 
     /// Asks the database directly, around counting and faults: what a test looks at.
@@ -58,6 +62,25 @@ impl Sqlite {
     /// What SQLite refuses.
     pub fn look(&self, sql: &'static str, params: &[Value]) -> Result<Rows, rusqlite::Error> {
         run(&self.connection(), &Statement::new(sql, params))
+    }
+
+    /// How the database looks for what was asked of it since the last time: each statement with the lines of its plan.
+    ///
+    /// # Errors
+    /// What SQLite refuses.
+    pub fn plans(&self) -> Result<Vec<(&'static str, Vec<String>)>, rusqlite::Error> {
+        let asked = std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner));
+        let connection = self.connection();
+        let plan = |sql: &'static str| {
+            let mut prepared = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let (mut lines, mut rows) = (Vec::new(), prepared.raw_query());
+            while let Some(row) = rows.next()? {
+                lines.push(row.get("detail")?);
+            }
+            drop(rows);
+            Ok((sql, lines))
+        };
+        asked.into_iter().map(plan).collect()
     }
 
     /// Has someone else change something just before a batch: the `batches`-th from now, from 0.
@@ -82,6 +105,8 @@ impl Sqlite {
     }
 
     fn transact(&self, statements: &[Statement]) -> Result<Vec<Rows>, rusqlite::Error> {
+        let texts = statements.iter().map(|statement| statement.sql);
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).extend(texts);
         let mut connection = self.connection();
         let transaction = connection.transaction()?;
         let rows = statements.iter().map(|statement| run(&transaction, statement)).collect::<Result<_, _>>()?;

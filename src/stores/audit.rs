@@ -90,13 +90,17 @@ pub fn write_unless_reserved(entry: &Entry, attempt: RowId, identifier: &str) ->
     Statement::new(sql, params)
 }
 
-/// Writes the row if the entry's subject exists, and it was this attempt that closed the account.
+/// Writes the row if the entry's subject exists, and it was this attempt that closed the account. The lock is found by
+/// its key, through the attempt's own row. A sum, and no `AND`: both are looked for whoever exists.
 #[must_use]
 pub fn write_if_closed(entry: &Entry, attempt: RowId) -> Statement {
     let mut params = params(entry);
     params.push(attempt.to_string().into());
     let sql = insert_where!(
-        "EXISTS (SELECT 1 FROM users WHERE id = ?5) AND EXISTS (SELECT 1 FROM sign_in_locks WHERE closed_by = ?10)"
+        "2 = (SELECT COUNT(*) FROM users WHERE id = ?5) + (
+           SELECT COUNT(*) FROM sign_in_attempts AS own
+           JOIN sign_in_locks AS lock ON lock.account = own.account AND lock.slot = own.slot
+           WHERE own.id = ?10 AND lock.closed_by = ?10)"
     );
     Statement::new(sql, params)
 }

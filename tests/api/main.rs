@@ -31,6 +31,7 @@ mod keys;
 mod logout;
 mod logout_all;
 mod outage;
+mod plans;
 mod refresh;
 mod register;
 mod revocation;

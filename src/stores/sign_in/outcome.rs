@@ -49,10 +49,12 @@ pub async fn record_failure<'e>(
         ),
         audit::write(failed),
         audit::write_if_closed(locked, attempt),
-        // Last, since by its own row the attempt knows itself: put twice, the second finds none.
+        // Last, since by its own row the attempt finds its lock: put twice, the second finds none.
         Statement::new(
-            "DELETE FROM sign_in_attempts WHERE outcome = 'failed'
-             AND (account, slot) IN (SELECT account, slot FROM sign_in_locks WHERE closed_by = ?1)",
+            "DELETE FROM sign_in_attempts WHERE outcome = 'failed' AND (account, slot) = (
+               SELECT lock.account, lock.slot FROM sign_in_attempts AS own
+               JOIN sign_in_locks AS lock ON lock.account = own.account AND lock.slot = own.slot
+               WHERE own.id = ?1 AND lock.closed_by = ?1)",
             [id.as_str().into()],
         ),
         audit::read_written(failed),

@@ -1,0 +1,43 @@
+//! How the database looks for what a sign-in asks: by an index, however many there are of whatever.
+
+use edgewarden::native::switchboard::Plan;
+
+use crate::{
+    attempts::{attempt, fail},
+    harness::{PASSWORD, World},
+};
+
+/// What may be gone through from one end to the other: what a statement brings with it.
+const MAY_BE_SCANNED: [&str; 3] = ["SCAN CONSTANT ROW", "SCAN (subquery-", "SCAN json_each"];
+
+/// Asserts that nothing asked so far goes through a table.
+fn assert_that_nothing_is_scanned(world: &World, at_least: usize) {
+    let plans = world.host.database.plans().unwrap();
+    assert!(plans.len() >= at_least, "only {} statements", plans.len());
+    for (sql, lines) in plans {
+        let scans = |line: &&String| {
+            let scan = line.contains("SCAN") && !MAY_BE_SCANNED.iter().any(|may| line.starts_with(may));
+            scan || line.contains("AUTOMATIC")
+        };
+        assert_eq!(lines.iter().find(scans), None, "{sql}\n{lines:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_goes_through_no_table() {
+    let world = World::with(&[("MAX_LOGIN_FAILURES", "2")]);
+    world.register("ada", None).await;
+    // What a fresh isolate reads, of which there is little, is another matter.
+    attempt(&world, 0, "ada", PASSWORD).await.expect(200);
+    drop(world.host.database.plans());
+    attempt(&world, 1, "ada", PASSWORD).await.expect(200);
+    assert_that_nothing_is_scanned(&world, 10);
+    for username in ["ada", "nobody"] {
+        fail(&world, username, 2..4).await;
+        attempt(&world, 5, username, PASSWORD).await.expect(429);
+        assert_that_nothing_is_scanned(&world, 10);
+    }
+    world.host.switchboard.set(Plan::Healthy);
+    world.isolate.app.forget_attempts().await.unwrap();
+    assert_that_nothing_is_scanned(&world, 3);
+}
