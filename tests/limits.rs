@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should stop there")]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use edgewarden::domain::{
-    rate_limit::{Limit, Logs, Row, Rule},
-    time::Timestamp,
+use edgewarden::{
+    domain::{
+        rate_limit::{Limit, LimitKey, Logs, Row, Rule},
+        time::Timestamp,
+    },
+    native::Host,
+    ports::RateLimiter,
 };
 use proptest::prelude::*;
 
@@ -51,13 +55,17 @@ impl World {
     }
 
     fn store(&mut self, rows: Vec<Row>) {
+        for sweep in self.restarted.sweeps() {
+            self.stored.retain(|(counter, at), _| *counter != sweep.counter || *at > sweep.at);
+        }
         self.stored.extend(rows.into_iter().map(|row| ((row.counter.clone(), row.at), row)));
     }
 
     /// As an object that is evicted, or whose alarm rings.
     fn restart_or_forget(&mut self, numbers: &mut Numbers) {
         match (numbers.below(200), self.restarted.newest()) {
-            (0, _) => {
+            (0, newest) => {
+                self.stored.retain(|_, row| newest.is_some_and(|newest| row.until > newest.millis()));
                 let mut rows: Vec<_> = self.stored.values().cloned().collect();
                 rows.sort_by_key(|row| row.at);
                 self.restarted = Logs::load(rows);
@@ -141,4 +149,31 @@ proptest! {
     fn limits_are_exact_on_any_schedule(seed in any::<u64>()) {
         schedule(seed)?;
     }
+}
+
+#[tokio::test]
+async fn what_is_stored_is_bounded_by_what_the_windows_hold() {
+    let host = Host::new(Timestamp::from_secs(1_000_000)).unwrap();
+    let brief = Limit::new("brief", [Rule { limit: 5, window_ms: 1000 }]);
+    let day = Limit::new("day", [Rule { limit: 50, window_ms: 86_400_000 }]);
+    let key = LimitKey::subject("someone");
+    let mut most = 0;
+    for second in 0..86_400 {
+        for _ in 0..2 {
+            host.clock.advance(Duration::from_millis(500));
+            assert!(host.limiter.admit(&key, std::slice::from_ref(&brief)).await.unwrap().admitted);
+        }
+        if second % 3600 == 0 {
+            assert!(host.limiter.admit(&key, std::slice::from_ref(&day)).await.unwrap().admitted);
+        }
+        if second % 10_000 == 0 {
+            host.limiter.restart();
+        }
+        most = most.max(host.limiter.stored());
+    }
+    // The day's own, a second's, and those that are over but not yet many.
+    assert!((24..=24 + 3 + 64).contains(&most), "{most}");
+    // What is over by itself goes without anyone asking.
+    host.clock.advance(Duration::from_hours(48));
+    assert_eq!(host.limiter.stored(), 0);
 }

@@ -13,7 +13,7 @@ use worker::{
 use super::bounded;
 use crate::{
     domain::{
-        rate_limit::{Decision, Limit, LimitKey, Logs, Row},
+        rate_limit::{Decision, Limit, LimitKey, Logs, Row, Sweep, earlier_alarm},
         time::Timestamp,
     },
     ports::{RateLimiter as RateLimiterPort, Unavailable},
@@ -52,15 +52,19 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS admissions (
     PRIMARY KEY (counter, at)) WITHOUT ROWID";
 const EXISTS: &str = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'admissions'";
 const READ: &str = "SELECT counter, at, weight, until FROM admissions ORDER BY at";
-const WRITE: &str = "INSERT OR REPLACE INTO admissions (counter, at, weight, until) VALUES (?, ?, ?, ?)";
-const FORGET: &str = "DELETE FROM admissions WHERE until <= ?";
+/// All rows of an admission at once, so that none of its counters is charged alone.
+const WRITE: &str = "INSERT OR REPLACE INTO admissions (counter, at, weight, until)
+    SELECT value ->> 'counter', value ->> 'at', value ->> 'weight', value ->> 'until' FROM json_each(?)";
+const SWEEP: &str = "DELETE FROM admissions WHERE counter = ? AND at <= ?";
+/// Not by the clock, which may step back, but by the newest entry, behind which time does not go.
+const FORGET: &str = "DELETE FROM admissions WHERE until <= (SELECT MAX(at) FROM admissions)";
 
 /// What an object remembers while it is awake.
 #[derive(Debug)]
 struct Memory {
     logs: Logs,
-    /// Whether the alarm is set that will see to what is over.
-    alarm: bool,
+    /// When the alarm goes off that will see to what is over, if it is set.
+    alarm: Option<Timestamp>,
     /// Whether the table is there.
     table: bool,
 }
@@ -88,42 +92,48 @@ impl DurableObject for RateLimiter {
         })?;
         if let Some(at) = alarm_at {
             self.set_alarm(at).await?;
-            self.with_memory(|memory| memory.alarm = true);
         }
         Response::from_json(&decision)
     }
 
     async fn alarm(&self) -> worker::Result<Response> {
         self.load().await?;
-        let left = self.with_memory(|memory| {
-            memory.alarm = false;
-            memory.logs.over_at().filter(|over_at| *over_at > now()).zip(memory.logs.newest())
+        let next = self.with_memory(|memory| {
+            memory.alarm = None;
+            let next = memory.logs.next_alarm(now());
+            next.zip(memory.logs.newest()).map(|(next, newest)| {
+                memory.logs.forget(newest);
+                (next, memory.table)
+            })
         });
-        let Some((over_at, newest)) = left.flatten() else {
+        let Some((next, table)) = next.flatten() else {
             self.memory.replace(None);
             self.state.storage().delete_all().await?;
             return Response::empty();
         };
-        // Not by the clock, which may step back, but by the newest entry, behind which time does not go.
-        self.with_memory(|memory| memory.logs.forget(newest));
-        self.sql().exec(FORGET, vec![newest.millis().into()])?;
-        self.set_alarm(over_at).await?;
-        self.with_memory(|memory| memory.alarm = true);
+        if table {
+            self.sql().exec(FORGET, None)?;
+        }
+        self.set_alarm(next).await?;
         Response::empty()
     }
 }
 
 impl RateLimiter {
-    /// Reads what is stored, at the first use.
+    /// Reads what is stored, at the first use; what is over is deleted before, and never read.
     async fn load(&self) -> worker::Result<()> {
         if self.memory.borrow().is_some() {
             return Ok(());
         }
-        let alarm = self.state.storage().get_alarm().await?.is_some();
+        let alarm = self.state.storage().get_alarm().await?.map(Timestamp::from_millis);
         // While this waited, another request may have loaded and counted already.
         if self.memory.borrow().is_none() {
             let table = self.sql().exec(EXISTS, None)?.raw().next().is_some();
-            let rows = if table { self.sql().exec(READ, None)?.to_array::<Row>()? } else { Vec::new() };
+            let mut rows = Vec::new();
+            if table {
+                self.sql().exec(FORGET, None)?;
+                rows = self.sql().exec(READ, None)?.to_array::<Row>()?;
+            }
             self.memory.replace(Some(Memory { logs: Logs::load(rows), alarm, table }));
         }
         Ok(())
@@ -134,7 +144,8 @@ impl RateLimiter {
         let mut memory = self.memory.borrow_mut();
         let lost = || worker::Error::RustError("nothing was loaded".to_owned());
         let memory = memory.as_mut().ok_or_else(lost)?;
-        let (decision, rows) = memory.logs.admit(limits, now());
+        let now = now();
+        let (decision, rows) = memory.logs.admit(limits, now);
         if rows.is_empty() {
             return Ok((decision, None));
         }
@@ -142,10 +153,11 @@ impl RateLimiter {
             self.sql().exec(CREATE, None)?;
             memory.table = true;
         }
-        for Row { counter, at, weight, until } in rows {
-            self.sql().exec(WRITE, vec![counter.into(), at.into(), i64::from(weight).into(), until.into()])?;
+        for Sweep { counter, at } in memory.logs.sweeps() {
+            self.sql().exec(SWEEP, vec![counter.into(), at.into()])?;
         }
-        Ok((decision, memory.logs.over_at().filter(|_| !memory.alarm)))
+        self.sql().exec(WRITE, vec![serde_json::to_string(&rows)?.into()])?;
+        Ok((decision, earlier_alarm(memory.alarm, &rows, now)))
     }
 
     fn with_memory<T>(&self, work: impl FnOnce(&mut Memory) -> T) -> Option<T> {
@@ -160,7 +172,9 @@ impl RateLimiter {
         let date = js_sys::Date::new_0();
         #[expect(clippy::cast_precision_loss, reason = "a time within ±2^53")]
         date.set_time(at.millis() as f64);
-        self.state.storage().set_alarm(worker::ScheduledTime::new(date)).await
+        self.state.storage().set_alarm(worker::ScheduledTime::new(date)).await?;
+        self.with_memory(|memory| memory.alarm = Some(at));
+        Ok(())
     }
 }
 

@@ -88,6 +88,7 @@ const LIFECYCLE: &[(&str, Test)] = tests![
     lifecycle::the_probe_measures_a_revocation_and_health_tells_of_everything,
     limits::what_was_counted_outlives_a_restart,
     limits::an_idle_object_deletes_itself,
+    limits::what_is_over_is_deleted_while_it_counts,
     lifecycle::a_dead_origin_is_a_502,
     lifecycle::a_bad_configuration_stops_it_with_one_sentence,
 ];

@@ -21,6 +21,8 @@ pub(super) struct Log {
     entries: VecDeque<Entry>,
     /// The weights of what was forgotten.
     forgotten: u64,
+    /// How many were forgotten since the last of their rows were deleted, and when the newest of them was.
+    stale: (usize, i64),
 }
 
 /// What a rule has left.
@@ -33,7 +35,7 @@ pub(super) struct State {
 
 impl Log {
     /// A log without entries.
-    pub const NEW: Self = Self { entries: VecDeque::new(), forgotten: 0 };
+    pub const NEW: Self = Self { entries: VecDeque::new(), forgotten: 0, stale: (0, 0) };
 
     pub fn newest(&self) -> Option<i64> {
         self.entries.back().map(|entry| entry.at)
@@ -60,7 +62,18 @@ impl Log {
     pub fn forget(&mut self, now: i64) {
         while let Some(oldest) = self.entries.pop_front_if(|oldest| oldest.until <= now) {
             self.forgotten = oldest.total;
+            self.stale = (self.stale.0 + 1, oldest.at);
         }
+    }
+
+    /// Up to when rows are to be deleted, if more than `many` are stored that were forgotten; from then on
+    /// they count as deleted.
+    pub fn sweep(&mut self, many: usize) -> Option<i64> {
+        let (count, newest) = self.stale;
+        (count > many).then(|| {
+            self.stale.0 = 0;
+            newest
+        })
     }
 
     pub fn rows<'a>(&'a self, counter: &'a str) -> impl Iterator<Item = Row> + 'a {

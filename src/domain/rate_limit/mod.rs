@@ -7,6 +7,9 @@
 mod log;
 #[cfg(test)]
 mod tests;
+mod upkeep;
+
+pub use upkeep::{Sweep, earlier_alarm};
 
 use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 
@@ -15,9 +18,10 @@ use serde::{Deserialize, Serialize};
 use self::log::Log;
 use super::time::{Timestamp, millis};
 
-/// A rule admits at most this much in a window. A referee keeps an entry for each millisecond in
-/// which it admitted, in memory and in its storage, from which it reads them all when it wakes: so
-/// many are about two megabytes, and as many rows.
+/// A rule admits at most this much in a window, and a counter remembers at most this much. A referee
+/// keeps an entry for each of its counters and each millisecond in which that admitted, in memory and
+/// in its storage, from which it reads them all when it wakes: so many are 2.4 megabytes, and as many
+/// rows. What no window holds any more is forgotten, and its rows are deleted, while it counts.
 pub const MAX_LIMIT: u32 = 100_000;
 
 /// Who or what is counted: the name of one referee. Each kind has a beginning of its own, so that
@@ -184,19 +188,5 @@ impl Logs {
     #[must_use]
     pub fn newest(&self) -> Option<Timestamp> {
         self.0.values().filter_map(Log::newest).max().map(Timestamp::from_millis)
-    }
-
-    /// When nothing here can matter any more; `None` if nothing is here.
-    #[must_use]
-    pub fn over_at(&self) -> Option<Timestamp> {
-        self.0.values().filter_map(Log::over_at).max().map(Timestamp::from_millis)
-    }
-
-    /// Forgets what is over at a time that is not after [`Logs::newest`].
-    pub fn forget(&mut self, at: Timestamp) {
-        self.0.retain(|_, log| {
-            log.forget(at.millis());
-            log.newest().is_some()
-        });
     }
 }

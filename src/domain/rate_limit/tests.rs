@@ -1,4 +1,4 @@
-//! Limits, case by case; `tests/properties.rs` has the schedules.
+//! Limits, case by case; `tests/limits.rs` has the schedules.
 
 use super::*;
 
@@ -131,20 +131,7 @@ fn what_was_stored_decides_as_what_was_remembered() {
     assert_eq!(logs.rows(), [Row { counter: "test".into(), at: 0, weight: 4, until: 1000 }], "one row a millisecond");
     let mut loaded = Logs::load(logs.rows());
     assert_eq!(ask(&mut loaded, &limit, 400), ask(&mut logs, &limit, 400));
-    assert_eq!((loaded.newest(), loaded.over_at()), (Some(at(0)), Some(at(1000))));
-}
-
-#[test]
-fn what_is_over_is_forgotten() {
-    let (mut logs, limit) = (Logs::default(), of(1, &[FIVE_PER_SECOND]));
-    assert_eq!(logs.over_at(), None);
-    let _ = ask(&mut logs, &limit, 7);
-    let _ = logs.admit(&[Limit::new("other", [FIVE_PER_SECOND])], at(900));
-    assert_eq!(logs.over_at(), Some(at(1900)));
-    logs.forget(at(1006));
-    assert_eq!(logs.rows().len(), 2);
-    logs.forget(at(1007));
-    assert_eq!(logs.rows().len(), 1);
+    assert_eq!(loaded.newest(), Some(at(0)));
 }
 
 #[test]
