@@ -4,19 +4,24 @@ use std::time::Duration;
 
 use super::App;
 use crate::{
+    domain::attempts::RESOLVED_WITHIN,
     error::ApiError,
     stores::{revocations, sign_in},
 };
 
-/// Attempts are kept for so long, or for as long as they count if that is longer.
-const KEEP_ATTEMPTS: Duration = Duration::from_hours(24);
+/// Nobody looks at an attempt any more once it is out of the window and no request is left that could resolve
+/// it; so much longer it is kept, since clocks differ.
+const KEEP_LONGER: Duration = Duration::from_hours(1);
 
 impl App {
     /// Deletes attempts to sign in that count no more, and locks that are over.
     pub async fn forget_attempts(&self) -> Result<(), ApiError> {
         let now = self.ports.clock.now();
-        let keep = self.config.attempts.window.max(KEEP_ATTEMPTS);
-        sign_in::forget_old(self.ports.database.as_ref(), now.minus(keep), now).await
+        let keep = self.config.attempts.window.max(RESOLVED_WITHIN) + KEEP_LONGER;
+        if !sign_in::forget_old(self.ports.database.as_ref(), now.minus(keep), now).await? {
+            self.log_fault("cleanup", "there are more old sign-in attempts or locks than can be deleted at once");
+        }
+        Ok(())
     }
 
     /// Deletes revocations of what is over by itself.

@@ -244,7 +244,8 @@ async fn what_counts_no_more_is_forgotten() {
                 WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1800)
                 SELECT 'many-' || n, 'many', 1767225600000, 'failed' FROM n";
     world.host.database.look(many, &[]).unwrap();
-    world.host.clock.advance(Duration::from_millis(24 * 3_600_000 - 1));
+    // The window, and an hour.
+    world.host.clock.advance(Duration::from_millis(75 * 60_000 - 1));
     attempt(&world, 6, "nobody", WRONG).await.expect(401);
     world.isolate.app.forget_attempts().await.unwrap();
     assert_eq!(world.count("SELECT COUNT(*) FROM sign_in_attempts"), 1802);
@@ -254,4 +255,18 @@ async fn what_counts_no_more_is_forgotten() {
     world.isolate.app.forget_attempts().await.unwrap();
     assert_eq!(world.count("SELECT COUNT(*) FROM sign_in_attempts"), 1, "the newest");
     assert_eq!(world.host.switchboard.count("database"), 4, "500 at a time");
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_are_forgotten_at_once_and_of_more_the_log_tells() {
+    let world = World::new();
+    let many = "INSERT INTO sign_in_attempts (id, account, at, outcome)
+                WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100001)
+                SELECT 'many-' || n, 'many', 1, 'failed' FROM n";
+    world.host.database.look(many, &[]).unwrap();
+    let told = || world.host.log.lines().iter().filter(|line| line.contains("\"what\":\"cleanup\"")).count();
+    for left in [1, 0] {
+        world.isolate.app.forget_attempts().await.unwrap();
+        assert_eq!((world.count("SELECT COUNT(*) FROM sign_in_attempts"), told()), (left, 1));
+    }
 }

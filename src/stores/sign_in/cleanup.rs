@@ -9,12 +9,12 @@ use crate::{
     stores::{last, run},
 };
 
-/// At most so many batches at once; the rest waits for the next time.
-const ROUNDS: usize = 20;
+/// At most so many batches at once, which is 100,000 attempts and as many locks; the rest waits for the next time.
+const ROUNDS: usize = 200;
 
 /// Deletes attempts that were made at `before` or earlier, and locks that are over at `now`. Each batch
-/// deletes few, so that none keeps others waiting.
-pub async fn forget_old(database: &dyn Database, before: Timestamp, now: Timestamp) -> Result<(), ApiError> {
+/// deletes few, so that none keeps others waiting. Says whether all are gone.
+pub async fn forget_old(database: &dyn Database, before: Timestamp, now: Timestamp) -> Result<bool, ApiError> {
     #[derive(Deserialize)]
     struct Left {
         left: i64,
@@ -39,8 +39,8 @@ pub async fn forget_old(database: &dyn Database, before: Timestamp, now: Timesta
         ];
         let left = last(run(database, batch).await?).first::<Left>()?;
         if left.is_none_or(|found| found.left == 0) {
-            break;
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
 }
