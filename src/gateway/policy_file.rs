@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{
     policy::{Access, OnLimiterError, Origin, Policy, PolicyError, Route, Target},
-    policy_limits::{LimitEntry, RouteLimits, keep_for_each_other},
+    policy_limits::{LimitEntry, RouteLimits, check_memory, keep_for_each_other},
     routes::RouteTable,
 };
 use crate::{
@@ -95,6 +95,9 @@ impl Policy {
             routes.push(route(entry, &origins, &at)?);
         }
         keep_for_each_other(&mut routes);
+        for route in &routes {
+            check_memory(route).map_err(|problem| fault(&place("route", &route.id), &problem))?;
+        }
         Ok(Self::new(origins, routes, table))
     }
 }

@@ -85,6 +85,22 @@ pub(super) fn keep_for_each_other(routes: &mut [Route]) {
     }
 }
 
+/// Checks that no limit lets more be remembered than one that counts alone may: others that count with it may look
+/// back further, and what it admits is kept for as long.
+pub(super) fn check_memory(route: &Route) -> Result<(), String> {
+    for limit in route.ip_limits.iter().chain(&route.subject_limits) {
+        let kept = |rule: &Rule| u64::from(rule.limit) * u64::from(limit.keep_ms.div_ceil(rule.window_ms.max(1)));
+        if let Some(most) = limit.rules.iter().map(kept).min().filter(|most| *most > MAX_LIMIT.into()) {
+            return Err(format!(
+                "as another limit of the same counter looks back {} s, up to {most} admissions of this one would be \
+                 remembered, and {MAX_LIMIT} may be: lower it, or add one for a longer window",
+                limit.keep_ms.div_ceil(1000)
+            ));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,5 +156,29 @@ mod tests {
             let found = parse(&[("r", limits)]).unwrap_err().to_string();
             assert!(found.starts_with("route \"r\": ") && found.contains(why), "{found}\nwanted: {why}");
         }
+    }
+
+    #[test]
+    fn a_counter_that_would_remember_too_much_is_refused() {
+        let long = ("s", "{ limit = 9, window = \"1d\", by = \"ip\", counter = \"work\" }");
+        let brief = |limits: &str| parse(&[("r", limits), long]);
+        // 69 a minute are 99,360 a day.
+        assert!(brief("{ limit = 69, window = \"1m\", by = \"ip\", counter = \"work\" }").is_ok());
+        let refused =
+            brief("{ limit = 70, window = \"1m\", by = \"ip\", counter = \"work\" }").unwrap_err().to_string();
+        let sentence = "route \"r\": as another limit of the same counter looks back 86400 s, up to 100800 admissions of \
+                        this one would be remembered, and 100000 may be: lower it, or add one for a longer window";
+        assert_eq!(refused, sentence);
+        // Half of a window counts as one.
+        let odd = "{ limit = 50000, window = \"10h\", by = \"ip\", counter = \"work\" }";
+        assert!(brief(odd).unwrap_err().to_string().contains("up to 150000"));
+        assert!(
+            brief(
+                "{ limit = 70, window = \"1m\", by = \"ip\", counter = \"work\" },
+            { limit = 1000, window = \"2h\", by = \"ip\", counter = \"work\" }"
+            )
+            .is_ok()
+        );
+        assert!(brief("{ limit = 100000, window = \"1s\", by = \"ip\" }").is_ok(), "it counts by itself");
     }
 }
