@@ -121,8 +121,21 @@ async fn an_account_that_changes_while_it_signs_in_gets_no_session() {
         assert_eq!(world.count("SELECT COUNT(*) FROM sessions"), 0, "{change}");
         assert_eq!(world.count("SELECT COUNT(*) FROM refresh_tokens"), 0);
         assert_eq!(world.count("SELECT COUNT(*) FROM sign_in_attempts WHERE outcome = 'failed'"), 1);
-        assert_eq!(world.audited("login_success"), 0);
+        assert_eq!((world.audited("login_success"), world.audited("login_failure")), (0, 1), "{change}");
+        let lines = world.host.log.lines();
+        assert_eq!(lines.iter().filter(|line| line.contains("login_failure")).count(), 1);
     }
+}
+
+#[tokio::test]
+async fn an_account_that_changes_while_it_signs_in_is_closed_if_that_was_one_too_many() {
+    let world = World::with(&[("MAX_LOGIN_FAILURES", "1")]);
+    world.register("ada", None).await;
+    world.isolate.get("/.well-known/jwks.json", None).await.expect(200);
+    world.host.database.meddle(1, "UPDATE users SET password_hash = 'another'");
+    world.isolate.try_sign_in(IP, "ada", PASSWORD).await.expect(401);
+    assert_eq!((world.audited("login_failure"), world.audited("account_locked")), (1, 1));
+    world.isolate.try_sign_in(IP, "ada", PASSWORD).await.expect(429);
 }
 
 #[tokio::test]

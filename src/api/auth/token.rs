@@ -17,6 +17,7 @@ use crate::{
     domain::{
         audit::{Entry, Event},
         device::Device,
+        id::RowId,
         password::{self, Password},
         session::NewSession,
         token::refresh::RefreshToken,
@@ -110,13 +111,9 @@ async fn sign_in(
     // (3)
     let right = check_password(app, account.as_ref(), password)?;
     let subject = account.as_ref().map(|(user, _)| user.id);
+    let failed = || [Event::LoginFailure, Event::AccountLocked].map(|event| entry(event, subject, None));
     let Some((user, hash)) = account.filter(|(user, _)| right && user.is_active) else {
-        let failed = entry(Event::LoginFailure, subject, None);
-        let locked = entry(Event::AccountLocked, subject, None);
-        for written in sign_in::record_failure(database, attempt.id, rules, &failed, &locked).await? {
-            audit::log(app.ports.log.as_ref(), written);
-        }
-        return Err(ApiError::BadCredentials);
+        return Err(fail(app, attempt.id, failed()).await);
     };
     // (4)
     let session = NewSession::open(app.ports.new_session_id(), app.ports.random(), &app.config.lifetimes, now);
@@ -131,14 +128,26 @@ async fn sign_in(
     let access = app.issue_access(grant, keys_version).await?;
     let refresh = app.encode_refresh(&RefreshToken::first(session.id, session.salt));
     // (5)
-    let entry = entry(Event::LoginSuccess, subject, Some(session.id));
-    if !sign_in::record_success(database, attempt.id, &user, &hash, &session, &amr, &entry).await? {
-        return Err(ApiError::BadCredentials);
+    let success = entry(Event::LoginSuccess, subject, Some(session.id));
+    if !sign_in::record_success(database, attempt.id, &user, &hash, &session, &amr, &success).await? {
+        // It changed under way, so that nobody signed in: a failure like any other.
+        return Err(fail(app, attempt.id, failed()).await);
     }
-    audit::log(app.ports.log.as_ref(), &entry);
+    audit::log(app.ports.log.as_ref(), &success);
     let device = device.unwrap_or_else(|| Device::new(app.ports.random())).with_user(user.id);
     headers.extend(device::set_cookie(&device, &app.config.token_mac_key).map(|line| (header::SET_COOKIE, line)));
     Ok(TokenAnswer::new(access, refresh, session.id))
+}
+
+/// Records a failure, and what it may have closed, and is what is answered then.
+async fn fail(app: &App, attempt: RowId, [failed, locked]: [Entry; 2]) -> ApiError {
+    let recorded =
+        sign_in::record_failure(app.ports.database.as_ref(), attempt, &app.config.attempts, &failed, &locked).await;
+    match recorded {
+        Ok(written) => written.into_iter().for_each(|entry| audit::log(app.ports.log.as_ref(), entry)),
+        Err(error) => return error,
+    }
+    ApiError::BadCredentials
 }
 
 /// Hashes once, whatever there is to hash against.

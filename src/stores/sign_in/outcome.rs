@@ -65,7 +65,7 @@ pub async fn record_failure<'e>(
 
 /// Records a success: the session, its first refresh token, the account's last sign-in, and that the
 /// failures before it count no more. Nothing is recorded, and the answer is `false`, if the account
-/// changed since it was read.
+/// changed since it was read: the attempt is to be recorded as a failure then.
 pub async fn record_success(
     database: &dyn Database,
     attempt: RowId,
@@ -113,9 +113,8 @@ pub async fn record_success(
             [id.as_str().into(), now.into()],
         ),
         Statement::new(
-            "UPDATE sign_in_attempts
-             SET outcome = CASE WHEN EXISTS (SELECT 1 FROM sessions WHERE id = ?2) THEN 'succeeded' ELSE 'failed' END
-             WHERE id = ?1",
+            "UPDATE sign_in_attempts SET outcome = 'succeeded'
+             WHERE id = ?1 AND EXISTS (SELECT 1 FROM sessions WHERE id = ?2)",
             [attempt.to_string().into(), id.as_str().into()],
         ),
         // Of its own slot, what came before it and failed, or belongs to a request that is over.
