@@ -19,3 +19,7 @@ CREATE TABLE sign_in_locks (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX sign_in_locks_by_end ON sign_in_locks (until);
+
+-- Whoever changes `password_hash` raises it by one: a browser is known only as long as the password stands
+-- that somebody signed in with from it.
+ALTER TABLE users ADD COLUMN password_version INTEGER NOT NULL DEFAULT 1;

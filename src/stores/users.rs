@@ -148,21 +148,39 @@ pub async fn by_id(database: &dyn Database, id: UserId) -> Result<Option<User>, 
     rows.first::<UserRow>()?.map(TryInto::try_into).transpose()
 }
 
+/// An account as a sign-in needs it.
+#[derive(Debug)]
+pub struct Account {
+    /// Whose it is.
+    pub user: User,
+    /// What a password is held against.
+    pub password_hash: String,
+    /// How often that was changed, from 1.
+    pub password_version: i64,
+}
+
 /// An account with its password hash, by username or address.
 pub(super) fn select_for_sign_in(identifier: &str) -> Statement {
-    let sql =
-        concat!("SELECT ", user_columns!(), ", u.password_hash FROM users u WHERE u.username = ?1 OR u.email_key = ?1");
+    let sql = concat!(
+        "SELECT ",
+        user_columns!(),
+        ", u.password_hash, u.password_version FROM users u WHERE u.username = ?1 OR u.email_key = ?1"
+    );
     Statement::new(sql, [identifier.into()])
 }
 
 /// Reads what [`select_for_sign_in`] found.
-pub(super) fn for_sign_in(rows: crate::ports::Rows) -> Result<Option<(User, String)>, ApiError> {
+pub(super) fn for_sign_in(rows: crate::ports::Rows) -> Result<Option<Account>, ApiError> {
     #[derive(Deserialize)]
     struct Found {
         password_hash: String,
+        password_version: i64,
         #[serde(flatten)]
         user: UserRow,
     }
     let found: Result<Option<Found>, BadRow> = rows.first();
-    found?.map(|found| Ok((found.user.try_into()?, found.password_hash))).transpose()
+    let account = |Found { user, password_hash, password_version }| {
+        Ok(Account { user: user.try_into()?, password_hash, password_version })
+    };
+    found?.map(account).transpose()
 }

@@ -1,7 +1,14 @@
 //! A browser that signed in before counts by itself.
 
+use std::time::Duration;
+
 use axum::body::Body;
-use edgewarden::domain::{device::Device, id::UserId, secret::SecretList};
+use edgewarden::domain::{
+    device::{Device, Known, LIFETIME},
+    id::UserId,
+    secret::SecretList,
+    time::Timestamp,
+};
 use http::{Request, header};
 
 use crate::{
@@ -9,6 +16,8 @@ use crate::{
     harness::{Answer, Isolate, OTHER_SECRET, PASSWORD, SECRET, World},
 };
 
+/// When a world begins, about.
+const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 const WRONG: &str = "Wrong-Horse-7";
 
 /// A sign-in from a browser with these cookies, from an address of its own.
@@ -30,7 +39,7 @@ fn kept(answer: &Answer) -> String {
 
 fn device(cookie: &str) -> Device {
     let value = cookie.strip_prefix("__Host-edgewarden-device=").unwrap();
-    Device::decode(value, &SecretList::parse(SECRET).unwrap()).unwrap()
+    Device::decode(value, &SecretList::parse(SECRET).unwrap(), NOW).unwrap()
 }
 
 #[tokio::test]
@@ -110,7 +119,8 @@ async fn it_knows_the_last_four_and_two_tabs_do_no_harm() {
     for (number, name) in (3..).zip(["two", "three", "four", "five"]) {
         cookie = kept(&from(&world.isolate, number, &cookie, name, PASSWORD).await.expect(200));
     }
-    assert_eq!(device(&cookie).users(), [ids[4], ids[3], ids[2], ids[1]]);
+    let known = |index: usize| Known { user: ids[index], password_version: 1 };
+    assert_eq!(device(&cookie).users(), [4, 3, 2, 1].map(known));
     assert_eq!(device(&cookie).slot(), id, "the same browser all along");
 }
 
@@ -119,7 +129,8 @@ async fn what_no_key_vouches_for_is_a_stranger() {
     let world = World::new();
     let ada = UserId::parse(&world.register("ada", None).await).unwrap();
     let good = kept(&attempt(&world, 0, "ada", PASSWORD).await.expect(200));
-    let foreign = Device::new([1; 16]).with_user(ada).encode(&SecretList::parse(OTHER_SECRET).unwrap());
+    let known = Known { user: ada, password_version: 1 };
+    let foreign = Device::new([1; 16]).with_user(known).encode(&SecretList::parse(OTHER_SECRET).unwrap(), NOW);
     let value = good.split_once('=').unwrap().1;
     fail(&world, "ada", 1..6).await;
     let mut number = 0;
@@ -156,4 +167,29 @@ async fn it_outlives_the_rotation_of_the_mac_key_while_the_old_one_is_listed() {
     from(&after, 1, &cookie, "ada", PASSWORD).await.expect(429);
     let again = kept(&from(&after, 2, &renewed, "ada", PASSWORD).await.expect(200));
     assert_eq!(again, renewed, "one browser under two keys");
+}
+
+#[tokio::test]
+async fn it_is_a_stranger_after_a_year_and_once_the_password_has_changed() {
+    let world = World::new();
+    world.register("ada", None).await;
+    world.register("eve", None).await;
+    let cookie = kept(&attempt(&world, 0, "ada", PASSWORD).await.expect(200));
+    let both = kept(&from(&world.isolate, 1, &cookie, "eve", PASSWORD).await.expect(200));
+    let change = "UPDATE users SET password_version = password_version + 1 WHERE username = 'ada'";
+    world.host.database.look(change, &[]).unwrap();
+    for name in ["ada", "eve"] {
+        fail(&world, name, 1..6).await;
+    }
+    from(&world.isolate, 2, &both, "ada", PASSWORD).await.expect(429);
+    from(&world.isolate, 3, &both, "eve", PASSWORD).await.expect(200);
+    // With the new password it is known again; until a year later.
+    world.host.clock.advance(Duration::from_mins(30));
+    let again = kept(&from(&world.isolate, 4, &both, "ada", PASSWORD).await.expect(200));
+    for (later, status) in [(LIFETIME, 200), (Duration::from_secs(1), 429)] {
+        world.host.clock.advance(later);
+        fail(&world, "ada", 10..15).await;
+        from(&world.isolate, 5, &again, "ada", PASSWORD).await.expect(status);
+        world.host.database.look("DELETE FROM sign_in_locks", &[]).unwrap();
+    }
 }

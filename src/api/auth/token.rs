@@ -16,17 +16,18 @@ use crate::{
     app::{App, Grant},
     domain::{
         audit::{Entry, Event},
-        device::Device,
+        device::{Device, Known},
         id::RowId,
         password::{self, Password},
         session::NewSession,
         token::refresh::RefreshToken,
-        user::{Identifier, User},
+        user::Identifier,
     },
     error::ApiError,
     stores::{
         audit,
         sign_in::{self, Attempt, Reserved},
+        users::Account,
     },
 };
 
@@ -58,7 +59,7 @@ async fn grant(
     match form.value("grant_type") {
         None | Some("password") => {
             let (identifier, password) = (form.required("username")?, form.required("password")?);
-            let device = device::read(sent, &app.config.token_mac_key);
+            let device = device::read(sent, &app.config.token_mac_key, app.ports.clock.now());
             sign_in(app, connection, device, &Identifier::new(identifier), password, headers).await
         }
         Some("refresh_token") => refresh::exchange(app, connection, form.required("refresh_token")?).await,
@@ -110,11 +111,12 @@ async fn sign_in(
     };
     // (3)
     let right = check_password(app, account.as_ref(), password)?;
-    let subject = account.as_ref().map(|(user, _)| user.id);
+    let subject = account.as_ref().map(|account| account.user.id);
     let failed = || [Event::LoginFailure, Event::AccountLocked].map(|event| entry(event, subject, None));
-    let Some((user, hash)) = account.filter(|(user, _)| right && user.is_active) else {
+    let Some(account) = account.filter(|account| right && account.user.is_active) else {
         return Err(fail(app, attempt.id, failed()).await);
     };
+    let Account { user, password_hash, password_version } = account;
     // (4)
     let session = NewSession::open(app.ports.new_session_id(), app.ports.random(), &app.config.lifetimes, now);
     let amr = [PASSWORD.to_owned()];
@@ -129,13 +131,14 @@ async fn sign_in(
     let refresh = app.encode_refresh(&RefreshToken::first(session.id, session.salt));
     // (5)
     let success = entry(Event::LoginSuccess, subject, Some(session.id));
-    if !sign_in::record_success(database, attempt.id, &user, &hash, &session, &amr, &success).await? {
+    if !sign_in::record_success(database, attempt.id, &user, &password_hash, &session, &amr, &success).await? {
         // It changed under way, so that nobody signed in: a failure like any other.
         return Err(fail(app, attempt.id, failed()).await);
     }
     audit::log(app.ports.log.as_ref(), &success);
-    let device = device.unwrap_or_else(|| Device::new(app.ports.random())).with_user(user.id);
-    headers.extend(device::set_cookie(&device, &app.config.token_mac_key).map(|line| (header::SET_COOKIE, line)));
+    let known = Known { user: user.id, password_version };
+    let device = device.unwrap_or_else(|| Device::new(app.ports.random())).with_user(known);
+    headers.extend(device::set_cookie(&device, &app.config.token_mac_key, now).map(|line| (header::SET_COOKIE, line)));
     Ok(TokenAnswer::new(access, refresh, session.id))
 }
 
@@ -151,9 +154,9 @@ async fn fail(app: &App, attempt: RowId, [failed, locked]: [Entry; 2]) -> ApiErr
 }
 
 /// Hashes once, whatever there is to hash against.
-fn check_password(app: &App, account: Option<&(User, String)>, typed: &str) -> Result<bool, ApiError> {
+fn check_password(app: &App, account: Option<&Account>, typed: &str) -> Result<bool, ApiError> {
     let decoy = app.config.password_cost.decoy();
-    let hash = account.map_or(decoy.as_str(), |(_, hash)| hash);
+    let hash = account.map_or(decoy.as_str(), |account| account.password_hash.as_str());
     // A text that is too long to be a password is not hashed; an empty one in its place is, so
     // that the cost is the same.
     let (password, possible) = match Password::presented(typed) {

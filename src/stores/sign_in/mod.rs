@@ -9,16 +9,20 @@ pub use cleanup::forget_old;
 pub use outcome::{record_failure, record_success};
 
 use serde::Deserialize;
+use serde_json::json;
 
-use super::{audit, keys, run, users};
+use super::{
+    audit, keys, run,
+    users::{self, Account},
+};
 use crate::{
     domain::{
         attempts::{AttemptRules, Obstacles},
         audit::Entry,
-        device::Device,
+        device::{Device, Known},
         id::RowId,
         time::Timestamp,
-        user::{Identifier, User},
+        user::Identifier,
     },
     error::ApiError,
     ports::{Database, Statement, Value},
@@ -47,7 +51,7 @@ pub enum Reserved {
     /// It may be made.
     Attempt {
         /// The account with its password hash, if there is one.
-        account: Option<(User, String)>,
+        account: Option<Account>,
         /// The version of the signing keys.
         keys_version: i64,
     },
@@ -56,10 +60,13 @@ pub enum Reserved {
 }
 
 /// What an attempt counts under: the account that was meant, or what stands for it, and there the
-/// browser's own slot if its owner has signed in from it before. Parameters 1 to 4.
+/// browser's own slot if its owner has signed in from it before, with the password that stands. Parameters 1
+/// to 4. The join begins with the few that the browser names.
 macro_rules! one {
     () => {
-        "(SELECT account, CASE WHEN account IN (SELECT value FROM json_each(?3)) THEN ?4 ELSE '' END AS slot
+        "(SELECT account, CASE WHEN account IN (
+            SELECT users.id FROM json_each(?3) AS known CROSS JOIN users ON users.id = known.value ->> 'user'
+            AND users.password_version = known.value ->> 'password_version') THEN ?4 ELSE '' END AS slot
           FROM (SELECT COALESCE((SELECT id FROM users WHERE username = ?1 OR email_key = ?1), ?2) AS account)) AS one"
     };
 }
@@ -89,13 +96,15 @@ pub async fn reserve(database: &dyn Database, attempt: &Attempt<'_>, blocked: &E
         waits_for: Option<i64>,
     }
     let (id, identifier) = (attempt.id.to_string(), attempt.identifier.as_str());
-    let users: Vec<_> = attempt.device.iter().flat_map(|device| device.users()).map(ToString::to_string).collect();
+    let known =
+        |Known { user, password_version }: &Known| json!({ "user": user, "password_version": password_version });
+    let users: Vec<_> = attempt.device.iter().flat_map(|device| device.users()).map(known).collect();
     let with = |more: &[Value]| {
         let rules = attempt.rules;
         let shared: [Value; 7] = [
             identifier.into(),
             attempt.unknown_account.as_str().into(),
-            serde_json::json!(users).to_string().into(),
+            json!(users).to_string().into(),
             attempt.device.map(Device::slot).unwrap_or_default().into(),
             attempt.at.millis().into(),
             rules.window_start(attempt.at).millis().into(),
