@@ -14,7 +14,8 @@ use crate::{
 /// The browser that a request comes from, if it is known.
 pub fn read(headers: &HeaderMap, keys: &SecretList, now: Timestamp) -> Option<Device> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut values = lines.flat_map(|line| line.split(';')).filter_map(|pair| {
+    // The platform joins several lines with commas, which no value of ours holds.
+    let mut values = lines.flat_map(|line| line.split([';', ','])).filter_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
         (name == DEVICE_COOKIE).then_some(value)
     });
