@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::time::Timestamp;
 
-/// At most `max_failures` attempts in `window` fail, or are not resolved yet; the last failure of so
-/// many closes the account for `lockout`. Everyone together has so many, and each browser that has
-/// signed in to the account before.
+/// Of the attempts made in `window`, at most `max_failures` count as failed or are not resolved yet. The last
+/// failure of so many closes the account for `lockout` and uses them up: when it opens again, so many may fail
+/// anew, though the window may not be over. Everyone together has so many, and each browser that has signed in
+/// to the account before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttemptRules {
     /// So many, from 1.
