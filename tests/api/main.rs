@@ -22,6 +22,7 @@ mod fault_sweep;
 mod feed;
 mod gateway;
 mod harness;
+mod hashes;
 mod health;
 mod interrupted;
 mod key_changes;
