@@ -41,3 +41,28 @@ async fn a_sign_in_goes_through_no_table() {
     world.isolate.app.forget_attempts().await.unwrap();
     assert_that_nothing_is_scanned(&world, 3);
 }
+
+#[tokio::test]
+async fn nor_does_a_revocation_or_whoever_hears_of_it() {
+    let world = World::new();
+    let (ada, bob) = (world.user("ada", None).await, world.user("bob", None).await);
+    world.isolate.get("/api/v1/users/me", Some(&ada.access)).await.expect(200);
+    drop(world.host.database.plans());
+    let renewed = world.isolate.refresh(&ada.refresh).await.expect(200);
+    world.isolate.get("/api/v1/users/me", Some(renewed.text("/access_token"))).await.expect(200);
+    world.isolate.logout(&ada.access).await.expect(200);
+    world.isolate.post_as(&bob.access, "/api/v1/auth/logout-all", &serde_json::json!({})).await.expect(200);
+    // Where the feed is silent the record is asked: for what is new, and all versions, which are three.
+    world.host.switchboard.set(Plan::Without("feed"));
+    world.isolate.app.ask_view().await;
+    world.isolate.app.forget_revocations().await.unwrap();
+    let plans = world.host.database.plans().unwrap();
+    assert!(plans.len() >= 15, "only {} statements", plans.len());
+    for (sql, lines) in plans {
+        let scans: Vec<_> = lines.iter().filter(|line| line.contains("SCAN") || line.contains("AUTOMATIC")).collect();
+        let few = scans
+            .iter()
+            .all(|line| line.as_str() == "SCAN versions" || MAY_BE_SCANNED.iter().any(|may| line.starts_with(may)));
+        assert!(few, "{sql}\n{lines:#?}");
+    }
+}
