@@ -86,7 +86,7 @@ impl<D: Disk> Keeper<D> {
     }
 
     /// Tells what came after what is known. A feed that never read the record reads it first; one that has not for
-    /// [`PULL_FIRST`] does so if it can.
+    /// ten seconds does so if it can.
     pub async fn since(
         &self,
         cursor: Option<&Cursor>,
