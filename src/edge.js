@@ -37,9 +37,9 @@ export default {
   async fetch(request, env, ctx) {
     const head = headOf(request);
     try {
-      const verdict = decided(head) ?? (await settled(new Worker(ctx, env).resolve(head, env)));
+      const verdict = decided(head) ?? (await settled(kept(ctx, new Worker(ctx, env).resolve(head, env))));
       if (verdict === OWN) {
-        const answer = await settled(new Worker(ctx, env).fetch(request));
+        const answer = await settled(kept(ctx, new Worker(ctx, env).fetch(request)));
         refreshIfDue(env, ctx);
         return answer;
       }
@@ -85,6 +85,15 @@ function synchronously(what, call) {
     console.error(JSON.stringify({ kind: "fault", what, error: String(trap) }));
     return undefined;
   }
+}
+
+/**
+ * The same promise, which goes on if the client goes away: others may wait for what this request asks, and what it began
+ * to write is to be told to those who must know.
+ */
+function kept(ctx, promise) {
+  ctx.waitUntil(promise.then(() => {}, () => {}));
+  return promise;
 }
 
 /** What a promise gives, if it gives anything in time. */

@@ -1,4 +1,5 @@
-// The Worker with every call to a store counted: GET /counted tells how many there were.
+// The Worker with every call to a store counted: GET /counted tells how many there were. GET /slowed?ms=… makes the feed
+// answer so much later.
 
 import edgewarden from "../../src/edge.js";
 
@@ -6,6 +7,7 @@ export * from "../../src/edge.js";
 
 const counts = { database: 0, kv: 0, feed: 0, limiter: 0 };
 let counted;
+let delay = 0;
 
 /** The same object, with calls of some of its methods counted. */
 function counting(target, name, methods) {
@@ -21,15 +23,32 @@ function counting(target, name, methods) {
   });
 }
 
+/** The objects of a namespace, which answer late. */
+function slowed(namespace) {
+  const late = (stub) =>
+    new Proxy(stub, {
+      get: (_, key) =>
+        key === "fetch" ? (...args) => new Promise((go) => setTimeout(go, delay)).then(() => stub.fetch(...args)) : stub[key],
+    });
+  return new Proxy(namespace, {
+    get(_, key) {
+      if (typeof namespace[key] !== "function" || key === "constructor") return namespace[key];
+      return (...args) => (key === "getByName" ? late(namespace.getByName(...args)) : namespace[key](...args));
+    },
+  });
+}
+
 export default {
   ...edgewarden,
   fetch(request, env, ctx) {
-    if (new URL(request.url).pathname === "/counted") return Response.json(counts);
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/counted") return Response.json(counts);
+    if (pathname === "/slowed") return Response.json((delay = Number(searchParams.get("ms"))));
     counted ??= {
       ...env,
       DB: counting(env.DB, "database", ["batch"]),
       BLACKLIST: counting(env.BLACKLIST, "kv", ["get", "put"]),
-      REVOCATIONS: counting(env.REVOCATIONS, "feed", ["getByName", "get"]),
+      REVOCATIONS: counting(slowed(env.REVOCATIONS), "feed", ["getByName", "get"]),
       RATE_LIMITER: counting(env.RATE_LIMITER, "limiter", ["getByName", "get"]),
     };
     return edgewarden.fetch(request, counted, ctx);

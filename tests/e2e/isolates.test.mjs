@@ -2,6 +2,7 @@
 // it asks meanwhile is counted. They are two Workers of the same build; the second one's objects are the first one's.
 
 import assert from "node:assert/strict";
+import http from "node:http";
 import { after, afterEach, before, test } from "node:test";
 import { Log, LogLevel, Miniflare } from "miniflare";
 
@@ -140,6 +141,47 @@ test("signing out everywhere ends every session of the user, and no other", asyn
   for (const { access_token } of [first, second]) assert.equal(await show("two", "strict", access_token), 401);
   assert.equal(await show("two", "strict", other.access_token), 200);
   assert.equal(await show("two", "strict", (await signIn("everywhere")).access_token), 200);
+});
+
+/** Sends a request and resets its connection 80 ms later; gives the status, or how it ended. */
+function breakOff(path, token) {
+  return new Promise((resolve) => {
+    const options = { headers: { authorization: `Bearer ${token}` }, agent: false };
+    const request = http.get(`${url("two")}${path}`, options, ({ statusCode }) => resolve(statusCode));
+    request.once("error", ({ code }) => resolve(code));
+    setTimeout(() => request.socket?.resetAndDestroy(), 80);
+  });
+}
+
+test("who breaks off request after request holds nobody up", async () => {
+  const [ada, attacker] = [await user("steady"), await user("breaker")];
+  for (const { access_token } of [ada, attacker]) assert.equal(await show("two", "private", access_token), 200);
+  await send("two", "GET", "/slowed?ms=300");
+  const until = Date.now() + BOUND_MS + 3000;
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 400));
+  let done = false;
+  // Each asks the feed, and its client is gone before the answer comes; for longer than a view is good for.
+  const breaking = async () => {
+    const broken = [];
+    while (!done) {
+      broken.push(breakOff("/demo/strict/x", attacker.access_token));
+      await pause();
+    }
+    return Promise.all(broken);
+  };
+  const steady = async () => {
+    const statuses = [];
+    while (Date.now() < until) {
+      statuses.push(await show("two", "private", ada.access_token));
+      await pause();
+    }
+    done = true;
+    return statuses;
+  };
+  const [broken, statuses] = await Promise.all([breaking(), steady()]);
+  assert.ok(broken.filter((code) => code === "ECONNRESET").length > 20, "they were broken off");
+  assert.deepEqual(new Set(statuses), new Set([200]));
+  await send("two", "GET", "/slowed?ms=0");
 });
 
 test("what is changed on the record around the Worker is heard of, too", async () => {
