@@ -255,6 +255,12 @@ impl ApiError {
         }
     }
 
+    /// What happened, for the log of a request that it did not end.
+    #[must_use]
+    pub fn cause(&self) -> String {
+        self.log_reason().map_or_else(|| self.to_string(), |(_, what)| what)
+    }
+
     /// The answer.
     #[must_use]
     pub fn reply(&self, request_id: RequestId) -> Reply {

@@ -53,7 +53,7 @@ impl App {
     async fn copy(&self) -> Option<Bundle> {
         let copy = edge_copy::get(self.ports.blacklist.as_ref(), self.ports.crypto.as_ref()).await;
         copy.unwrap_or_else(|error| {
-            self.log_fault("edge bundle", &error.log_reason().map_or_else(|| error.to_string(), |(_, what)| what));
+            self.log_fault("edge bundle", &error.cause());
             None
         })
     }
@@ -122,23 +122,20 @@ impl App {
         if known.versions.keys == keys_version && !known.is_copy { Ok(known) } else { self.read_bundle().await }
     }
 
-    /// Makes sure that what roles give is what they gave less than `REVOCATION_BOUND` ago, if anyone can be asked.
-    pub async fn keep_up(&self) -> Result<(), ApiError> {
-        // Whether somebody asks already, if what was heard is too old.
-        let asked_if_old = || {
+    /// Hears of revocations and versions, if that was not done for `REVOCATION_BOUND` and anyone can be asked.
+    pub async fn keep_up(&self) {
+        // Whether somebody sees to it already, if what was heard is too old.
+        let seen_to = || {
             let (now, knowledge) = (self.ports.clock.now(), self.knowledge());
             let is_old = knowledge.view.age(now, self.config.revocation_bound) == ViewAge::Old;
             is_old.then(|| knowledge.view.is_being_asked(now) || knowledge.view.is_failing(now))
         };
-        self.bundle().await?;
-        if asked_if_old() == Some(true) {
+        if seen_to() == Some(true) {
             self.wait_for_view().await;
         }
-        if asked_if_old() == Some(false) {
+        if seen_to() == Some(false) {
             self.ask_view().await;
         }
-        let age = self.knowledge().age(self.ports.clock.now());
-        if age == Some(Age::Spent) { self.read_bundle().await.map(drop) } else { Ok(()) }
     }
 
     /// Whether something should be asked again beside an answer: about revocations, or keys and roles. Whoever is told
@@ -176,7 +173,7 @@ impl App {
     /// of those that were ended before their time.
     pub async fn reload(&self) {
         let Err(error) = self.read_bundle().await else { return };
-        self.log_fault("keys", &error.log_reason().map_or_else(|| error.to_string(), |(_, what)| what));
+        self.log_fault("keys", &error.cause());
         if self.knowledge().age(self.ports.clock.now()) >= Some(Age::Old) {
             let copy = self.copy().await;
             self.take_copy(copy);
@@ -212,7 +209,7 @@ impl App {
             async { if changed { self.ports.revocations.push(&[], Some(bundle.versions)).await } else { Ok(()) } };
         let (put, pushed) = join(self.put_copy(bundle), push).await;
         if let Err(error) = put {
-            self.log_fault("edge bundle", &error.log_reason().map_or_else(|| error.to_string(), |(_, what)| what));
+            self.log_fault("edge bundle", &error.cause());
         }
         if let Err(error) = pushed {
             self.log_fault("feed", &error.to_string());

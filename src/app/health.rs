@@ -109,7 +109,7 @@ impl App {
         let answer = answer.await;
         let took_ms = millis(self.ports.clock.now().since(began));
         if let Err(error) = &answer {
-            self.log_fault("health", &error.log_reason().map_or_else(|| error.to_string(), |(_, what)| what));
+            self.log_fault("health", &error.cause());
         }
         let ok = answer.is_ok();
         (answer.ok(), Store { ok, took_ms })

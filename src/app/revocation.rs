@@ -48,7 +48,7 @@ impl App {
         match read {
             Ok(()) => Asked::Answered,
             Err(error) => {
-                self.log_fault("revocations", &error.log_reason().map_or_else(|| error.to_string(), |(_, what)| what));
+                self.log_fault("revocations", &error.cause());
                 self.knowledge().view.failed(self.ports.clock.now());
                 Asked::Failed
             }

@@ -197,7 +197,10 @@ impl RevocationView {
     /// Notes that somebody asks; says what they know already.
     pub fn asking(&mut self, now: Timestamp) -> (Option<Cursor>, i64) {
         self.claimed_at = Some(now);
-        self.asking_since = Some(now);
+        // The first of those who ask now counts: others that come and are broken off do not put off who takes over.
+        if !self.is_being_asked(now) {
+            self.asking_since = Some(now);
+        }
         (self.cursor.clone(), self.record)
     }
 

@@ -202,7 +202,7 @@ impl RevocationFeed {
 }
 
 fn log(error: &crate::error::ApiError) {
-    let what = error.log_reason().map_or_else(|| error.to_string(), |(_, what)| what);
+    let what = error.cause();
     console_error!("{}", serde_json::json!({ "kind": "fault", "what": "feed", "error": what }));
 }
 

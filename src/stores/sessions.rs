@@ -13,7 +13,7 @@ use crate::{
         token::{refresh::RefreshToken, verify::VerifiedClaims},
     },
     error::ApiError,
-    ports::{Database, Statement, Value},
+    ports::{Database, Rows, Statement, Value},
 };
 
 /// Who asks for a session's end.
@@ -90,6 +90,18 @@ impl Holder<'_> {
     }
 }
 
+impl EndedRow {
+    fn by(&self, request: &str) -> bool {
+        self.ended_by.as_deref() == Some(request)
+    }
+}
+
+/// What the last two statements of a batch read: what is revoked, and how the session ended.
+fn ended(mut rows: Vec<Rows>) -> Result<(Option<EndedRow>, Vec<revocation::Entry>), ApiError> {
+    let row = rows.pop().unwrap_or_default().first()?;
+    Ok((row, revocations::entries(last(rows))?))
+}
+
 /// Ends a session at its owner's wish; what it issued could matter until `until`.
 pub async fn end(
     database: &dyn Database,
@@ -118,13 +130,9 @@ pub async fn end(
     let token = holder.token();
     batch.extend(token.map(|id| revocations::record_if_changed(&Revoked::Token(id), session, now, until)));
     batch.extend([revocations::read_of_session(session, token), read_ended(&id, holder.salt())]);
-    let mut rows = run(database, batch).await?;
-    let row = rows.pop().unwrap_or_default().first::<EndedRow>()?;
-    let revoked = revocations::entries(last(rows))?;
+    let (row, revoked) = ended(run(database, batch).await?)?;
     Ok(match (row, holder) {
-        (Some(row), _) if row.ended_by.as_deref() == Some(request.as_str()) => {
-            Ended::Now { user: row.user_id, revoked }
-        }
+        (Some(row), _) if row.by(&request) => Ended::Now { user: row.user_id, revoked },
         // A session that is gone altogether is over too, to whom we signed a token for it.
         (Some(_), _) | (None, Holder::Access(_)) => Ended::Before { revoked },
         (None, Holder::Refresh(_)) => Ended::NotTheirs,
@@ -160,11 +168,9 @@ pub async fn end_all(
         revocations::read_of_user(session, now),
         read_ended(&id, holder.salt()),
     ];
-    let mut rows = run(database, batch).await?;
-    let row = rows.pop().unwrap_or_default().first::<EndedRow>()?;
-    let revoked = revocations::entries(last(rows))?;
+    let (row, revoked) = ended(run(database, batch).await?)?;
     Ok(match row {
-        Some(row) if row.ended_by.as_deref() == Some(request.as_str()) => Ended::Now { user: row.user_id, revoked },
+        Some(row) if row.by(&request) => Ended::Now { user: row.user_id, revoked },
         Some(row) if row.end_reason.as_deref() == Some(EndReason::LogoutAll.as_str()) => Ended::Before { revoked },
         // Whoever holds a session that ended otherwise cannot end others by it.
         _ => Ended::NotTheirs,

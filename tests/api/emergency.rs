@@ -48,8 +48,7 @@ async fn an_emergency_that_not_everyone_was_told_of_says_so_and_heals() {
     let world = World::new();
     let root = world.user("root", Some("super_admin")).await;
     let ada = world.user("ada", None).await;
-    let warm = world.another_isolate();
-    warm.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    let warm = world.warm_isolate(&[&ada]).await;
     let calls = {
         let probe = World::new();
         let root = probe.user("root", Some("super_admin")).await;
@@ -110,8 +109,7 @@ async fn a_key_whose_end_was_heard_of_signs_no_one_out() {
     let root = world.user("root", Some("super_admin")).await;
     let ada = world.user("ada", None).await;
     let leaked = crate::tokens::forge(&world);
-    let other = world.another_isolate();
-    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    let other = world.warm_isolate(&[&ada]).await;
     rotate(&world.isolate, &root, "emergency").await.expect(200);
     let ada = sign_in_again(&world.isolate, &ada).await;
     other.app.ask_view().await;

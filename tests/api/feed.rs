@@ -10,10 +10,7 @@ use crate::harness::World;
 async fn a_record_that_was_put_back_is_heard_of_anew() {
     let world = World::new();
     let (ada, bob) = (world.user("ada", None).await, world.user("bob", None).await);
-    let other = world.another_isolate();
-    for user in [&ada, &bob] {
-        other.proxy_get("/demo/private/x", Some(&user.access)).await.expect(200);
-    }
+    let other = world.warm_isolate(&[&ada, &bob]).await;
     world.isolate.logout(&ada.access).await.expect(200);
     world.hear(&other).await;
     // A restored backup knows nothing of it, gives the same numbers again, and is of earlier versions.

@@ -108,6 +108,15 @@ impl World {
         Isolate::new(&self.host, &self.overrides)
     }
 
+    /// Another isolate, which has seen the tokens of some users.
+    pub async fn warm_isolate(&self, users: &[&SignedIn]) -> Isolate {
+        let isolate = self.another_isolate();
+        for user in users {
+            isolate.proxy_get("/demo/private/x", Some(&user.access)).await.expect(200);
+        }
+        isolate
+    }
+
     /// An isolate over some stores, with variables of its own.
     pub fn isolate_over(host: &Host, overrides: &[(&'static str, &'static str)]) -> Isolate {
         Isolate::new(host, overrides)

@@ -129,6 +129,25 @@ async fn of_many_who_wait_for_a_question_that_was_broken_off_one_takes_over() {
     assert_eq!(feed.asked.load(Ordering::SeqCst) - before, 1);
 }
 
+/// However many questions are broken off one after the other: the first of them is what the others wait for.
+#[tokio::test]
+async fn who_breaks_off_one_question_after_another_does_not_put_off_who_takes_over() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let (app, feed) = isolate(&world);
+    assert_eq!(ask(&app, "/demo/private/x", &ada.access).await, 200);
+    world.host.clock.advance(Duration::from_secs(30));
+    feed.hangs.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        assert!(ask(&app, "/demo/strict/x", &ada.access).now_or_never().is_none());
+        world.host.clock.advance(Duration::from_millis(1700));
+    }
+    feed.hangs.store(false, Ordering::SeqCst);
+    let before = world.host.clock.now();
+    assert_eq!(ask(&app, "/demo/private/x", &ada.access).await, 200);
+    assert_eq!(world.host.clock.now(), before, "it waited for nobody");
+}
+
 /// A database that answers nothing, until it is let.
 struct Stalled(AtomicBool, Host);
 

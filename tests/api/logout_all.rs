@@ -73,10 +73,7 @@ async fn with_what_does_not_stand_nobody_is_signed_out() {
 async fn a_logout_after_one_that_is_pending_does_not_hide_it() {
     let world = World::new();
     let (ada, phone) = (world.user("ada", None).await, world.isolate.sign_in("ada").await);
-    let other = world.another_isolate();
-    for user in [&ada, &phone] {
-        other.proxy_get("/demo/private/x", Some(&user.access)).await.expect(200);
-    }
+    let other = world.warm_isolate(&[&ada, &phone]).await;
     world.host.switchboard.set(Plan::Without("feed"));
     world.isolate.post_as(&ada.access, PATH, &json!({})).await.expect(503);
     world.host.switchboard.set(Plan::Healthy);

@@ -12,10 +12,7 @@ const ROUTES: [&str; 3] = ["/demo/private/x", "/demo/strict/x", "/demo/limited/x
 async fn aged() -> (World, Isolate, SignedIn, SignedIn) {
     let world = World::new();
     let (ada, gone) = (world.user("ada", None).await, world.user("gone", None).await);
-    let isolate = world.another_isolate();
-    for user in [&ada, &gone] {
-        isolate.proxy_get("/demo/private/x", Some(&user.access)).await.expect(200);
-    }
+    let isolate = world.warm_isolate(&[&ada, &gone]).await;
     world.isolate.logout(&gone.access).await.expect(200);
     world.host.clock.advance(Duration::from_secs(11));
     (world, isolate, ada, gone)

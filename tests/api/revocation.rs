@@ -11,10 +11,7 @@ const BOUND: Duration = Duration::from_secs(10);
 async fn a_logout_is_known_elsewhere_within_the_bound_and_at_once_on_a_strict_route() {
     let world = World::new();
     let (ada, bob) = (world.user("ada", None).await, world.user("bob", None).await);
-    let other = world.another_isolate();
-    for user in [&ada, &bob] {
-        other.proxy_get("/demo/private/x", Some(&user.access)).await.expect(200);
-    }
+    let other = world.warm_isolate(&[&ada, &bob]).await;
     world.isolate.logout(&ada.access).await.expect(200);
     other.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(401);
     other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
@@ -40,8 +37,7 @@ async fn a_logout_is_known_elsewhere_within_the_bound_and_at_once_on_a_strict_ro
 async fn requests_in_between_ask_nobody_but_the_feed_and_that_once_in_five_seconds() {
     let world = World::new();
     let ada = world.user("ada", None).await;
-    let other = world.another_isolate();
-    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    let other = world.warm_isolate(&[&ada]).await;
     world.host.switchboard.set(Plan::Healthy);
     let (seconds, each) = (120, 4);
     for _ in 0..seconds * each {
@@ -59,8 +55,7 @@ async fn requests_in_between_ask_nobody_but_the_feed_and_that_once_in_five_secon
 async fn of_two_hundred_that_come_at_once_to_an_old_view_one_asks() {
     let world = World::new();
     let ada = world.user("ada", None).await;
-    let other = world.another_isolate();
-    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    let other = world.warm_isolate(&[&ada]).await;
     world.host.clock.advance(BOUND);
     world.host.switchboard.set(Plan::Healthy);
     let local = tokio::task::LocalSet::new();
@@ -80,8 +75,7 @@ async fn of_two_hundred_that_come_at_once_to_an_old_view_one_asks() {
 async fn revocation_strict_makes_every_route_ask() {
     let world = World::with(&[("REVOCATION", "strict")]);
     let ada = world.user("ada", None).await;
-    let other = world.another_isolate();
-    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    let other = world.warm_isolate(&[&ada]).await;
     world.host.switchboard.set(Plan::Healthy);
     other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
     assert_eq!(world.host.switchboard.calls(), ["feed"]);
@@ -94,8 +88,7 @@ async fn revocation_strict_makes_every_route_ask() {
 async fn a_revocation_that_nobody_was_told_of_comes_from_the_record() {
     let world = World::new();
     let ada = world.user("ada", None).await;
-    let other = world.another_isolate();
-    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    let other = world.warm_isolate(&[&ada]).await;
     world.host.switchboard.set(Plan::WithoutAll(&["feed", "kv"]));
     world.isolate.logout(&ada.access).await.expect(503);
     world.host.switchboard.set(Plan::Healthy);
@@ -116,8 +109,7 @@ async fn a_revocation_that_nobody_was_told_of_comes_from_the_record() {
 async fn a_revocation_that_only_kv_lacks_is_in_force_and_heals() {
     let world = World::new();
     let ada = world.user("ada", None).await;
-    let other = world.another_isolate();
-    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    let other = world.warm_isolate(&[&ada]).await;
     world.host.switchboard.set(Plan::Without("kv"));
     world.isolate.logout(&ada.access).await.expect(503);
     other.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(401);
@@ -130,10 +122,7 @@ async fn a_revocation_that_only_kv_lacks_is_in_force_and_heals() {
 async fn a_feed_that_is_evicted_or_loses_everything_goes_on() {
     let world = World::new();
     let (ada, bob) = (world.user("ada", None).await, world.user("bob", None).await);
-    let other = world.another_isolate();
-    for user in [&ada, &bob] {
-        other.proxy_get("/demo/private/x", Some(&user.access)).await.expect(200);
-    }
+    let other = world.warm_isolate(&[&ada, &bob]).await;
     world.isolate.logout(&ada.access).await.expect(200);
     world.host.feed.evict();
     other.proxy_get("/demo/strict/x", Some(&ada.access)).await.expect(401);
@@ -176,8 +165,7 @@ async fn stale_kv_matters_only_where_nobody_else_can_be_asked_and_only_for_as_lo
     let stale = Duration::from_mins(2);
     let world = World::new();
     let (ada, bob) = (world.user("ada", None).await, world.user("bob", None).await);
-    let other = world.another_isolate();
-    other.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    let other = world.warm_isolate(&[&ada]).await;
     world.host.clock.advance(Duration::from_secs(11));
     world.host.blacklist.be_stale(stale);
     let both = Plan::WithoutAll(&["feed", "database"]);
