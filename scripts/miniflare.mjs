@@ -14,6 +14,7 @@ export const HOST = "127.0.0.1";
 export const bindings = (stores, owner) => ({
   DB: { type: "d1", id: stores },
   BLACKLIST: { type: "kv", id: stores },
+  SESSIONS: { type: "kv", id: `${stores}-sessions` },
   RATE_LIMITER: object(owner, "RateLimiter"),
   REVOCATIONS: object(owner, "RevocationFeed"),
 });

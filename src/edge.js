@@ -21,7 +21,7 @@ const SETTLE_MS = 30_000;
 /** Nobody waits for the crons; the self-probe takes as long as REVOCATION_BOUND. */
 const CRON_SETTLE_MS = 10 * 60_000;
 /** Cookies that an origin may not set: they are ours. */
-const OUR_COOKIES = /^\s*=?\s*__Host-edgewarden/i;
+const OUR_COOKIES = /^\s*=?\s*(__Host-edgewarden|edgewarden(-device)?\s*(=|;|$))/i;
 /** Headers by which an origin could reach beyond its own routes. */
 const NOT_AN_ORIGINS = ["clear-site-data", "service-worker-allowed"];
 /** The headers of every answer of ours, for the one answer that Rust does not make. */

@@ -20,7 +20,7 @@ use crate::{
     domain::{audit::Origin, id::RequestId},
     error::ApiError,
     gateway::{
-        Findings, Moment, Verdict, decide as decide_on,
+        Verdict,
         forward::{answer_json, forward_json},
         head::Head,
     },
@@ -61,9 +61,7 @@ pub fn decide(head: &str) -> Option<String> {
     let Some(Ok(Isolate { app, .. })) = ISOLATE.get() else { return None };
     let head = Head::parse(head)?;
     let request = app.ports.new_request_id();
-    let moment = Moment { request, now: app.ports.clock.now() };
-    let verdict = decide_on(&head, &app.world(), &app.knowledge(), &Findings::default(), moment);
-    outward(app, verdict, request)
+    outward(app, app.decide(&head, request), request)
 }
 
 /// Decides on a request's head, asking whatever that takes.

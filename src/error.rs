@@ -13,6 +13,7 @@ use crate::{
         id::RequestId,
         rate_limit::Decision,
         rbac::Missing,
+        scope::ScopeProblem,
         time::{Timestamp, millis},
         token::{jws::Unwritable, verify::Refusal},
     },
@@ -63,6 +64,9 @@ pub enum ApiError {
     /// Unknown, wrong and inactive alike.
     #[error("The username or the password is not right.")]
     BadCredentials,
+    /// The password that confirms what somebody signed in does.
+    #[error("The password is not right.")]
+    WrongPassword,
     /// No credentials where some are needed.
     #[error("Authentication is needed.")]
     Unauthenticated,
@@ -75,6 +79,12 @@ pub enum ApiError {
     /// A refresh token that had been replaced: the session is over.
     #[error("Refresh token reuse was detected; the session has been ended.")]
     RefreshReuse,
+    /// The request does not come from a page of ours, as one that relies on a cookie must.
+    #[error("The request must come from this site's own pages: its Origin is not one that is allowed.")]
+    ForeignOrigin,
+    /// A scope that names what nobody can have, or nothing that the user has (RFC 6749, §5.2).
+    #[error("{0}")]
+    InvalidScope(String),
     /// Known, but not allowed.
     #[error("{0}")]
     Forbidden(Missing),
@@ -143,6 +153,12 @@ impl From<BadRow> for ApiError {
     }
 }
 
+impl From<ScopeProblem> for ApiError {
+    fn from(problem: ScopeProblem) -> Self {
+        Self::InvalidScope(problem.to_string())
+    }
+}
+
 impl From<Unwritable> for ApiError {
     fn from(error: Unwritable) -> Self {
         match error {
@@ -181,7 +197,7 @@ impl ApiError {
     /// The status, and the RFC 6749 or 6750 code if there is one.
     const fn status(&self) -> (StatusCode, Option<&'static str>) {
         match self {
-            Self::Malformed(_) | Self::AmbiguousPath => (StatusCode::BAD_REQUEST, None),
+            Self::Malformed(_) | Self::AmbiguousPath | Self::WrongPassword => (StatusCode::BAD_REQUEST, None),
             Self::InvalidRequest(_) => (StatusCode::BAD_REQUEST, Some("invalid_request")),
             Self::UnsupportedGrant => (StatusCode::BAD_REQUEST, Some("unsupported_grant_type")),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
@@ -191,6 +207,8 @@ impl ApiError {
             }
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, None),
             Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
+            Self::ForeignOrigin => (StatusCode::FORBIDDEN, None),
+            Self::InvalidScope(_) => (StatusCode::BAD_REQUEST, Some("invalid_scope")),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
             Self::NotFound => (StatusCode::NOT_FOUND, None),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
@@ -248,6 +266,7 @@ impl ApiError {
             Self::InvalidToken(why) => Some(("invalid_token", why.to_string())),
             Self::Forbidden(missing) => Some(("forbidden", missing.to_string())),
             Self::Unauthenticated => Some(("unauthenticated", String::new())),
+            Self::ForeignOrigin => Some(("foreign_origin", String::new())),
             Self::RateLimited(..) => Some(("rate_limited", String::new())),
             Self::TooManyFailures(_) => Some(("too_many_failures", String::new())),
             Self::AmbiguousPath => Some(("ambiguous_path", String::new())),

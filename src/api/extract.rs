@@ -4,7 +4,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Request},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, Method, header, request::Parts},
 };
 use futures_util::{
     StreamExt,
@@ -15,11 +15,16 @@ use serde_json::{Map, Value};
 use super::Connection;
 use crate::{
     app::App,
-    domain::{id::UserId, rbac::Requirement, strict_json},
+    domain::{
+        id::{SessionId, UserId},
+        rbac::Requirement,
+        session::cookie::SessionCookie,
+        strict_json,
+    },
     error::ApiError,
     gateway::{
-        authenticate::{Freshness, bearer_token},
-        knowledge::Remembered,
+        authenticate::{Authenticated, Freshness, bearer_token},
+        same_origin::is_safe,
     },
 };
 
@@ -27,6 +32,8 @@ use crate::{
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// So much of a body that is too large is still read before the answer, in bytes.
 const MAX_DISCARDED_BYTES: usize = 1024 * 1024;
+/// RFC 8259, §11.
+const JSON: &str = "application/json";
 /// A body has this long to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -43,36 +50,73 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
 }
 
-/// The signed-in caller. Revocations count from the next request on: the record is asked.
-pub struct Principal(pub Arc<Remembered>);
+/// The signed-in caller, by access token or by session cookie. Revocations count from the next request on: the record
+/// is asked.
+pub struct Principal(pub Authenticated);
 
 impl Principal {
     /// The user's id.
     pub fn user(&self) -> Result<UserId, ApiError> {
-        UserId::parse(&self.0.caller.subject).map_err(|error| ApiError::Internal(error.to_string()))
+        UserId::parse(&self.0.caller().subject).map_err(|error| ApiError::Internal(error.to_string()))
+    }
+
+    /// Their session.
+    pub fn session(&self) -> SessionId {
+        self.0.caller().session
     }
 
     /// Holds the caller against a requirement.
     pub async fn require(&self, app: &App, requirement: &Requirement) -> Result<(), ApiError> {
         let bundle = app.bundle().await?;
-        requirement.check(self.0.caller.holdings(), &bundle.roles, |_| None).map_err(ApiError::Forbidden)
+        requirement.check(self.0.caller().holdings(), &bundle.roles, |_| None).map_err(ApiError::Forbidden)
     }
+
+    /// For what everyone may do with their own account: who comes with a narrowed scope needs a permission for it.
+    pub async fn require_if_narrowed(&self, app: &App, permission: &str) -> Result<(), ApiError> {
+        match self.0.is_narrowed() {
+            true => self.require(app, &Requirement::permission(permission)).await,
+            false => Ok(()),
+        }
+    }
+}
+
+/// The session cookie of a request, if we gave it out. One that changes something must come from a page of ours.
+pub fn session_cookie(app: &App, connection: &Connection, method: &Method) -> Result<Option<SessionCookie>, ApiError> {
+    let keys = &app.config.token_mac_key;
+    let mut values = connection.cookies(app.config.cookies().session());
+    let Some(cookie) = values.find_map(|value| SessionCookie::decode(value, keys)) else { return Ok(None) };
+    if !is_safe(method.as_str()) {
+        connection.require_own_page()?;
+    }
+    Ok(Some(cookie))
 }
 
 impl FromRequestParts<Arc<App>> for Principal {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let token = bearer(&parts.headers).ok_or(ApiError::Unauthenticated)?;
-        // What is no token of ours costs no question; for one that is, roles must not be older than the bound.
-        app.believe(token).await?;
+        if let Some(token) = bearer(&parts.headers) {
+            // What is no token of ours costs no question; for one that is, roles must not be older than the bound.
+            app.believe(token).await?;
+            app.keep_up().await;
+            return app.authenticate(token, Freshness::Record).await.map(Self);
+        }
+        let connection = Connection::from_request_parts(parts, app).await?;
+        let cookie = session_cookie(app, &connection, &parts.method)?.ok_or(ApiError::Unauthenticated)?;
         app.keep_up().await;
-        app.authenticate(token, Freshness::Record).await.map(Self)
+        let who = app.authenticate_session(cookie).await?;
+        app.note_use(cookie.session);
+        Ok(Self(who))
     }
 }
 
 fn content_type(request: &Request) -> &str {
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.and_then(|value| value.split(';').next()).unwrap_or_default().trim()
+}
+
+/// Whether a body is said to be JSON.
+pub fn is_json(request: &Request) -> bool {
+    content_type(request).eq_ignore_ascii_case(JSON)
 }
 
 /// Reads a body. One that is too large is read on for a while and thrown away: who is still sending
@@ -114,9 +158,8 @@ pub struct JsonObject(pub Map<String, Value>);
 impl FromRequest<Arc<App>> for JsonObject {
     type Rejection = ApiError;
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        let kind = content_type(&request).to_ascii_lowercase();
-        if kind != "application/json" {
-            return Err(ApiError::UnsupportedMediaType("application/json"));
+        if !is_json(&request) {
+            return Err(ApiError::UnsupportedMediaType(JSON));
         }
         let body = body(app, request).await?;
         let object = strict_json::object(&body).map_err(|_| ApiError::Malformed("The body is not a JSON object."))?;
@@ -136,7 +179,7 @@ impl FromRequest<Arc<App>> for OptionalJsonObject {
         if body(app, request).await?.is_empty() {
             return Ok(Self(Map::new()));
         }
-        Err(ApiError::UnsupportedMediaType("application/json"))
+        Err(ApiError::UnsupportedMediaType(JSON))
     }
 }
 

@@ -46,6 +46,28 @@ impl Fields {
         parsed.map_err(|problem| self.errors.push(FieldError::new(name, problem))).ok()
     }
 
+    /// A text that must be there, whatever it is.
+    pub fn required_text(&mut self, name: &'static str) -> Option<String> {
+        self.required(name, |text| Ok(text.to_owned()))
+    }
+
+    /// A text that may be left out or null.
+    pub fn optional_text(&mut self, name: &'static str) -> Option<String> {
+        self.optional(name, |text| Ok(text.to_owned()))
+    }
+
+    /// `true` or `false`, which may be left out or null.
+    pub fn optional_flag(&mut self, name: &'static str) -> Option<bool> {
+        match self.object.get(name) {
+            None | Some(Value::Null) => None,
+            Some(Value::Bool(flag)) => Some(*flag),
+            Some(_) => {
+                self.errors.push(FieldError::new(name, "must be true or false"));
+                None
+            }
+        }
+    }
+
     /// What was wrong, if anything was.
     pub fn refuse(self) -> Result<(), ApiError> {
         if self.errors.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.errors)) }

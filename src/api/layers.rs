@@ -5,41 +5,13 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use crate::{
-    app::App,
-    domain::{
-        audit::{self, MAX_USER_AGENT},
-        id::RequestId,
-        net::ClientIp,
-    },
-    error::ApiError,
-    security_headers,
-};
-
-/// Where a request comes from; every handler can ask for it.
-#[derive(Clone, Debug)]
-pub struct Connection {
-    /// The request's id, made here: a client's own is not taken over.
-    pub request: RequestId,
-    /// The connecting address.
-    pub ip: ClientIp,
-    /// The same, for the audit log.
-    pub origin: audit::Origin,
-}
-
-impl Connection {
-    fn of(headers: &HeaderMap, request: RequestId) -> Self {
-        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let ip = ClientIp::parse(text(HeaderName::from_static("cf-connecting-ip")));
-        let user_agent = text(header::USER_AGENT).map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
-        Self { request, ip, origin: audit::Origin { request, ip: ip.text(), user_agent } }
-    }
-}
+use super::Connection;
+use crate::{app::App, error::ApiError, security_headers};
 
 /// A problem travels as the error itself until the outermost layer writes it.
 #[derive(Clone)]
@@ -60,7 +32,7 @@ impl IntoResponse for ApiError {
 pub async fn outermost(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     // (1)
     let id = app.ports.new_request_id();
-    let connection = Connection::of(request.headers(), id);
+    let connection = Connection::of(&app, request.uri(), request.headers(), id);
     request.extensions_mut().insert(connection);
     // (2)
     let mut response = next.run(request).await;

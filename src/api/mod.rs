@@ -3,6 +3,7 @@
 mod accounts;
 mod admin;
 mod auth;
+mod connection;
 mod extract;
 mod form;
 mod layers;
@@ -13,12 +14,12 @@ use std::sync::Arc;
 
 use axum::{
     Router, middleware,
-    routing::{get, post},
+    routing::{delete, get, post, put},
 };
 
 use crate::{app::App, error::ApiError};
 
-pub use layers::Connection;
+pub use connection::Connection;
 
 /// Every endpoint stands here once: what is routed is what [`ENDPOINTS`] lists.
 macro_rules! endpoints {
@@ -44,10 +45,17 @@ endpoints! {
     under prefix {
         post "/users/register" => accounts::register::register,
         get "/users/me" => accounts::me::me,
+        put "/users/me" => accounts::profile::update,
+        delete "/users/me" => accounts::deactivate::deactivate,
         post "/auth/token" => auth::token::token,
+        post "/auth/login" => auth::login::login,
         post "/auth/refresh" => auth::refresh::refresh,
         post "/auth/logout" => auth::logout::logout,
         post "/auth/logout-all" => auth::logout::logout_all,
+        post "/auth/change-password" => auth::password::change,
+        get "/auth/sessions" => auth::sessions::list,
+        delete "/auth/sessions" => auth::sessions::end_others,
+        delete "/auth/sessions/{id}" => auth::sessions::end_one,
         get "/admin/keys" => admin::keys::list,
         post "/admin/keys/rotate" => admin::keys::rotate,
     }

@@ -8,11 +8,12 @@ use crate::{
         id::RequestId,
         revocation::{Entry, Revoked},
         time::Timestamp,
-        token::verify::{Claimed, Refusal, VerifiedClaims, verify},
+        token::verify::{Claimed, Refusal, verify},
     },
     error::ApiError,
     gateway::{
         Findings, LimitAnswer, LimitKind, Moment, Standing, Verdict, Want,
+        authenticate::Authenticated,
         caller::Caller,
         decide,
         head::Head,
@@ -28,13 +29,24 @@ use crate::{
 pub(super) const MAX_ROUNDS: usize = 14;
 
 impl App {
+    /// Decides on a request without asking anyone.
+    pub fn decide<'a>(&self, head: &Head<'a>, request: RequestId) -> Verdict<'a> {
+        let moment = Moment { request, now: self.ports.clock.now() };
+        let verdict = decide(head, &self.world(), &self.knowledge(), &Findings::default(), moment);
+        self.note_use_by(&verdict);
+        verdict
+    }
+
     /// Decides on a request, asking whatever that takes. Never answers [`Verdict::Need`].
     pub async fn resolve<'a>(&self, head: &Head<'a>, request: RequestId) -> Verdict<'a> {
         let mut found = Findings::default();
         for _ in 0..MAX_ROUNDS {
             let moment = Moment { request, now: self.ports.clock.now() };
             let verdict = decide(head, &self.world(), &self.knowledge(), &found, moment);
-            let Verdict::Need(want) = verdict else { return verdict };
+            let Verdict::Need(want) = verdict else {
+                self.note_use_by(&verdict);
+                return verdict;
+            };
             if let Err(error) = self.ask(want, &mut found).await {
                 return Verdict::Refuse(error, None);
             }
@@ -70,17 +82,19 @@ impl App {
                 self.wait_for_view().await;
                 Ok(())
             }
-            Want::Record(token) => {
+            Want::Session { cookie, of_record } => self.ask_session(cookie.session, of_record, found).await,
+            Want::Record(Authenticated::Session(live)) => self.ask_session(live.snapshot.session, true, found).await,
+            Want::Record(Authenticated::Token(token)) => {
                 // As of when it is asked, not of when the answer comes.
                 let now = self.ports.clock.now();
                 let stands = sessions::stands(self.ports.database.as_ref(), &token.claims, now).await?;
-                self.note_standing(&token.claims, stands, now, found);
+                self.note_standing(&Authenticated::Token(token), stands, now, found);
                 Ok(())
             }
-            Want::Blacklist(token) => {
+            Want::Blacklist(who) => {
                 let now = self.ports.clock.now();
-                let named = blacklist::names(self.ports.blacklist.as_ref(), &token.claims).await?;
-                self.note_standing(&token.claims, !named, now, found);
+                let named = blacklist::names(self.ports.blacklist.as_ref(), &who.ended_by()).await?;
+                self.note_standing(&who, !named, now, found);
                 Ok(())
             }
             Want::Limit { kind, key, limits } => {
@@ -125,15 +139,18 @@ impl App {
         Ok(verified.map(|claims| Remembered { caller: Caller::from_claims(&claims, &bundle.roles), claims }))
     }
 
-    /// What was said of one token at `as_of` is remembered for others that show it.
-    fn note_standing(&self, token: &VerifiedClaims, stands: bool, as_of: Timestamp, found: &mut Findings) {
+    /// What was said of one token or session at `as_of` is remembered for others that show it.
+    fn note_standing(&self, who: &Authenticated, stands: bool, as_of: Timestamp, found: &mut Findings) {
         let mut knowledge = self.knowledge();
         if stands {
-            knowledge.view.found_good(token.token(), as_of);
+            knowledge.view.found_good(who.credential(), as_of);
         } else {
-            let until = token.expires_at().plus(crate::domain::token::verify::LEEWAY);
-            let entry = Entry { what: Revoked::Token(token.token()), user: None, at: as_of, until };
-            knowledge.view.note(&entry, as_of);
+            let (what, until) = match who {
+                Authenticated::Token(token) => (Revoked::Token(token.claims.token()), token.claims.expires_at()),
+                Authenticated::Session(live) => (Revoked::Session(live.snapshot.session), self.revoked_until(as_of)),
+            };
+            let until = until.plus(crate::domain::token::verify::LEEWAY);
+            knowledge.view.note(&Entry { what, user: None, at: as_of, until }, as_of);
         }
         found.standing = Some(if stands { Standing::Good } else { Standing::Revoked });
     }

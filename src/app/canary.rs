@@ -15,7 +15,7 @@ use crate::{
         user::User,
     },
     error::ApiError,
-    gateway::authenticate::Freshness,
+    gateway::authenticate::{Authenticated, Freshness},
     stores::revocations,
 };
 
@@ -39,7 +39,10 @@ impl App {
         let token = self.canary().await?;
         // (2)
         let other = self.with_fresh_knowledge();
-        let claims = other.authenticate(&token, Freshness::Bounded).await?.claims.clone();
+        let Authenticated::Token(accepted) = other.authenticate(&token, Freshness::Bounded).await? else {
+            return Err(ApiError::Internal("a token was taken for something else".to_owned()));
+        };
+        let claims = &accepted.claims;
         // (3)
         let (now, until) = (clock.now(), claims.expires_at().plus(crate::domain::token::verify::LEEWAY));
         revocations::record_token(self.ports.database.as_ref(), claims.token(), now, until).await?;
@@ -84,6 +87,7 @@ impl App {
             user: &user,
             session: self.ports.new_session_id(),
             amr: &[],
+            scope: None,
             signed_in_at: now,
             session_expires_at: now.plus(self.config.revocation_bound).plus(CANARY_LIFE),
         };

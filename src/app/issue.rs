@@ -29,6 +29,8 @@ pub struct Grant<'a> {
     pub session: SessionId,
     /// How they proved who they are.
     pub amr: &'a [String],
+    /// What the token is narrowed to, if it is.
+    pub scope: Option<&'a str>,
     /// When they did.
     pub signed_in_at: Timestamp,
     /// When the session ends; no token of it outlives it.
@@ -78,7 +80,8 @@ impl App {
             VerifyingKey::Public(key) => self.ports.crypto.sign(key, sealed, message).await?,
             VerifyingKey::Shared(key) => key.sign(message),
         };
-        let scope: Vec<_> = bundle.roles.permissions(&grant.user.roles).into_iter().collect();
+        let scope = bundle.roles.permissions_within(&grant.user.roles, grant.scope);
+        let scope: Vec<_> = scope.into_iter().collect();
         Ok(AccessToken {
             token: unsigned.sign(&signature)?,
             expires_in: claims.exp.saturating_sub(claims.iat),
@@ -103,7 +106,7 @@ impl App {
             auth_time: grant.signed_in_at.secs(),
             amr: grant.amr.to_vec(),
             roles: user.roles.clone(),
-            scope: None,
+            scope: grant.scope.map(ToOwned::to_owned),
             username: wanted(Optional::Username).then(|| user.username.clone()),
             email: wanted(Optional::Email).then(|| user.email.clone()),
             email_verified: wanted(Optional::EmailVerified).then_some(user.email_verified),

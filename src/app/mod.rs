@@ -3,12 +3,14 @@
 
 mod ask;
 mod canary;
+mod chores;
 mod cleanup;
 mod copy;
 mod health;
 mod issue;
 mod keys;
 mod revocation;
+mod session;
 
 pub use health::Health;
 pub use issue::{AccessToken, Grant};
@@ -29,15 +31,17 @@ use crate::{
     config::{Config, ConfigError, Lookup},
     domain::{
         id::RequestId,
+        session::cookie::SessionCookie,
         time::Timestamp,
         token::{refresh::RefreshToken, verify::Expected},
     },
     error::ApiError,
     gateway::{
         Findings, World,
-        authenticate::{self, Freshness, Outcome},
+        authenticate::{self, Authenticated, Freshness, Outcome},
         knowledge::{Knowledge, Remembered},
         policy::Policy,
+        session as by_session,
     },
     ports::Ports,
 };
@@ -112,13 +116,28 @@ impl App {
     }
 
     /// Who the bearer of a token is, with revocations as fresh as is asked.
-    pub async fn authenticate(&self, token: &str, freshness: Freshness) -> Result<Arc<Remembered>, ApiError> {
+    pub async fn authenticate(&self, token: &str, freshness: Freshness) -> Result<Authenticated, ApiError> {
         let mut found = Findings::default();
         for _ in 0..ask::MAX_ROUNDS {
             let now = self.ports.clock.now();
             let outcome = authenticate::bearer(token, &self.world(), &self.knowledge(), &found, freshness, now)?;
             match outcome {
-                Outcome::Known(remembered) => return Ok(remembered),
+                Outcome::Known(who) => return Ok(who),
+                Outcome::NotResponsible => return Err(ApiError::Unauthenticated),
+                Outcome::Need(want) => self.ask(want, &mut found).await?,
+            }
+        }
+        Err(ask::unsettled())
+    }
+
+    /// Who the holder of a session cookie is, as the record has it.
+    pub async fn authenticate_session(&self, cookie: SessionCookie) -> Result<Authenticated, ApiError> {
+        let mut found = Findings::default();
+        for _ in 0..ask::MAX_ROUNDS {
+            let (now, freshness) = (self.ports.clock.now(), Freshness::Record);
+            let outcome = by_session::session(cookie, &self.world(), &self.knowledge(), &found, freshness, now)?;
+            match outcome {
+                Outcome::Known(who) => return Ok(who),
                 Outcome::NotResponsible => return Err(ApiError::Unauthenticated),
                 Outcome::Need(want) => self.ask(want, &mut found).await?,
             }

@@ -13,6 +13,7 @@ use std::{fmt, time::Duration};
 use self::vars::{Vars, fault};
 use crate::domain::{
     attempts::AttemptRules,
+    cookies::CookieNames,
     password::Cost,
     rate_limit::{Limit, Rule},
     revocation::Revocation,
@@ -34,7 +35,7 @@ pub const MAX_ACCESS_TTL: Duration = MAX_LIFE;
 
 /// Variables that the product knows but this version does not carry out yet, with the only value
 /// that is true: any other is refused rather than silently not obeyed.
-const NOT_YET: &[(&str, &str)] = &[("PASSWORD_GRANT", "on"), ("REQUIRE_VERIFIED_EMAIL", "false")];
+const NOT_YET: &[(&str, &str)] = &[("REQUIRE_VERIFIED_EMAIL", "false")];
 
 /// One variable that cannot be used, in one sentence.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,6 +69,10 @@ pub struct Config {
     pub audience: Vec<String>,
     /// How long things live.
     pub lifetimes: Lifetimes,
+    /// A user has at most so many sessions.
+    pub session_limit: u32,
+    /// Whether `auth/token` takes the OAuth2 password form.
+    pub password_grant: bool,
     /// How stale knowledge about revocations may be.
     pub revocation_bound: Duration,
     /// Whether every route asks about them anew.
@@ -150,6 +155,7 @@ impl Config {
             access: vars.duration("ACCESS_TTL", "15m", 60..=MAX_ACCESS_TTL.as_secs())?,
             refresh: vars.duration("REFRESH_TTL", "7d", 300..=90 * 86_400)?,
             refresh_grace: vars.duration("REFRESH_GRACE", "30s", 0..=300)?,
+            session_idle: vars.duration("SESSION_IDLE", "24h", 300..=90 * 86_400)?,
             session_max: vars.duration("SESSION_MAX", "30d", 300..=366 * 86_400)?,
         };
         let jwks_max_age = vars.duration("JWKS_MAX_AGE", "10m", 0..=86_400)?;
@@ -159,6 +165,8 @@ impl Config {
             api_prefix: vars.api_prefix()?,
             audience: vars.audience()?,
             lifetimes,
+            session_limit: vars.number("SESSION_LIMIT", 20, 1..=100)?,
+            password_grant: vars.switch("PASSWORD_GRANT", true)?,
             revocation_bound: vars.duration("REVOCATION_BOUND", "10s", 1..=300)?,
             revocation: vars.revocation()?,
             signing_algorithm: vars.signing_algorithm()?,
@@ -185,6 +193,12 @@ impl Config {
 }
 
 impl Config {
+    /// How our cookies are called.
+    #[must_use]
+    pub fn cookies(&self) -> CookieNames {
+        CookieNames::new(self.public_url.as_str().starts_with("https://"))
+    }
+
     /// The algorithms that always have a key. What origins check is never signed with a shared one.
     #[must_use]
     pub const fn wanted_algorithms(&self) -> Wanted {

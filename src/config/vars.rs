@@ -122,6 +122,15 @@ impl Vars<'_> {
         if roles { Ok(claims) } else { Err(fault(NAME, "must name roles: without them a token opens nothing")) }
     }
 
+    pub(super) fn switch(&self, name: &'static str, default: bool) -> Result<bool, ConfigError> {
+        match self.text(name).as_deref() {
+            None => Ok(default),
+            Some("on") => Ok(true),
+            Some("off") => Ok(false),
+            Some(_) => Err(fault(name, "must be on or off")),
+        }
+    }
+
     pub(super) fn duration(
         &self,
         name: &'static str,

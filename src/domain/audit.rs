@@ -22,6 +22,14 @@ pub enum Event {
     Logout,
     /// All sessions of a user were ended by their owner.
     LogoutAll,
+    /// Sessions were ended from another, or because there were too many.
+    SessionEnded,
+    /// A password was changed by its owner.
+    PasswordChanged,
+    /// An address was changed.
+    EmailChanged,
+    /// An account was closed.
+    AccountDeactivated,
     /// A refresh token was exchanged.
     TokenRefresh,
     /// A refresh token was used that had been replaced long since.
@@ -53,6 +61,10 @@ impl Event {
             Self::AccountLocked => "account_locked",
             Self::Logout => "logout",
             Self::LogoutAll => "logout_all",
+            Self::SessionEnded => "session_ended",
+            Self::PasswordChanged => "password_changed",
+            Self::EmailChanged => "email_changed",
+            Self::AccountDeactivated => "account_deactivated",
             Self::TokenRefresh => "token_refresh",
             Self::TokenReuseDetected => "token_reuse_detected",
             Self::KeyAdded | Self::KeysReplaced => "key_rotated",
@@ -72,6 +84,10 @@ impl Event {
             | Self::LoginSuccess
             | Self::Logout
             | Self::LogoutAll
+            | Self::SessionEnded
+            | Self::PasswordChanged
+            | Self::EmailChanged
+            | Self::AccountDeactivated
             | Self::TokenRefresh
             | Self::KeyAdded => Severity::Info,
         }

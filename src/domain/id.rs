@@ -39,6 +39,13 @@ macro_rules! id {
                 parse(text).map(Self)
             }
 
+            /// When it was made, as its first 48 bits tell.
+            #[must_use]
+            pub const fn made_at(&self) -> Timestamp {
+                let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
+                Timestamp::from_millis(i64::from_be_bytes([0, 0, a, b, c, d, e, f]))
+            }
+
             /// The id's 16 bytes.
             #[must_use]
             pub const fn bytes(&self) -> &[u8; 16] {
@@ -108,6 +115,7 @@ mod tests {
         let late = UserId::new(Timestamp::from_millis(2), &[0; 10]);
         assert!(early.to_string() < late.to_string());
         assert_eq!(early.to_string().chars().nth(14), Some('7'));
+        assert_eq!((early.made_at(), late.made_at()), (Timestamp::from_millis(1), Timestamp::from_millis(2)));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod attempts;
 pub mod audit;
 pub mod bundle;
+pub mod cookies;
 pub mod device;
 pub mod id;
 pub mod net;
@@ -13,6 +14,7 @@ pub mod password;
 pub mod rate_limit;
 pub mod rbac;
 pub mod revocation;
+pub mod scope;
 pub mod sealed;
 pub mod secret;
 pub mod session;

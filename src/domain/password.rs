@@ -44,6 +44,12 @@ impl Password {
         (normal.chars().count() <= MAX_CHARS).then_some(Self(normal))
     }
 
+    /// Whether two are the same.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
     /// A password somebody chooses, held against the policy. `classes` is how many of upper,
     /// lower, digit and other it must have (0 to 4).
     pub fn choose(

@@ -53,6 +53,23 @@ impl RoleGraph {
         roles.iter().filter_map(|role| self.closures.get(role)).flat_map(|c| c.permissions.iter().cloned()).collect()
     }
 
+    /// The same, as far as a scope has it, if there is one: permissions with spaces between.
+    #[must_use]
+    pub fn permissions_within(&self, roles: &[String], scope: Option<&str>) -> BTreeSet<String> {
+        let mut permissions = self.permissions(roles);
+        if let Some(scope) = scope {
+            let granted: BTreeSet<_> = scope.split(' ').collect();
+            permissions.retain(|permission| granted.contains(permission.as_str()));
+        }
+        permissions
+    }
+
+    /// Whether any role gives a permission.
+    #[must_use]
+    pub fn knows(&self, permission: &str) -> bool {
+        self.closures.values().any(|closure| closure.permissions.contains(permission))
+    }
+
     /// Whether one of `held` is `role` or inherits it.
     #[must_use]
     pub fn reaches(&self, held: &[String], role: &str) -> bool {

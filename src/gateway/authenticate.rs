@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use super::{
     Asked, Findings, Standing, Want, World,
+    caller::Caller,
     knowledge::{Knowledge, Remembered, digest},
-    view::ViewAge,
+    session::LiveSession,
+    view::{CredentialId, ViewAge},
 };
 use crate::{
     domain::{
-        bundle::Age,
-        revocation::set::Known,
+        bundle::{Age, Bundle},
+        id::UserId,
+        revocation::{Revoked, set::Known},
         time::Timestamp,
         token::{
             jws::{MAX_TOKEN_BYTES, Untrusted},
@@ -24,11 +27,67 @@ use crate::{
 /// So often a request waits for another's question about revocations, before it is told that nobody knows.
 const MAX_WAITS: u8 = 4;
 
+/// Who is calling, and by what that is known.
+#[derive(Clone, Debug)]
+pub enum Authenticated {
+    /// By an access token.
+    Token(Arc<Remembered>),
+    /// By a session cookie.
+    Session(Arc<LiveSession>),
+}
+
+impl Authenticated {
+    /// Who.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        match self {
+            Self::Token(token) => &token.caller,
+            Self::Session(session) => &session.caller,
+        }
+    }
+
+    /// Whether it was narrowed to less than its user has.
+    #[must_use]
+    pub fn is_narrowed(&self) -> bool {
+        match self {
+            Self::Token(token) => token.claims.claims().scope.is_some(),
+            Self::Session(session) => session.snapshot.scope.is_some(),
+        }
+    }
+
+    /// What would end it: itself, its session, its user's next version, its key.
+    #[must_use]
+    pub fn ended_by(&self) -> Vec<Revoked> {
+        let (session, user, version) = match self {
+            Self::Token(token) => {
+                let claims = token.claims.claims();
+                (token.claims.session(), UserId::parse(&claims.sub).ok(), claims.ver)
+            }
+            Self::Session(live) => (live.snapshot.session, Some(live.snapshot.user), live.snapshot.version),
+        };
+        let mut any = vec![Revoked::Session(session)];
+        any.extend(user.map(|id| Revoked::User { id, version: version.saturating_add(1) }));
+        if let Self::Token(token) = self {
+            any.extend([Revoked::Token(token.claims.token()), Revoked::Key(token.claims.key().clone())]);
+        }
+        any
+    }
+
+    /// The id of what they showed.
+    #[must_use]
+    pub fn credential(&self) -> CredentialId {
+        match self {
+            Self::Token(token) => *token.claims.token().bytes(),
+            Self::Session(session) => *session.snapshot.session.bytes(),
+        }
+    }
+}
+
 /// How far authentication got.
 #[derive(Debug)]
-pub enum Outcome<'a> {
+pub enum Outcome<'a, T = Authenticated> {
     /// This is who.
-    Known(Arc<Remembered>),
+    Known(T),
     /// There is no credential of this kind.
     NotResponsible,
     /// Something must be asked first.
@@ -70,22 +129,36 @@ pub fn bearer<'a>(
 ) -> Result<Outcome<'a>, ApiError> {
     let remembered = match recognise(token, knowledge, found, now)? {
         Outcome::Known(remembered) => remembered,
-        other => return Ok(other),
+        Outcome::NotResponsible => return Ok(Outcome::NotResponsible),
+        Outcome::Need(want) => return Ok(Outcome::Need(want)),
     };
-    let (view, claims, bound) = (&knowledge.view, &remembered.claims, world.revocation_bound);
-    // (1) What is known to be revoked stays so.
-    let known = view.knows(claims, now);
+    // What is known to be revoked stays so.
+    let known = knowledge.view.knows(&remembered.claims.grounds(), now);
     if known == Known::Revoked || found.standing == Some(Standing::Revoked) {
         return Err(ApiError::InvalidToken(Refusal::Revoked));
     }
-    // (2) Whom this request itself asked about the token is believed.
+    settle(Authenticated::Token(remembered), known, world, knowledge, found, freshness, now)
+}
+
+/// Whether who is recognised still is who they were, of whom as much is `known` as the view tells.
+pub(super) fn settle<'a>(
+    who: Authenticated,
+    known: Known,
+    world: &World<'_>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    freshness: Freshness,
+    now: Timestamp,
+) -> Result<Outcome<'a>, ApiError> {
+    let (view, bound) = (&knowledge.view, world.revocation_bound);
+    // (1) Whom this request itself asked about this very credential is believed.
     let asked = found.standing == Some(Standing::Good);
-    let ask_record = || Ok(Outcome::Need(Want::Record(remembered.clone())));
+    let ask_record = || Ok(Outcome::Need(Want::Record(who.clone())));
     let unavailable = |why: &str| Err(ApiError::Unavailable(why.to_owned()));
     let is_fresh = match freshness {
-        _ if asked => return Ok(Outcome::Known(remembered)),
+        _ if asked => return Ok(Outcome::Known(who)),
         Freshness::Record => return ask_record(),
-        // (3) The view, as fresh as is wanted: this request's own question is, however long it took.
+        // (2) The view, as fresh as is wanted: this request's own question is, however long it took.
         Freshness::Strict => match found.view {
             Some(Asked::Answered) => true,
             Some(Asked::Failed) => return unavailable("revocations cannot be asked"),
@@ -97,18 +170,16 @@ pub fn bearer<'a>(
         },
         Freshness::Bounded => found.view == Some(Asked::Answered) || view.age(now, bound) != ViewAge::Old,
     };
-    let was_checked = || freshness == Freshness::Bounded && view.was_checked(claims, now, bound);
+    let was_checked = || freshness == Freshness::Bounded && view.was_checked(&who.credential(), now, bound);
     match (is_fresh, known) {
-        (true, Known::Clear) => Ok(Outcome::Known(remembered)),
-        // (4) Otherwise the very token is asked about, unless that was done a moment ago: of the record, where too much
+        (true, Known::Clear) => Ok(Outcome::Known(who)),
+        // (3) Otherwise this very credential is asked about, unless that was done a moment ago: of the record, where too much
         //     was revoked to be told of;
-        _ if was_checked() => Ok(Outcome::Known(remembered)),
+        _ if was_checked() => Ok(Outcome::Known(who)),
         (true, _) => ask_record(),
-        // (5) of its own copy, where nobody tells. Whoever else asks already is waited for, unless the last question
+        // (4) of its own copy, where nobody tells. Whoever else asks already is waited for, unless the last question
         //     failed; who does not come back is taken over from, by one at a time.
-        _ if found.view == Some(Asked::Failed) || view.is_failing(now) => {
-            Ok(Outcome::Need(Want::Blacklist(remembered.clone())))
-        }
+        _ if found.view == Some(Asked::Failed) || view.is_failing(now) => Ok(Outcome::Need(Want::Blacklist(who))),
         _ if !view.is_being_asked(now) => Ok(Outcome::Need(Want::View)),
         _ if found.waits_for_view < MAX_WAITS => Ok(Outcome::Need(Want::WaitForView)),
         _ => unavailable("revocations are being asked"),
@@ -125,7 +196,7 @@ pub fn recognise<'a>(
     knowledge: &Knowledge,
     found: &Findings,
     now: Timestamp,
-) -> Result<Outcome<'a>, ApiError> {
+) -> Result<Outcome<'a, Arc<Remembered>>, ApiError> {
     let refuse = |why| Err(ApiError::InvalidToken(why));
     if let Some(why) = found.token_refused {
         return refuse(why);
@@ -143,27 +214,13 @@ pub fn recognise<'a>(
             Err(why) => return refuse(why.into()),
         },
     };
-    // (2) Keys, and not old ones where newer can be had. Who cannot go on without waits for another's
-    //     question, if there is one; where that takes long, one at a time asks again.
+    // (2) Keys, and not old ones where newer can be had.
     let unavailable = |why: &str| Err(ApiError::Unavailable(why.to_owned()));
-    let need = |want| match knowledge.is_being_read(now) {
-        true if !found.waited => Ok(Outcome::Need(Want::Wait)),
-        true if !knowledge.may_reload_for_unknown(now) => unavailable("keys are being read"),
-        _ => Ok(Outcome::Need(want)),
+    let (bundle, age) = match usable(knowledge, found, now)? {
+        Outcome::Known(usable) => usable,
+        Outcome::NotResponsible => return Ok(Outcome::NotResponsible),
+        Outcome::Need(want) => return Ok(Outcome::Need(want)),
     };
-    let failed = found.reload_tried || knowledge.failed_lately(now);
-    let bundle = match &knowledge.bundle {
-        None if failed => return unavailable("keys could not be read a moment ago"),
-        None => return need(Want::Bundle),
-        Some(bundle) => bundle,
-    };
-    let age = knowledge.age(now).unwrap_or(Age::Spent);
-    match age {
-        Age::Spent if failed => return unavailable("keys are too old"),
-        Age::Spent => return need(Want::Reload),
-        Age::Old if !found.reload_tried && knowledge.may_reload(now) => return Ok(Outcome::Need(Want::Reload)),
-        Age::Fresh | Age::Ageing | Age::Old => {}
-    }
     // (3) A token that was verified before: its time and its key's are asked again, nothing else.
     if let Some(remembered) = remembered {
         if knowledge.view.ends_key(remembered.claims.key().as_str()) {
@@ -197,7 +254,7 @@ pub fn recognise<'a>(
                 || knowledge.is_being_read(now)
                 || knowledge.may_reload_for_unknown(now);
             if may_ask && !found.reload_tried {
-                need(Want::Reload)
+                ask_keys(Want::Reload, knowledge, found, now)
             } else if age == Age::Old || knowledge.last_read_failed() {
                 unavailable("keys could not be read to tell")
             } else {
@@ -205,5 +262,45 @@ pub fn recognise<'a>(
             }
         }
         Err(why) => refuse(why),
+    }
+}
+
+/// Keys and roles that can be gone by, with their age.
+///
+/// # Errors
+/// There are none, and they can neither be read.
+pub(super) fn usable<'a, 'k>(
+    knowledge: &'k Knowledge,
+    found: &Findings,
+    now: Timestamp,
+) -> Result<Outcome<'a, (&'k Arc<Bundle>, Age)>, ApiError> {
+    let unavailable = |why: &str| Err(ApiError::Unavailable(why.to_owned()));
+    let failed = found.reload_tried || knowledge.failed_lately(now);
+    let bundle = match &knowledge.bundle {
+        None if failed => return unavailable("keys could not be read a moment ago"),
+        None => return ask_keys(Want::Bundle, knowledge, found, now),
+        Some(bundle) => bundle,
+    };
+    let age = knowledge.age(now).unwrap_or(Age::Spent);
+    match age {
+        Age::Spent if failed => unavailable("keys are too old"),
+        Age::Spent => ask_keys(Want::Reload, knowledge, found, now),
+        Age::Old if !found.reload_tried && knowledge.may_reload(now) => Ok(Outcome::Need(Want::Reload)),
+        Age::Fresh | Age::Ageing | Age::Old => Ok(Outcome::Known((bundle, age))),
+    }
+}
+
+/// Who cannot go on without keys and roles waits for another's question, if there is one; where that takes long, one
+/// at a time asks again.
+fn ask_keys<'a, T>(
+    want: Want<'a>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    now: Timestamp,
+) -> Result<Outcome<'a, T>, ApiError> {
+    match knowledge.is_being_read(now) {
+        true if !found.waited => Ok(Outcome::Need(Want::Wait)),
+        true if !knowledge.may_reload_for_unknown(now) => Err(ApiError::Unavailable("keys are being read".to_owned())),
+        _ => Ok(Outcome::Need(want)),
     }
 }

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use super::memory::Weigh;
 use crate::domain::{
     id::SessionId,
     rbac::{Holdings, RoleGraph},
+    session::snapshot::Snapshot,
     token::verify::VerifiedClaims,
 };
+
+/// The `method` of who is known by a session cookie.
+pub const SESSION_METHOD: &str = "session";
 
 /// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +34,7 @@ pub struct Caller {
     pub scopes_text: String,
     /// The session.
     pub session: SessionId,
-    /// How they proved who they are: `bearer`.
+    /// How they proved who they are: `bearer` or `session`.
     pub method: &'static str,
 }
 
@@ -38,11 +43,7 @@ impl Caller {
     #[must_use]
     pub fn from_claims(verified: &VerifiedClaims, graph: &RoleGraph) -> Self {
         let claims = verified.claims();
-        let mut permissions = graph.permissions(&claims.roles);
-        if let Some(scope) = &claims.scope {
-            let granted: BTreeSet<_> = scope.split(' ').collect();
-            permissions.retain(|permission| granted.contains(permission.as_str()));
-        }
+        let permissions = graph.permissions_within(&claims.roles, claims.scope.as_deref());
         let verified_email = claims.email.clone().filter(|_| claims.email_verified == Some(true));
         Self {
             subject: claims.sub.clone(),
@@ -58,9 +59,46 @@ impl Caller {
         }
     }
 
+    /// Works out what a cookie session of ours gives under a role graph; `issuer` is ours.
+    #[must_use]
+    pub fn from_session(session: &Snapshot, issuer: &str, graph: &RoleGraph) -> Self {
+        let permissions = graph.permissions_within(&session.roles, session.scope.as_deref());
+        Self {
+            subject: session.user.to_string(),
+            issuer: issuer.to_owned(),
+            username: Some(session.username.clone()),
+            verified_email: session.verified_email.clone(),
+            roles_text: session.roles.join(" "),
+            roles: session.roles.clone(),
+            scopes_text: permissions.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
+            permissions,
+            session: session.session,
+            method: SESSION_METHOD,
+        }
+    }
+
     /// What they bring to a requirement.
     #[must_use]
     pub fn holdings(&self) -> Holdings<'_> {
         Holdings { subject: &self.subject, roles: &self.roles, permissions: &self.permissions }
+    }
+}
+
+impl Weigh for Caller {
+    fn bytes(&self) -> usize {
+        /// The fixed parts, and what maps and allocations add.
+        const FIXED: usize = 512;
+        /// What a list's entry takes beside its text.
+        const ENTRY: usize = 48;
+        let list = |texts: &mut dyn Iterator<Item = &String>| texts.map(|text| text.len() + ENTRY).sum::<usize>();
+        let optional = [&self.username, &self.verified_email];
+        FIXED
+            + self.issuer.len()
+            + self.subject.len()
+            + list(&mut optional.into_iter().flatten())
+            + self.roles_text.len()
+            + list(&mut self.roles.iter())
+            + self.scopes_text.len()
+            + list(&mut self.permissions.iter())
     }
 }

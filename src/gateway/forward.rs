@@ -7,13 +7,17 @@ use serde::Serialize;
 
 use super::{
     Moment,
+    caller::{Caller, SESSION_METHOD},
     canonical::Path,
     head::Head,
     headers::HeaderChanges,
     policy::{Access, Origin, Target},
 };
 use crate::{
-    domain::{id::RequestId, rate_limit::Decision},
+    domain::{
+        id::{RequestId, SessionId},
+        rate_limit::Decision,
+    },
     error::{Reply, limit_headers},
     security_headers,
 };
@@ -39,6 +43,9 @@ pub struct Rewrite {
     pub answer: Vec<(String, String)>,
     /// The request's id, for an answer that must be made when the origin gives none.
     pub request_id: String,
+    /// The cookie session that is used by this.
+    #[serde(skip)]
+    pub uses: Option<SessionId>,
 }
 
 impl Rewrite {
@@ -48,6 +55,7 @@ impl Rewrite {
         access: Access,
         path: &Path,
         changes: &HeaderChanges<'_>,
+        caller: Option<&Caller>,
         limit: Option<Decision>,
         Moment { request, now }: Moment,
     ) -> Self {
@@ -69,6 +77,7 @@ impl Rewrite {
             set: changes.set.iter().map(|(name, value)| (*name, value.to_string())).collect(),
             answer,
             request_id: request.to_string(),
+            uses: caller.filter(|caller| caller.method == SESSION_METHOD).map(|caller| caller.session),
         }
     }
 }

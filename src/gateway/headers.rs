@@ -5,12 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{caller::Caller, head::Head};
-use crate::domain::{id::RequestId, net::ClientIp};
-
-/// Our session cookie.
-pub const SESSION_COOKIE: &str = "__Host-edgewarden";
-/// The cookie of a browser that signed in before. No origin gets it either: it begins with the other's name.
-pub const DEVICE_COOKIE: &str = "__Host-edgewarden-device";
+use crate::domain::{cookies, id::RequestId, net::ClientIp};
 
 /// Names that are ours, or that popular origins trust as an identity; compared after folding.
 const RESERVED: &[&str] = &[
@@ -131,8 +126,8 @@ pub fn rewrite<'a>(head: &Head<'a>, caller: Option<&'a Caller>, request: Request
         if alias || (hop && !upgrade) || (upgrade && !is_websocket) || is_reserved(&folded) || is_credential(&folded) {
             changes.remove.push(name);
         } else if folded == "cookie" {
-            // (3) Our own cookie out of the others.
-            match without_our_cookie(value) {
+            // (3) Our own cookies out of the others.
+            match without_our_cookies(value) {
                 Cow::Borrowed(_) => {}
                 Cow::Owned(rest) if rest.is_empty() => changes.remove.push(name),
                 Cow::Owned(rest) => changes.set.push(("cookie", Cow::Owned(rest))),
@@ -178,14 +173,12 @@ fn safe(value: &str) -> Cow<'_, str> {
     utf8_percent_encode(value, UNSAFE).into()
 }
 
-/// Cookies without ours: whatever begins with our name in any case, with or without an `=` before
-/// it. The platform joins several `Cookie` lines with commas, so ours may follow one; the text of
+/// Cookies without ours, with or without an `=` before the name. The platform joins several `Cookie` lines with commas, so ours may follow one; the text of
 /// all other cookies stays as it came.
-fn without_our_cookie(value: &str) -> Cow<'_, str> {
+fn without_our_cookies(value: &str) -> Cow<'_, str> {
     let is_ours = |text: &str| {
-        let name = text.trim_matches([' ', '\t', '=']);
-        let start = name.get(..SESSION_COOKIE.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(SESSION_COOKIE))
+        let text = text.trim_matches([' ', '\t', '=']);
+        cookies::is_ours(text.split('=').next().unwrap_or(text).trim_end())
     };
     if !value.split([';', ',']).any(is_ours) {
         return Cow::Borrowed(value);
@@ -288,7 +281,9 @@ mod tests {
         assert_eq!(cookie("a=1, __Host-edgewarden=secret"), (false, Some("a=1".into())));
         assert_eq!(cookie("=__Host-edgewarden=x; __host-EDGEWARDEN-csrf=y"), (true, None));
         assert_eq!(cookie("a=x,y"), (false, None));
-        assert_eq!(cookie(&format!("{DEVICE_COOKIE}=k1.x; b=2")), (false, Some("b=2".into())));
+        for ours in ["__Host-edgewarden-device", "edgewarden", "edgewarden-device"] {
+            assert_eq!(cookie(&format!("{ours}=k1.x; b=2")), (false, Some("b=2".into())));
+        }
         let json = r#"j={"a":1,"b":2}"#;
         assert_eq!(cookie(&format!("{json}; __Host-edgewarden=x; b=2")), (false, Some(format!("{json}; b=2"))));
         assert_eq!(cookie(&format!("__Host-edgewarden=x, {json}")), (false, Some(json.into())));

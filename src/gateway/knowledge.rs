@@ -1,26 +1,29 @@
 //! What one isolate knows: keys, roles, tokens it has verified, and its view of revocations. Plain data,
 //! synchronous, bounded; losing any of it costs a question, never an admission.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
 
-use super::{caller::Caller, view::RevocationView};
+use super::{
+    caller::Caller,
+    memory::{Memory, Weigh},
+    session::SessionFound,
+    uses::Uses,
+    view::RevocationView,
+};
 use crate::domain::{
     bundle::{Age, Bundle, Heard},
+    id::SessionId,
     revocation::feed::{Answer, Pulled},
     time::Timestamp,
     token::verify::VerifiedClaims,
 };
 
-/// Tokens remembered at once.
-const MAX_TOKENS: usize = 4096;
-/// What remembered tokens may take together, in bytes.
-const MAX_TOKEN_BYTES: usize = 8 << 20;
+/// Tokens remembered at once, and as many sessions.
+const MAX_REMEMBERED: usize = 4096;
+/// What remembered tokens may take together, in bytes, and sessions as much.
+const MAX_REMEMBERED_BYTES: usize = 8 << 20;
 /// Keys and roles are asked for again at most this often, as long as what is known can be used.
 pub const RELOAD_EVERY: Duration = Duration::from_secs(10);
 /// For a token whose key could be new, they are asked for a little more often.
@@ -47,22 +50,12 @@ pub struct Remembered {
     pub caller: Caller,
 }
 
-impl Remembered {
-    /// About how much memory it takes, in bytes.
+impl Weigh for Remembered {
     fn bytes(&self) -> usize {
-        /// The fixed parts, and what maps and allocations add.
-        const FIXED: usize = 1024;
-        /// What a list's entry takes beside its text.
-        const ENTRY: usize = 48;
-        let list = |texts: &mut dyn Iterator<Item = &String>| texts.map(|text| text.len() + ENTRY).sum::<usize>();
-        let (claims, caller) = (self.claims.claims(), &self.caller);
-        let optional = [&claims.scope, &claims.username, &claims.email, &claims.full_name];
-        // Most of what was claimed stands in the caller once more.
-        FIXED
-            + 2 * (claims.iss.len() + claims.sub.len() + list(&mut optional.into_iter().flatten()))
-            + 3 * list(&mut claims.roles.iter())
-            + list(&mut claims.amr.iter())
-            + 2 * list(&mut caller.permissions.iter())
+        let claims = self.claims.claims();
+        let texts = [&claims.scope, &claims.full_name].into_iter().flatten().chain(&claims.amr);
+        // Most of what was claimed stands in the caller.
+        2 * self.caller.bytes() + texts.map(String::len).sum::<usize>()
     }
 }
 
@@ -74,13 +67,14 @@ pub struct Knowledge {
     reload_claimed_at: Option<Timestamp>,
     reading_since: Option<Timestamp>,
     read_failed_at: Option<Timestamp>,
-    tokens: HashMap<TokenDigest, Arc<Remembered>>,
-    order: VecDeque<TokenDigest>,
-    token_bytes: usize,
+    tokens: Memory<TokenDigest, Remembered, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
+    sessions: Memory<SessionId, SessionFound, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
     /// When it was last heard that the copy is of the versions that it must be.
     confirmed_at: Option<Timestamp>,
     /// Revocations.
     pub view: RevocationView,
+    /// Which sessions were used.
+    pub uses: Uses,
 }
 
 impl Knowledge {
@@ -203,14 +197,13 @@ impl Knowledge {
     }
 
     /// Takes over a copy that came of a change made here. Where roles give something else now, remembered
-    /// tokens are forgotten: who their bearers are was worked out before.
+    /// tokens and sessions are forgotten: who their bearers are was worked out before.
     pub fn replace(&mut self, bundle: Bundle) -> Arc<Bundle> {
         self.reading_since = None;
         self.read_failed_at = None;
         if self.bundle.as_ref().is_some_and(|known| known.roles != bundle.roles) {
             self.tokens.clear();
-            self.order.clear();
-            self.token_bytes = 0;
+            self.sessions.clear();
         }
         let bundle = Arc::new(bundle);
         self.bundle = Some(bundle.clone());
@@ -225,17 +218,21 @@ impl Knowledge {
         self.tokens.get(digest)
     }
 
-    /// Remembers a verified token. Of too many, or of what takes too much, the oldest are forgotten.
+    /// Remembers a verified token.
     pub fn remember(&mut self, digest: TokenDigest, token: Arc<Remembered>) {
-        self.token_bytes += token.bytes();
-        match self.tokens.insert(digest, token) {
-            None => self.order.push_back(digest),
-            Some(before) => self.token_bytes = self.token_bytes.saturating_sub(before.bytes()),
-        }
-        while self.order.len() > MAX_TOKENS || self.token_bytes > MAX_TOKEN_BYTES {
-            let Some(oldest) = self.order.pop_front() else { break };
-            let forgotten = self.tokens.remove(&oldest).map_or(0, |token| token.bytes());
-            self.token_bytes = self.token_bytes.saturating_sub(forgotten);
+        self.tokens.insert(digest, token);
+    }
+
+    /// A session that a cookie named before, there or gone.
+    #[must_use]
+    pub fn session(&self, id: &SessionId) -> Option<&Arc<SessionFound>> {
+        self.sessions.get(id)
+    }
+
+    /// Remembers what was found of a session. An earlier answer does not undo a later one's.
+    pub fn remember_session(&mut self, id: SessionId, session: Arc<SessionFound>) {
+        if self.sessions.get(&id).is_none_or(|known| known.is_replaced_by(&session)) {
+            self.sessions.insert(id, session);
         }
     }
 }

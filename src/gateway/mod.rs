@@ -11,29 +11,38 @@ pub mod forward;
 pub mod head;
 pub mod headers;
 pub mod knowledge;
+pub mod memory;
 pub mod policy;
 mod policy_file;
 mod policy_limits;
 pub mod routes;
+pub mod same_origin;
+pub mod session;
+pub mod uses;
 pub mod view;
 
 use std::{sync::Arc, time::Duration};
 
 use self::{
-    authenticate::{Freshness, Outcome},
+    authenticate::{Authenticated, Freshness, Outcome},
     canonical::Path,
     forward::Rewrite,
     head::Head,
-    knowledge::{Knowledge, Remembered, TokenDigest},
+    knowledge::{Knowledge, TokenDigest},
     policy::{Access, OnLimiterError, Policy, Route},
+    same_origin::SameOrigin,
+    session::{SessionFound, session_cookie},
 };
 use crate::{
     config::{Config, Environment},
     domain::{
+        cookies::CookieNames,
         id::RequestId,
         net::ClientIp,
         rate_limit::{Decision, Limit, LimitKey},
         revocation::Revocation,
+        secret::SecretList,
+        session::cookie::SessionCookie,
         time::Timestamp,
         token::verify::{Claimed, Refusal},
     },
@@ -55,6 +64,12 @@ pub struct World<'a> {
     pub revocation_bound: Duration,
     /// How fresh it must be on every route.
     pub revocation: Revocation,
+    /// Our own pages.
+    pub same_origin: SameOrigin<'a>,
+    /// How our cookies are called.
+    pub cookies: CookieNames,
+    /// What vouches for them.
+    pub mac_keys: &'a SecretList,
 }
 
 impl<'a> World<'a> {
@@ -68,6 +83,9 @@ impl<'a> World<'a> {
             api_prefix: &config.api_prefix,
             revocation_bound: config.revocation_bound,
             revocation: config.revocation,
+            same_origin: SameOrigin::new(config),
+            cookies: config.cookies(),
+            mac_keys: &config.token_mac_key,
         }
     }
 }
@@ -86,8 +104,10 @@ pub struct Findings {
     pub view: Option<Asked>,
     /// How often it was waited for another request's question about them.
     pub waits_for_view: u8,
-    /// What this request's own question about its very token gave.
+    /// What this request's own question about its very token or session gave.
     pub standing: Option<Standing>,
+    /// What was found of its session.
+    pub session: Option<Arc<SessionFound>>,
     /// What the limiter said by address.
     pub ip_limit: Option<LimitAnswer>,
     /// What the limiter said by subject.
@@ -103,7 +123,7 @@ pub enum Asked {
     Failed,
 }
 
-/// What was said of one token.
+/// What was said of one token or session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// It was revoked.
@@ -150,10 +170,17 @@ pub enum Want<'a> {
     View,
     /// That another request, which asks that already, has its answer.
     WaitForView,
-    /// Whether everything that a token rests on stands, as the record has it.
-    Record(Arc<Remembered>),
-    /// Whether a token was revoked, as its copy has it, because nobody else can be asked.
-    Blacklist(Arc<Remembered>),
+    /// What the session of a cookie stands for, of which nothing is known.
+    Session {
+        /// The cookie.
+        cookie: SessionCookie,
+        /// Whether only the record will do.
+        of_record: bool,
+    },
+    /// Whether everything that a token or a session rests on stands, as the record has it.
+    Record(Authenticated),
+    /// Whether a token or a session was revoked, as its copy has it, because nobody else can be asked.
+    Blacklist(Authenticated),
     /// A limiter's yes.
     Limit {
         /// Which.
@@ -251,17 +278,17 @@ fn route<'a>(
     // (3) Who is calling.
     let caller = match authenticate(head, world, knowledge, found, route, now)? {
         Outcome::Need(want) => return Ok(Verdict::Need(want)),
-        Outcome::Known(token) => Some(token),
+        Outcome::Known(who) => Some(who),
         Outcome::NotResponsible if route.access == Access::Authenticated => return Err(ApiError::Unauthenticated),
         Outcome::NotResponsible => None,
     };
     // (4) Whether they may.
-    if let (Some(token), Some(bundle)) = (&caller, &knowledge.bundle) {
+    if let (Some(who), Some(bundle)) = (&caller, &knowledge.bundle) {
         let param = |name: &str| params.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_ref());
-        route.require.check(token.caller.holdings(), &bundle.roles, param).map_err(ApiError::Forbidden)?;
+        route.require.check(who.caller().holdings(), &bundle.roles, param).map_err(ApiError::Forbidden)?;
     }
     // (5) Limits by subject.
-    let subject_key = || LimitKey::subject(caller.as_ref().map_or("", |token| &token.caller.subject));
+    let subject_key = || LimitKey::subject(caller.as_ref().map_or("", |who| &who.caller().subject));
     let limits = &route.subject_limits;
     let subject_limit = match limit(route, limits, LimitKind::Subject, found.subject_limit, subject_key, now)? {
         Limited::Ask(want) => return Ok(Verdict::Need(want)),
@@ -270,7 +297,7 @@ fn route<'a>(
     // (6) What the origin gets to see.
     let origin = world.policy.origin(route).ok_or_else(|| ApiError::Internal("route without origin".to_owned()))?;
     let tightest = [ip_limit, subject_limit].into_iter().flatten().min_by_key(|decision| decision.remaining);
-    let identity = caller.as_ref().map(|token| &token.caller);
+    let identity = caller.as_ref().map(Authenticated::caller);
     let changes = headers::rewrite(head, identity, request);
     Ok(Verdict::Forward(Box::new(Rewrite::new(
         head,
@@ -278,6 +305,7 @@ fn route<'a>(
         route.access,
         path,
         &changes,
+        identity,
         tightest,
         Moment { request, now },
     ))))
@@ -291,16 +319,25 @@ fn authenticate<'a>(
     route: &Route,
     now: Timestamp,
 ) -> Result<Outcome<'a>, ApiError> {
-    match (route.access, head.header("authorization").and_then(authenticate::bearer_token)) {
-        (Access::Public, _) | (_, None) => Ok(Outcome::NotResponsible),
-        (_, Some(token)) => {
-            let freshness = match (world.revocation, route.revocation) {
-                (Revocation::Bounded, Revocation::Bounded) => Freshness::Bounded,
-                _ => Freshness::Strict,
-            };
-            authenticate::bearer(token, world, knowledge, found, freshness, now)
-        }
+    if route.access == Access::Public {
+        return Ok(Outcome::NotResponsible);
     }
+    let freshness = match (world.revocation, route.revocation) {
+        (Revocation::Bounded, Revocation::Bounded) => Freshness::Bounded,
+        _ => Freshness::Strict,
+    };
+    if let Some(token) = head.header("authorization").and_then(authenticate::bearer_token) {
+        return authenticate::bearer(token, world, knowledge, found, freshness, now);
+    }
+    let Some(cookie) = session_cookie(head, world) else { return Ok(Outcome::NotResponsible) };
+    let outcome = session::session(cookie, world, knowledge, found, freshness, now)?;
+    // A browser sends the cookie along whoever's page makes the request.
+    let is_known = matches!(outcome, Outcome::Known(_));
+    let is_ours = |origin| world.same_origin.is(origin, head.scheme, &head.authority);
+    if is_known && same_origin::matters(head) && !head.header("origin").is_some_and(is_ours) {
+        return Err(ApiError::ForeignOrigin);
+    }
+    Ok(outcome)
 }
 
 enum Limited {

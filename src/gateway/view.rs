@@ -4,14 +4,13 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::domain::{
-    id::TokenId,
+    id::SessionId,
     revocation::{
         Entry, Versions,
         feed::{Answer, Cursor, Pulled},
-        set::{Known, RevokedSet},
+        set::{Grounds, Known, RevokedSet},
     },
     time::{Timestamp, millis},
-    token::verify::VerifiedClaims,
 };
 
 /// A view is good for this long before it is asked for again, or for half of the bound, if that is less.
@@ -24,8 +23,11 @@ const FAILING_FOR: Duration = Duration::from_secs(10);
 const FEED_REST: Duration = Duration::from_secs(5);
 /// After so long, another may ask: whoever asks may have been broken off, which nobody hears of.
 const TAKEN_OVER_AFTER: Duration = Duration::from_secs(3);
-/// Answers about single tokens that are remembered at once.
+/// Answers about single tokens and sessions that are remembered at once.
 const MAX_CHECKED: usize = 8192;
+
+/// The id of a token, or of a session that a cookie holds.
+pub type CredentialId = [u8; 16];
 
 /// How old a view is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +57,7 @@ pub struct RevocationView {
     asking_since: Option<Timestamp>,
     failed_at: Option<Timestamp>,
     feed_failed_at: Option<Timestamp>,
-    checked: HashMap<TokenId, Timestamp>,
+    checked: HashMap<CredentialId, Timestamp>,
 }
 
 impl RevocationView {
@@ -111,23 +113,35 @@ impl RevocationView {
 
     /// What is known of a token, as of the view.
     #[must_use]
-    pub fn knows(&self, token: &VerifiedClaims, now: Timestamp) -> Known {
+    pub fn knows(&self, token: &Grounds<'_>, now: Timestamp) -> Known {
         self.known.knows(token, now)
     }
 
-    /// Whether a token was asked about by itself less than `bound` ago, and was good.
+    /// What is known of a session by itself, as of the view.
     #[must_use]
-    pub fn was_checked(&self, token: &VerifiedClaims, now: Timestamp, bound: Duration) -> bool {
-        let checked = self.checked.get(&token.token());
+    pub fn knows_session(&self, id: SessionId, now: Timestamp) -> Known {
+        self.known.knows_session(id, now)
+    }
+
+    /// Whether what was known of a user as of some time, with their token version then, may have changed since.
+    #[must_use]
+    pub fn outdates(&self, user: &str, version: i64, as_of: Timestamp) -> bool {
+        self.known.outdates(user, version, as_of)
+    }
+
+    /// Whether a token or session was asked about by itself less than `bound` ago, and was good.
+    #[must_use]
+    pub fn was_checked(&self, credential: &CredentialId, now: Timestamp, bound: Duration) -> bool {
+        let checked = self.checked.get(credential);
         checked.is_some_and(|as_of| now.since(*as_of) < bound && now >= *as_of)
     }
 
-    /// Notes that a token was not revoked when it was asked about at `as_of`.
-    pub fn found_good(&mut self, token: TokenId, as_of: Timestamp) {
+    /// Notes that a token or session was not revoked when it was asked about at `as_of`.
+    pub fn found_good(&mut self, credential: CredentialId, as_of: Timestamp) {
         if self.checked.len() >= MAX_CHECKED {
             self.checked.clear();
         }
-        self.checked.insert(token, as_of);
+        self.checked.insert(credential, as_of);
     }
 
     /// Whether it is known that everything of a key was ended.

@@ -135,4 +135,10 @@ impl KeyValue for NativeKv {
         }
         answer(fate, ())
     }
+
+    async fn delete(&self, key: &str) -> Result<(), Unavailable> {
+        let fate = self.through()?;
+        self.state(|state, _| state.entries.remove(key));
+        answer(fate, ())
+    }
 }

@@ -108,6 +108,8 @@ pub struct Host {
     pub database: Arc<Sqlite>,
     /// The blacklist.
     pub blacklist: Arc<NativeKv>,
+    /// Copies of sessions.
+    pub sessions: Arc<NativeKv>,
     /// The feed.
     pub feed: Arc<NativeFeed>,
     /// The limiter.
@@ -133,6 +135,7 @@ impl Host {
             database,
             feed: Arc::new(NativeFeed::new(switchboard.clone(), clock.clone(), feeds_database)),
             blacklist: Arc::new(NativeKv::new(switchboard.clone(), clock.clone())),
+            sessions: Arc::new(NativeKv::new(switchboard.clone(), clock.clone())),
             limiter: Arc::new(NativeLimiter::new(switchboard.clone(), clock.clone())),
             log: Arc::default(),
             rng: Arc::default(),
@@ -147,6 +150,7 @@ impl Host {
         Ports {
             database: self.database.clone(),
             blacklist: self.blacklist.clone(),
+            sessions: self.sessions.clone(),
             revocations: self.feed.clone(),
             limiter: self.limiter.clone(),
             crypto: Arc::new(NativeCrypto::switched(master, self.switchboard.clone())),

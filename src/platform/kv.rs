@@ -35,4 +35,8 @@ impl KeyValue for Kv {
         let write = async { self.store.put(key, value)?.expiration_ttl(ttl_secs).execute().await };
         SendFuture::new(bounded(self.name, write)).await
     }
+
+    async fn delete(&self, key: &str) -> Result<(), Unavailable> {
+        SendFuture::new(bounded(self.name, self.store.delete(key))).await
+    }
 }

@@ -89,6 +89,7 @@ pub fn ports(env: &Env, config: &Config) -> Result<Ports, ConfigError> {
     Ok(Ports {
         database: Arc::new(d1::D1::new(env.d1("DB").map_err(missing("DB"))?)),
         blacklist: Arc::new(kv::Kv::new("BLACKLIST", env.kv("BLACKLIST").map_err(missing("BLACKLIST"))?)),
+        sessions: Arc::new(kv::Kv::new("SESSIONS", env.kv("SESSIONS").map_err(missing("SESSIONS"))?)),
         revocations: Arc::new(revocation_do::RevocationsPort::new(
             env.durable_object("REVOCATIONS").map_err(missing("REVOCATIONS"))?,
         )),

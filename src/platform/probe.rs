@@ -154,7 +154,7 @@ fn again(knowledge: &Knowledge, run: &Run, now: Timestamp) -> bool {
     match recognise(&run.token, knowledge, &Findings::default(), now) {
         Ok(Outcome::Known(token)) => {
             let view = &knowledge.view;
-            view.knows(&token.claims, now) == Known::Clear
+            view.knows(&token.claims.grounds(), now) == Known::Clear
                 && view.age(now, std::time::Duration::from_secs(10)) != ViewAge::Old
         }
         _ => false,

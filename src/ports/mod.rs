@@ -46,6 +46,8 @@ pub trait KeyValue: Send + Sync {
     async fn get_bulk(&self, keys: &[String]) -> Result<Vec<Option<String>>, Unavailable>;
     /// Writes one key that expires after `ttl_secs`, which the platform wants to be at least 60.
     async fn put(&self, key: &str, value: &str, ttl_secs: u64) -> Result<(), Unavailable>;
+    /// Deletes one key.
+    async fn delete(&self, key: &str) -> Result<(), Unavailable>;
 }
 
 /// Exact limits, one referee for each key.
@@ -136,6 +138,8 @@ pub struct Ports {
     pub database: Arc<dyn Database>,
     /// KV `BLACKLIST`.
     pub blacklist: Arc<dyn KeyValue>,
+    /// KV `SESSIONS`.
+    pub sessions: Arc<dyn KeyValue>,
     /// The `RevocationFeed` object.
     pub revocations: Arc<dyn Revocations>,
     /// The `RateLimiter` objects.

@@ -52,6 +52,12 @@ pub fn write_if_changed(entry: &Entry) -> Statement {
     Statement::new(insert_where!("changes() = 1"), params(entry))
 }
 
+/// Writes the row if the statement before it changed any.
+#[must_use]
+pub fn write_if_any_changed(entry: &Entry) -> Statement {
+    Statement::new(insert_where!("changes() > 0"), params(entry))
+}
+
 /// Writes the row if the entry's session exists.
 #[must_use]
 pub fn write_if_session(entry: &Entry) -> Statement {
@@ -65,8 +71,9 @@ pub fn write_if_session_stands(entry: &Entry, salt: Value) -> Statement {
     params.push(salt);
     Statement::new(
         insert_where!(
-            "EXISTS (SELECT 1 FROM sessions WHERE id = ?6 AND ended_at IS NULL AND expires_at > ?2)
-             AND (?10 IS NULL OR ?10 = (SELECT salt FROM refresh_tokens WHERE session_id = ?6))"
+            "EXISTS (SELECT 1 FROM sessions WHERE id = ?6 AND ended_at IS NULL AND expires_at > ?2
+             AND (kind <> 'cookie' OR idle_until > ?2)
+             AND (?10 IS NULL OR ?10 = COALESCE(salt, (SELECT salt FROM refresh_tokens WHERE session_id = ?6))))"
         ),
         params,
     )

@@ -7,7 +7,6 @@ use crate::{
     domain::{
         revocation::{Entry, Revoked},
         time::Timestamp,
-        token::verify::VerifiedClaims,
     },
     ports::{KeyValue, Unavailable},
 };
@@ -54,14 +53,8 @@ pub async fn publish_missing(kv: &dyn KeyValue, entries: &[Entry], now: Timestam
     Ok(())
 }
 
-/// Whether the copy says that a token was ended: by itself, with its session, its user's version or its key.
-pub async fn names(kv: &dyn KeyValue, token: &VerifiedClaims) -> Result<bool, Unavailable> {
-    let claims = token.claims();
-    let keys = [
-        format!("sid:{}", token.session()),
-        format!("jti:{}", token.token()),
-        format!("kid:{}", token.key()),
-        format!("ver:{}:{}", claims.sub, claims.ver),
-    ];
+/// Whether the copy says that any of these was ended.
+pub async fn names(kv: &dyn KeyValue, any: &[Revoked]) -> Result<bool, Unavailable> {
+    let keys: Vec<_> = any.iter().filter_map(key).collect();
     Ok(kv.get_bulk(&keys).await?.iter().any(Option::is_some))
 }

@@ -8,6 +8,7 @@ pub mod feed;
 mod keys;
 pub mod refresh;
 pub mod revocations;
+pub mod session_copy;
 pub mod sessions;
 pub mod sign_in;
 pub mod users;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{
     audit, keys, last, revocations, run,
@@ -13,6 +14,7 @@ use crate::{
         audit::Entry,
         id::UserId,
         revocation::{self, Revoked},
+        scope::Scope,
         session::EndReason,
         time::{Timestamp, millis},
         token::refresh::RefreshToken,
@@ -33,7 +35,9 @@ pub struct Entries {
 
 /// Lives that a rotation is bound by.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub struct Terms<'a> {
+    /// What is asked for, if that is less than what was granted.
+    pub scope: Option<&'a Scope>,
     /// How long the immediate predecessor gives the same answer.
     pub grace: Duration,
     /// When the successor ends if it is not used.
@@ -56,6 +60,8 @@ pub enum Presented {
         /// What is revoked by that.
         revoked: Vec<revocation::Entry>,
     },
+    /// It asks for more than was granted: nothing happened to it.
+    Beyond,
     /// It is not honoured: expired, ended, of an inactive account, or not of this session.
     Refused,
 }
@@ -67,6 +73,8 @@ pub struct Standing {
     pub user: User,
     /// How they signed in.
     pub amr: Vec<String>,
+    /// What the session was narrowed to, if it was.
+    pub scope: Option<String>,
     /// When they signed in.
     pub signed_in_at: Timestamp,
     /// When the session ends.
@@ -88,6 +96,7 @@ struct Row {
     end_reason: Option<String>,
     ended_by: Option<String>,
     amr: String,
+    scope: Option<String>,
     #[serde(flatten)]
     user: UserRow,
 }
@@ -98,11 +107,12 @@ struct Row {
 pub async fn present(
     database: &dyn Database,
     token: &RefreshToken,
-    terms: Terms,
+    terms: Terms<'_>,
     entries: &Entries,
 ) -> Result<Presented, ApiError> {
     let now = entries.rotated.at;
     let request = entries.rotated.origin.request.to_string();
+    let asked: Vec<_> = terms.scope.iter().flat_map(|scope| scope.names()).collect();
     let ids: [Value; 3] = [token.session.to_string().into(), token.salt_text().into(), token.generation.into()];
     let [session, salt, generation] = ids;
     let batch = vec![
@@ -130,7 +140,9 @@ pub async fn present(
                expires_at = MIN(?6, (SELECT expires_at FROM sessions WHERE id = ?1))
              WHERE session_id = ?1 AND salt = ?2 AND generation = ?3 AND expires_at > ?4
              AND EXISTS (SELECT 1 FROM sessions s JOIN users u ON u.id = s.user_id
-                         WHERE s.id = ?1 AND s.ended_at IS NULL AND s.expires_at > ?4 AND u.is_active = 1)",
+                         WHERE s.id = ?1 AND s.ended_at IS NULL AND s.expires_at > ?4 AND u.is_active = 1
+                         AND NOT EXISTS (SELECT 1 FROM json_each(?7) AS asked
+                           WHERE instr(' ' || s.scope || ' ', ' ' || asked.value || ' ') = 0))",
             [
                 session.clone(),
                 salt.clone(),
@@ -138,6 +150,7 @@ pub async fn present(
                 now.millis().into(),
                 request.as_str().into(),
                 terms.expires_at.millis().into(),
+                json!(asked).to_string().into(),
             ],
         ),
         audit::write_if_changed(&entries.rotated),
@@ -146,7 +159,7 @@ pub async fn present(
                 "SELECT ",
                 user_columns!(),
                 ", t.generation, t.rotated_by, t.expires_at AS token_expires_at, s.expires_at AS session_expires_at,
-                  s.created_at AS signed_in_at, s.ended_at, s.end_reason, s.ended_by, s.amr
+                  s.created_at AS signed_in_at, s.ended_at, s.end_reason, s.ended_by, s.amr, s.scope
                  FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id
                  WHERE t.session_id = ?1 AND t.salt = ?2"
             ),
@@ -158,12 +171,13 @@ pub async fn present(
     let mut rows = run(database, batch).await?;
     let keys_version = keys::version(rows.pop().unwrap_or_default())?;
     let revoked = revocations::entries(rows.pop().unwrap_or_default())?;
-    judge(last(rows).first::<Row>()?, token, &request, now, keys_version, revoked)
+    judge(last(rows).first::<Row>()?, token, terms.scope, &request, now, keys_version, revoked)
 }
 
 fn judge(
     row: Option<Row>,
     token: &RefreshToken,
+    asked: Option<&Scope>,
     request: &str,
     now: Timestamp,
     keys_version: i64,
@@ -176,6 +190,9 @@ fn judge(
         let ended_now = row.ended_by.as_deref() == Some(request);
         return Ok(if reuse { Presented::Reuse { user: user.id, ended_now, revoked } } else { Presented::Refused });
     }
+    if asked.is_some_and(|asked| !asked.is_within(row.scope.as_deref())) {
+        return Ok(Presented::Beyond);
+    }
     let exchanged = row.generation == i64::from(token.generation) + 1;
     let alive = row.token_expires_at > now.millis() && row.session_expires_at > now.millis() && user.is_active;
     if !exchanged || !alive {
@@ -183,6 +200,7 @@ fn judge(
     }
     Ok(Presented::Good(Box::new(Standing {
         user,
+        scope: row.scope,
         amr: row.amr.split(' ').map(ToOwned::to_owned).collect(),
         signed_in_at: Timestamp::from_millis(row.signed_in_at),
         session_expires_at: Timestamp::from_millis(row.session_expires_at),

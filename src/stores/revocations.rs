@@ -45,6 +45,16 @@ pub(super) fn record_version_if_changed(session: SessionId, now: Timestamp, unti
     )
 }
 
+/// Records every session as revoked that a request has ended.
+pub(super) fn record_sessions_ended_by(request: &str, now: Timestamp, until: Timestamp) -> Statement {
+    Statement::new(
+        "INSERT INTO revocations (kind, value, user_id, created_at, until)
+         SELECT 'session', id, user_id, ?2, ?3 FROM sessions WHERE ended_by = ?1
+         ON CONFLICT (kind, value) DO NOTHING",
+        [request.into(), now.millis().into(), until.millis().into()],
+    )
+}
+
 /// Deletes rows that can matter no more (but the newest, by which one tells a record that was put back), 500 at once, in 20 rounds at most: the rest waits for the next time.
 pub async fn forget(database: &dyn Database, now: Timestamp) -> Result<(), ApiError> {
     const ROUNDS: usize = 20;
@@ -105,6 +115,22 @@ pub(super) fn read_of_session(session: SessionId, token: Option<TokenId>) -> Sta
                    SELECT user_id FROM sessions WHERE id = ?1 AND end_reason = 'logout_all'))"
         ),
         [session.to_string().into(), token.map(|token| token.to_string()).into()],
+    )
+}
+
+/// Reads what was recorded of sessions that a request has ended.
+pub(super) fn read_sessions_ended_by(request: &str) -> Statement {
+    Statement::new(
+        concat!(columns!(), " WHERE kind = 'session' AND value IN (SELECT id FROM sessions WHERE ended_by = ?1)"),
+        [request.into()],
+    )
+}
+
+/// Reads what was recorded of a user's sessions, as far as that still matters.
+pub(super) fn read_sessions_of(user: UserId, now: Timestamp) -> Statement {
+    Statement::new(
+        concat!(columns!(), " WHERE user_id = ?1 AND kind = 'session' AND until > ?2"),
+        [user.to_string().into(), now.millis().into()],
     )
 }
 

@@ -11,7 +11,7 @@ use edgewarden::{
     app::App,
     config::Config,
     domain::{id::RequestId, time::Timestamp},
-    gateway::{Findings, Moment, Verdict, decide, forward::Rewrite, head::Head},
+    gateway::{Verdict, forward::Rewrite, head::Head},
     native::Host,
     ports::Value as Sql,
 };
@@ -257,8 +257,7 @@ impl Isolate {
 
     /// What a warm isolate says without asking anyone.
     fn app_verdict<'a>(&self, head: &Head<'a>, request: RequestId) -> Verdict<'a> {
-        let moment = Moment { request, now: self.app.ports.clock.now() };
-        decide(head, &self.app.world(), &self.app.knowledge(), &Findings::default(), moment)
+        self.app.decide(head, request)
     }
 
     /// Whether a request is for our own endpoints.

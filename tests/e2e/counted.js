@@ -48,6 +48,7 @@ export default {
       ...env,
       DB: counting(env.DB, "database", ["batch"]),
       BLACKLIST: counting(env.BLACKLIST, "kv", ["get", "put"]),
+      SESSIONS: counting(env.SESSIONS, "kv", ["get", "put", "delete"]),
       REVOCATIONS: counting(slowed(env.REVOCATIONS), "feed", ["getByName", "get"]),
       RATE_LIMITER: counting(env.RATE_LIMITER, "limiter", ["getByName", "get"]),
     };

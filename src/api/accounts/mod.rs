@@ -1,6 +1,8 @@
 //! What a person does with an account.
 
+pub mod deactivate;
 pub mod me;
+pub mod profile;
 pub mod register;
 
 use serde::Serialize;

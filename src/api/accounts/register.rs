@@ -45,6 +45,7 @@ async fn create(
     body: Map<String, Value>,
     headers: &mut HeaderMap,
 ) -> Result<UserView, ApiError> {
+    connection.refuse_foreign_pages()?;
     // (1)
     let mut fields = Fields::new(body);
     let username = fields.required("username", Username::parse);

@@ -1,26 +1,32 @@
-//! `POST auth/logout` and `auth/logout-all`: end this session, or every one, by an access token or by a refresh token
-//! alone.
+//! `POST auth/logout` and `auth/logout-all`: end this session, or every one, by an access token, a refresh token alone, or
+//! the session cookie.
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::HeaderMap};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, Method, header},
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
     api::{
         Connection,
-        extract::{OptionalJsonObject, bearer},
+        extract::{OptionalJsonObject, bearer, session_cookie},
         form::Fields,
     },
     app::{App, Publication},
     domain::{
         audit::{Entry, Event},
+        cookies::Keep,
+        session::cookie::SessionCookie,
         token::{refresh::RefreshToken, verify::Refusal},
     },
     error::ApiError,
     gateway::knowledge::Remembered,
     stores::{
-        audit,
+        audit, session_copy,
         sessions::{self, Ended, Holder},
     },
 };
@@ -32,7 +38,7 @@ pub async fn logout(
     connection: Connection,
     headers: HeaderMap,
     OptionalJsonObject(body): OptionalJsonObject,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<(HeaderMap, Json<Value>), ApiError> {
     sign_out(&app, connection, &headers, body, Event::Logout).await
 }
 
@@ -42,7 +48,7 @@ pub async fn logout_all(
     connection: Connection,
     headers: HeaderMap,
     OptionalJsonObject(body): OptionalJsonObject,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<(HeaderMap, Json<Value>), ApiError> {
     sign_out(&app, connection, &headers, body, Event::LogoutAll).await
 }
 
@@ -54,12 +60,12 @@ async fn sign_out(
     headers: &HeaderMap,
     body: Map<String, Value>,
     event: Event,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<(HeaderMap, Json<Value>), ApiError> {
     // (1)
     let mut fields = Fields::new(body);
-    let refresh = fields.optional("refresh_token", |text| Ok(text.to_owned()));
+    let refresh = fields.optional_text("refresh_token");
     fields.refuse()?;
-    let credential = credential(app, bearer(headers), refresh.as_deref()).await?;
+    let credential = credential(app, &connection, bearer(headers), refresh.as_deref()).await?;
     let holder = credential.holder();
     // (2)
     let now = app.ports.clock.now();
@@ -89,15 +95,35 @@ async fn sign_out(
             return Err(match holder {
                 Holder::Access(_) => ApiError::InvalidToken(Refusal::Revoked),
                 Holder::Refresh(_) => ApiError::InvalidRefresh,
+                Holder::Cookie(_) => ApiError::Unauthenticated,
             });
         }
     };
     app.publish(&revoked, None, publication).await?;
-    Ok(Json(json!({ "detail": "Signed out." })))
+    let mut headers = HeaderMap::new();
+    if let Holder::Cookie(cookie) = holder {
+        // It is believed no more, as everyone was told; nor should it lie about.
+        if let Err(error) = session_copy::delete(app.ports.sessions.as_ref(), cookie.session).await {
+            app.log_fault("session copy", &error.to_string());
+        }
+        headers.extend(removal(app).map(|line| (header::SET_COOKIE, line)));
+    }
+    Ok((headers, Json(json!({ "detail": "Signed out." }))))
 }
 
-/// The access token, or else the refresh token: one that is over does not stand in the other's way.
-async fn credential(app: &App, access: Option<&str>, refresh: Option<&str>) -> Result<Credential, ApiError> {
+/// The line that removes the session cookie from a browser.
+pub fn removal(app: &App) -> Option<HeaderValue> {
+    let names = app.config.cookies();
+    HeaderValue::try_from(names.line(names.session(), "", Keep::Not)).ok()
+}
+
+/// The access token, or else the refresh token, or else the cookie: one that is over does not stand in the others' way.
+async fn credential(
+    app: &App,
+    connection: &Connection,
+    access: Option<&str>,
+    refresh: Option<&str>,
+) -> Result<Credential, ApiError> {
     let refused = match access {
         None => ApiError::Unauthenticated,
         Some(token) => match app.believe(token).await {
@@ -106,7 +132,10 @@ async fn credential(app: &App, access: Option<&str>, refresh: Option<&str>) -> R
             Err(fault) => return Err(fault),
         },
     };
-    let Some(refresh) = refresh else { return Err(refused) };
+    let Some(refresh) = refresh else {
+        let cookie = session_cookie(app, connection, &Method::POST)?;
+        return cookie.map(Credential::Cookie).ok_or(refused);
+    };
     let decoded = RefreshToken::decode(refresh, &app.config.token_mac_key);
     decoded.map(Credential::Refresh).map_err(|_| ApiError::InvalidRefresh)
 }
@@ -114,6 +143,7 @@ async fn credential(app: &App, access: Option<&str>, refresh: Option<&str>) -> R
 enum Credential {
     Access(Arc<Remembered>),
     Refresh(RefreshToken),
+    Cookie(SessionCookie),
 }
 
 impl Credential {
@@ -121,6 +151,7 @@ impl Credential {
         match self {
             Self::Access(remembered) => Holder::Access(&remembered.claims),
             Self::Refresh(token) => Holder::Refresh(token),
+            Self::Cookie(cookie) => Holder::Cookie(*cookie),
         }
     }
 }

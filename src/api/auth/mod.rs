@@ -1,9 +1,17 @@
 //! Signing in, staying signed in, signing out.
 
 mod device;
+pub mod login;
 pub mod logout;
+mod opened;
+pub mod password;
 pub mod refresh;
+mod return_to;
+pub mod sessions;
+pub mod sign_in;
 pub mod token;
+
+pub use opened::Opened;
 
 use serde::Serialize;
 
@@ -25,4 +33,12 @@ impl TokenAnswer {
         let AccessToken { token, expires_in, scope } = access;
         Self { access_token: token, refresh_token, token_type: "bearer", expires_in, scope, session_id }
     }
+}
+
+/// The answer of `auth/login`, beside the cookie.
+#[derive(Serialize)]
+pub struct CookieAnswer {
+    session_id: SessionId,
+    expires_at: String,
+    scope: String,
 }

@@ -10,6 +10,7 @@ use crate::{
     app::{App, Grant, Publication},
     domain::{
         audit::{Entry, Event},
+        scope::{Scope, ScopeProblem},
         token::refresh::RefreshToken,
     },
     error::ApiError,
@@ -19,31 +20,41 @@ use crate::{
     },
 };
 
-/// Takes `{refresh_token}`.
+/// Takes `{refresh_token, scope?}`. A scope narrows the access token only (RFC 6749, §6).
 pub async fn refresh(
     State(app): State<Arc<App>>,
     connection: Connection,
     JsonObject(body): JsonObject,
 ) -> Result<Json<TokenAnswer>, ApiError> {
     let mut fields = Fields::new(body);
-    let token = fields.required("refresh_token", |text| Ok(text.to_owned()));
+    let token = fields.required_text("refresh_token");
+    let scope = fields.optional_text("scope");
     fields.refuse()?;
-    exchange(&app, connection, token.as_deref().unwrap_or_default()).await.map(Json)
+    exchange(&app, connection, token.as_deref().unwrap_or_default(), scope.as_deref()).await.map(Json)
 }
 
-/// (1) The token's MAC, before any I/O. (2) That we can sign: a token is not used up by a fault of
-/// ours. (3) One batch rotates, repeats a lost answer, or ends the session. (4) The same token always has the same successor; the access token is new, with the
+/// (1) The token's MAC, before any I/O. (2) That we can sign, and that there is what is asked for: a token is not used
+/// up by a fault of ours, or by a scope that nobody can have. (3) One batch rotates, repeats a lost answer, or ends the session. (4) The same token always has the same successor; the access token is new, with the
 /// roles as they are now.
-pub async fn exchange(app: &App, connection: Connection, text: &str) -> Result<TokenAnswer, ApiError> {
+pub async fn exchange(
+    app: &App,
+    connection: Connection,
+    text: &str,
+    scope: Option<&str>,
+) -> Result<TokenAnswer, ApiError> {
+    connection.refuse_foreign_pages()?;
     // (1)
     let token = RefreshToken::decode(text, &app.config.token_mac_key).map_err(|_| ApiError::InvalidRefresh)?;
     let successor = token.clone().successor().ok_or(ApiError::InvalidRefresh)?;
     // (2)
     app.ready_to_issue().await?;
+    let roles = app.bundle().await?;
+    let scope = scope.map(|text| Scope::parse(text, &roles.roles)).transpose()?;
     // (3)
     let now = app.ports.clock.now();
     let lifetimes = app.config.lifetimes;
     let terms = Terms {
+        scope: scope.as_ref(),
         grace: lifetimes.refresh_grace,
         expires_at: now.plus(lifetimes.refresh),
         revoked_until: app.revoked_until(now),
@@ -60,6 +71,7 @@ pub async fn exchange(app: &App, connection: Connection, text: &str) -> Result<T
     let standing = match refresh::present(app.ports.database.as_ref(), &token, terms, &entries).await? {
         Presented::Good(standing) => standing,
         Presented::Refused => return Err(ApiError::InvalidRefresh),
+        Presented::Beyond => return Err(ScopeProblem::Beyond.into()),
         Presented::Reuse { user, ended_now, revoked } => {
             if ended_now {
                 entries.reuse.subject = Some(user);
@@ -77,10 +89,12 @@ pub async fn exchange(app: &App, connection: Connection, text: &str) -> Result<T
         audit::log(app.ports.log.as_ref(), &entries.rotated);
     }
     // (4)
+    let scope = scope.map(|scope| scope.text()).or(standing.scope);
     let grant = Grant {
         user: &standing.user,
         session: token.session,
         amr: &standing.amr,
+        scope: scope.as_deref(),
         signed_in_at: standing.signed_in_at,
         session_expires_at: standing.session_expires_at,
     };

@@ -7,13 +7,33 @@ use std::{
 };
 
 use super::{Entry, MAX_ENTRIES, Revoked, Thinned, thin};
-use crate::domain::{id::ApiKeyId, time::Timestamp, token::verify::VerifiedClaims};
+use crate::domain::{
+    id::{ApiKeyId, SessionId, TokenId},
+    time::Timestamp,
+};
 
 /// What is over is looked for at most this often.
 const FORGET_EVERY: Duration = Duration::from_secs(30);
 /// A revocation is dated before it is written, and a token when it is signed, after the exchange that it comes of was
 /// written: one that is dated so much later may still come of what was ended. Clocks differ as well.
 const UNCERTAIN: Duration = Duration::from_secs(20);
+
+/// What a token rests on: with any of it, the token ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Grounds<'a> {
+    /// Itself.
+    pub token: TokenId,
+    /// Its session.
+    pub session: SessionId,
+    /// Its user's `sub`.
+    pub user: &'a str,
+    /// The user's token version when it was made.
+    pub version: i64,
+    /// When that was.
+    pub given_at: Timestamp,
+    /// The key that signed it.
+    pub key: &'a str,
+}
 
 /// What is known of one token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,20 +110,35 @@ impl RevokedSet {
 
     /// What is known of a token.
     #[must_use]
-    pub fn knows(&self, token: &VerifiedClaims, now: Timestamp) -> Known {
-        if !self.entries.is_empty() && self.names(token) {
-            return Known::Revoked;
+    pub fn knows(&self, token: &Grounds<'_>, now: Timestamp) -> Known {
+        self.unless(!self.entries.is_empty() && self.names(token), now)
+    }
+
+    /// What is known of a session by itself.
+    #[must_use]
+    pub fn knows_session(&self, id: SessionId, now: Timestamp) -> Known {
+        self.unless(self.entries.contains_key(&Revoked::Session(id)), now)
+    }
+
+    /// Whether what was known of a user as of some time, with their token version then, may have changed since.
+    #[must_use]
+    pub fn outdates(&self, user: &str, version: i64, as_of: Timestamp) -> bool {
+        self.users.get(user).is_some_and(|&first| version < first)
+            || self.given.get(user).is_some_and(|until| as_of <= until.plus(UNCERTAIN))
+    }
+
+    fn unless(&self, is_revoked: bool, now: Timestamp) -> Known {
+        match is_revoked {
+            true => Known::Revoked,
+            false if self.incomplete_until.is_some_and(|until| until > now) => Known::Unsure,
+            false => Known::Clear,
         }
-        if self.incomplete_until.is_some_and(|until| until > now) { Known::Unsure } else { Known::Clear }
     }
 
     /// What is known of an API key.
     #[must_use]
     pub fn knows_api_key(&self, id: ApiKeyId, now: Timestamp) -> Known {
-        if self.entries.contains_key(&Revoked::ApiKey(id)) {
-            return Known::Revoked;
-        }
-        if self.incomplete_until.is_some_and(|until| until > now) { Known::Unsure } else { Known::Clear }
+        self.unless(self.entries.contains_key(&Revoked::ApiKey(id)), now)
     }
 
     /// How many there are.
@@ -119,13 +154,11 @@ impl RevokedSet {
     }
 
     /// Whether anything here ends a token.
-    fn names(&self, token: &VerifiedClaims) -> bool {
-        let claims = token.claims();
-        self.entries.contains_key(&Revoked::Session(token.session()))
-            || self.entries.contains_key(&Revoked::Token(token.token()))
-            || self.keys.contains(token.key().as_str())
-            || self.users.get(&claims.sub).is_some_and(|&version| claims.ver < version)
-            || self.given.get(&claims.sub).is_some_and(|until| claims.iat <= until.plus(UNCERTAIN).secs())
+    fn names(&self, token: &Grounds<'_>) -> bool {
+        self.entries.contains_key(&Revoked::Session(token.session))
+            || self.entries.contains_key(&Revoked::Token(token.token))
+            || self.keys.contains(token.key)
+            || self.outdates(token.user, token.version, token.given_at)
     }
 
     fn refill(&mut self, entries: Vec<Entry>) {

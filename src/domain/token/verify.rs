@@ -17,6 +17,7 @@ use super::{
 };
 use crate::domain::{
     id::{SessionId, TokenId},
+    revocation::set::Grounds,
     time::Timestamp,
 };
 
@@ -164,6 +165,20 @@ impl VerifiedClaims {
     #[must_use]
     pub const fn token(&self) -> TokenId {
         self.claims.jti
+    }
+
+    /// What the token rests on.
+    #[must_use]
+    pub fn grounds(&self) -> Grounds<'_> {
+        let claims = &self.claims;
+        Grounds {
+            token: claims.jti,
+            session: claims.sid,
+            user: &claims.sub,
+            version: claims.ver,
+            given_at: Timestamp::from_secs(claims.iat),
+            key: self.key.as_str(),
+        }
     }
 
     /// Whether its time is now, with [`LEEWAY`]. A remembered token is asked again.

@@ -6,7 +6,7 @@ mod cleanup;
 mod outcome;
 
 pub use cleanup::forget_old;
-pub use outcome::{record_failure, record_success};
+pub use outcome::{Opening, record_failure, record_success, succeeded};
 
 use serde::Deserialize;
 use serde_json::json;

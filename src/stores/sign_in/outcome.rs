@@ -7,13 +7,15 @@ use crate::{
         attempts::{AttemptRules, RESOLVED_WITHIN},
         audit::Entry,
         id::RowId,
-        session::NewSession,
+        revocation,
+        session::{EndReason, Holding, NewSession},
+        time::{Timestamp, millis},
         token::refresh::salt_text,
         user::User,
     },
     error::ApiError,
-    ports::{Database, Statement},
-    stores::{audit, last, run},
+    ports::{Database, Statement, Value},
+    stores::{audit, last, revocations, run, sessions::is_live},
 };
 
 /// Records a failed attempt, and closes what it counts under if it is the last of too many: those
@@ -63,59 +65,143 @@ pub async fn record_failure<'e>(
     Ok([failed, locked].into_iter().filter(|entry| written.contains(&entry.id.to_string())).collect())
 }
 
-/// Records a success: the session, its first refresh token, the account's last sign-in, and that the
-/// failures before it count no more. Nothing is recorded, and the answer is `false`, if the account
-/// changed since it was read: the attempt is to be recorded as a failure then.
+/// A sign-in that was good, and what is to be recorded of it.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    /// The attempt.
+    pub attempt: RowId,
+    /// The user as they were read.
+    pub user: &'a User,
+    /// The hash that the password was held against.
+    pub password_hash: &'a str,
+    /// The session.
+    pub session: &'a NewSession,
+    /// How they proved who they are.
+    pub amr: &'a [String],
+    /// What the session is narrowed to, if it is.
+    pub scope: Option<&'a str>,
+    /// A user has at most so many sessions: of more, those end that were used longest ago.
+    pub max_sessions: u32,
+    /// Until when what an ended session issued could matter.
+    pub revoked_until: Timestamp,
+    /// The row that tells of the sign-in.
+    pub success: &'a Entry,
+    /// The row that tells of sessions that it ended.
+    pub ended: &'a Entry,
+}
+
+/// Records a success: the session, its first refresh token if tokens hold it, the account's last sign-in, and that the
+/// failures before it count no more. Says what is revoked with the sessions that there were too many of. Nothing is
+/// recorded, and the answer is `None`, if the account changed since it was read: the attempt is to be recorded as a
+/// failure then.
 pub async fn record_success(
     database: &dyn Database,
-    attempt: RowId,
-    user: &User,
-    password_hash: &str,
-    session: &NewSession,
-    amr: &[String],
-    entry: &Entry,
-) -> Result<bool, ApiError> {
+    opening: Opening<'_>,
+) -> Result<Option<Vec<revocation::Entry>>, ApiError> {
     #[derive(Deserialize)]
     struct Recorded {
         recorded: i64,
     }
-    let (id, now) = (session.id.to_string(), entry.at.millis());
-    let batch = vec![
-        Statement::new(
-            "INSERT INTO sessions (id, user_id, ip, user_agent, amr, created_at, expires_at)
-             SELECT ?1, id, ?3, ?4, ?5, ?6, ?7 FROM users
-             WHERE id = ?2 AND is_active = 1 AND token_version = ?8 AND password_hash = ?9
-             ON CONFLICT (id) DO NOTHING",
-            [
-                id.as_str().into(),
-                user.id.to_string().into(),
-                entry.origin.ip.clone().into(),
-                entry.origin.user_agent.clone().into(),
-                amr.join(" ").into(),
-                now.into(),
-                session.expires_at.millis().into(),
-                user.token_version.into(),
-                password_hash.into(),
-            ],
+    let Opening { attempt, session, success, ended, .. } = opening;
+    let (id, now, request) = (session.id.to_string(), success.at, success.origin.request.to_string());
+    let mut batch = vec![open(&opening)];
+    if session.holding == Holding::Tokens {
+        batch.push(first_refresh_token(session, now));
+    }
+    batch.push(Statement::new(
+        "UPDATE users SET last_login_at = ?2 WHERE id = (SELECT user_id FROM sessions WHERE id = ?1)",
+        [id.as_str().into(), now.millis().into()],
+    ));
+    batch.push(audit::write_if_session(success));
+    batch.extend(succeeded(attempt, success));
+    batch.extend([
+        end_those_too_many(&opening, &request),
+        audit::write_if_any_changed(ended),
+        revocations::record_sessions_ended_by(&request, now, opening.revoked_until),
+        revocations::read_sessions_ended_by(&request),
+        Statement::new("SELECT COUNT(*) AS recorded FROM sessions WHERE id = ?1", [id.as_str().into()]),
+    ]);
+    let mut rows = run(database, batch).await?;
+    let recorded = rows.pop().unwrap_or_default().first::<Recorded>()?;
+    let revoked = revocations::entries(last(rows))?;
+    Ok(recorded.is_some_and(|row| row.recorded == 1).then_some(revoked))
+}
+
+/// The session, if the account still is what was read.
+fn open(opening: &Opening<'_>) -> Statement {
+    let (session, user, entry) = (opening.session, opening.user, opening.success);
+    let (kind, salt, idle) = match session.holding {
+        Holding::Tokens => ("bearer", Value::Null, None),
+        Holding::Cookie { .. } => ("cookie", salt_text(&session.salt).into(), Some(session)),
+    };
+    Statement::new(
+        "INSERT INTO sessions (id, user_id, ip, user_agent, amr, created_at, expires_at, kind, salt, scope,
+           idle_ms, idle_until)
+         SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 FROM users
+         WHERE id = ?2 AND is_active = 1 AND token_version = ?13 AND password_hash = ?14
+         ON CONFLICT (id) DO NOTHING",
+        [
+            session.id.to_string().into(),
+            user.id.to_string().into(),
+            entry.origin.ip.clone().into(),
+            entry.origin.user_agent.clone().into(),
+            opening.amr.join(" ").into(),
+            entry.at.millis().into(),
+            session.expires_at.millis().into(),
+            kind.into(),
+            salt,
+            opening.scope.into(),
+            idle.map(|session| millis(session.idle)).into(),
+            idle.map(|session| session.idle_until.millis()).into(),
+            user.token_version.into(),
+            opening.password_hash.into(),
+        ],
+    )
+}
+
+fn first_refresh_token(session: &NewSession, now: Timestamp) -> Statement {
+    Statement::new(
+        "INSERT INTO refresh_tokens (session_id, salt, generation, rotated_at, expires_at)
+         SELECT ?1, ?2, 1, ?3, ?4 WHERE EXISTS (SELECT 1 FROM sessions WHERE id = ?1) ON CONFLICT DO NOTHING",
+        [
+            session.id.to_string().into(),
+            salt_text(&session.salt).into(),
+            now.millis().into(),
+            session.idle_until.millis().into(),
+        ],
+    )
+}
+
+/// Ends the sessions that are one too many, if the new one is there.
+fn end_those_too_many(opening: &Opening<'_>, request: &str) -> Statement {
+    Statement::new(
+        concat!(
+            "UPDATE sessions SET ended_at = ?2, end_reason = ?4, ended_by = ?5
+             WHERE EXISTS (SELECT 1 FROM sessions WHERE id = ?3) AND id IN (
+               SELECT s.id FROM sessions s WHERE s.user_id = ?1 AND s.id <> ?3 AND ",
+            is_live!(),
+            " ORDER BY COALESCE((SELECT rotated_at FROM refresh_tokens WHERE session_id = s.id),
+                 s.last_seen_at, s.created_at) DESC, s.id DESC LIMIT -1 OFFSET ?6 - 1)"
         ),
-        Statement::new(
-            "INSERT INTO refresh_tokens (session_id, salt, generation, rotated_at, expires_at)
-             SELECT ?1, ?2, 1, ?3, ?4 WHERE EXISTS (SELECT 1 FROM sessions WHERE id = ?1) ON CONFLICT DO NOTHING",
-            [
-                id.as_str().into(),
-                salt_text(&session.salt).into(),
-                now.into(),
-                session.refresh_expires_at.millis().into(),
-            ],
-        ),
-        Statement::new(
-            "UPDATE users SET last_login_at = ?2 WHERE id = (SELECT user_id FROM sessions WHERE id = ?1)",
-            [id.as_str().into(), now.into()],
-        ),
+        [
+            opening.user.id.to_string().into(),
+            opening.success.at.millis().into(),
+            opening.session.id.to_string().into(),
+            EndReason::TooMany.as_str().into(),
+            request.into(),
+            opening.max_sessions.into(),
+        ],
+    )
+}
+
+/// Resolves an attempt as good, if the row is there that tells what came of it: what failed before it counts no more.
+#[must_use]
+pub fn succeeded(attempt: RowId, entry: &Entry) -> [Statement; 2] {
+    [
         Statement::new(
             "UPDATE sign_in_attempts SET outcome = 'succeeded'
-             WHERE id = ?1 AND EXISTS (SELECT 1 FROM sessions WHERE id = ?2)",
-            [attempt.to_string().into(), id.as_str().into()],
+             WHERE id = ?1 AND EXISTS (SELECT 1 FROM audit_events WHERE id = ?2)",
+            [attempt.to_string().into(), entry.id.to_string().into()],
         ),
         // Of its own slot, what came before it and failed, or belongs to a request that is over.
         Statement::new(
@@ -123,12 +209,8 @@ pub async fn record_success(
              WHERE (account, slot) = (SELECT account, slot FROM sign_in_attempts WHERE id = ?1)
              AND number < (SELECT number FROM sign_in_attempts WHERE id = ?1)
              AND (outcome = 'failed' OR (outcome = 'pending' AND at <= ?3))
-             AND EXISTS (SELECT 1 FROM sessions WHERE id = ?2)",
-            [attempt.to_string().into(), id.as_str().into(), entry.at.minus(RESOLVED_WITHIN).millis().into()],
+             AND EXISTS (SELECT 1 FROM audit_events WHERE id = ?2)",
+            [attempt.to_string().into(), entry.id.to_string().into(), entry.at.minus(RESOLVED_WITHIN).millis().into()],
         ),
-        audit::write_if_session(entry),
-        Statement::new("SELECT COUNT(*) AS recorded FROM sessions WHERE id = ?1", [id.as_str().into()]),
-    ];
-    let recorded = last(run(database, batch).await?).first::<Recorded>()?;
-    Ok(recorded.is_some_and(|row| row.recorded == 1))
+    ]
 }

@@ -1,5 +1,11 @@
 //! Accounts.
 
+mod changes;
+
+pub use changes::{
+    Changed, Confirmation, EmailChange, PasswordChange, ProfileChange, change_password, change_profile, deactivate,
+};
+
 use serde::Deserialize;
 
 use super::{audit, last, run};

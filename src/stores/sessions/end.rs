@@ -1,19 +1,19 @@
-//! Sessions: ending them, and whether one still stands.
+//! Ending sessions: one, some or all of a user's. Each is recorded as revoked in the same batch.
 
 use serde::Deserialize;
 
-use super::{audit, last, revocations, run};
 use crate::{
     domain::{
         audit::Entry,
         id::{SessionId, TokenId, UserId},
         revocation::{self, Revoked},
-        session::EndReason,
+        session::{EndReason, cookie::SessionCookie},
         time::Timestamp,
         token::{refresh::RefreshToken, verify::VerifiedClaims},
     },
     error::ApiError,
     ports::{Database, Rows, Statement, Value},
+    stores::{audit, last, revocations, run},
 };
 
 /// Who asks for a session's end.
@@ -23,6 +23,8 @@ pub enum Holder<'a> {
     Access(&'a VerifiedClaims),
     /// The holder of a refresh token.
     Refresh(&'a RefreshToken),
+    /// The holder of a session cookie.
+    Cookie(SessionCookie),
 }
 
 impl Holder<'_> {
@@ -32,6 +34,7 @@ impl Holder<'_> {
         match self {
             Self::Access(claims) => claims.session(),
             Self::Refresh(token) => token.session,
+            Self::Cookie(cookie) => cookie.session,
         }
     }
 
@@ -40,7 +43,7 @@ impl Holder<'_> {
     pub const fn token(&self) -> Option<TokenId> {
         match self {
             Self::Access(claims) => Some(claims.token()),
-            Self::Refresh(_) => None,
+            Self::Refresh(_) | Self::Cookie(_) => None,
         }
     }
 }
@@ -75,17 +78,18 @@ struct EndedRow {
 fn read_ended(session: &Value, salt: Value) -> Statement {
     Statement::new(
         "SELECT user_id, end_reason, ended_by FROM sessions WHERE id = ?1 AND ended_at IS NOT NULL
-         AND (?2 IS NULL OR ?2 = (SELECT salt FROM refresh_tokens WHERE session_id = ?1))",
+         AND (?2 IS NULL OR ?2 = COALESCE(salt, (SELECT salt FROM refresh_tokens WHERE session_id = ?1)))",
         [session.clone(), salt],
     )
 }
 
 impl Holder<'_> {
-    /// A refresh token's salt must be the session's own; an access token was signed.
+    /// The salt of a refresh token or a cookie must be the session's own; an access token was signed.
     fn salt(&self) -> Value {
         match self {
             Self::Access(_) => Value::Null,
             Self::Refresh(token) => token.salt_text().into(),
+            Self::Cookie(cookie) => cookie.salt_text().into(),
         }
     }
 }
@@ -115,7 +119,7 @@ pub async fn end(
         Statement::new(
             "UPDATE sessions SET ended_at = ?2, end_reason = ?3, ended_by = ?4
              WHERE id = ?1 AND ended_at IS NULL
-             AND (?5 IS NULL OR ?5 = (SELECT salt FROM refresh_tokens WHERE session_id = ?1))",
+             AND (?5 IS NULL OR ?5 = COALESCE(salt, (SELECT salt FROM refresh_tokens WHERE session_id = ?1)))",
             [
                 id.clone(),
                 now.millis().into(),
@@ -135,7 +139,7 @@ pub async fn end(
         (Some(row), _) if row.by(&request) => Ended::Now { user: row.user_id, revoked },
         // A session that is gone altogether is over too, to whom we signed a token for it.
         (Some(_), _) | (None, Holder::Access(_)) => Ended::Before { revoked },
-        (None, Holder::Refresh(_)) => Ended::NotTheirs,
+        (None, Holder::Refresh(_) | Holder::Cookie(_)) => Ended::NotTheirs,
     })
 }
 
@@ -177,29 +181,100 @@ pub async fn end_all(
     })
 }
 
-/// Whether what a token rests on still stands, as the record has it: the session, the account, the
-/// account's token version, the token itself, and the key that signed it.
-pub async fn stands(database: &dyn Database, claims: &VerifiedClaims, now: Timestamp) -> Result<bool, ApiError> {
-    #[derive(Deserialize)]
-    struct Row {
-        stands: i64,
+/// Ends one session of a user, from another.
+pub async fn end_one(
+    database: &dyn Database,
+    user: UserId,
+    session: SessionId,
+    until: Timestamp,
+    entry: &Entry,
+) -> Result<Ended, ApiError> {
+    let (now, request, id) = (entry.at, entry.origin.request.to_string(), session.to_string());
+    let batch = vec![
+        Statement::new(
+            "UPDATE sessions SET ended_at = ?2, end_reason = ?3, ended_by = ?4
+             WHERE id = ?1 AND user_id = ?5 AND ended_at IS NULL",
+            [
+                id.as_str().into(),
+                now.millis().into(),
+                EndReason::Ended.as_str().into(),
+                request.as_str().into(),
+                user.to_string().into(),
+            ],
+        ),
+        audit::write_if_changed(entry),
+        revocations::record_if_changed(&Revoked::Session(session), session, now, until),
+        revocations::read_of_session(session, None),
+        Statement::new(
+            "SELECT user_id, end_reason, ended_by FROM sessions
+             WHERE id = ?1 AND user_id = ?2 AND ended_at IS NOT NULL",
+            [id.as_str().into(), user.to_string().into()],
+        ),
+    ];
+    let (row, revoked) = ended(run(database, batch).await?)?;
+    Ok(match row {
+        Some(row) if row.by(&request) => Ended::Now { user, revoked },
+        Some(_) => Ended::Before { revoked },
+        None => Ended::NotTheirs,
+    })
+}
+
+/// Which of a user's sessions are ended, and how that is told.
+#[derive(Clone, Copy, Debug)]
+pub struct EndedBy<'a> {
+    /// Whose.
+    pub user: UserId,
+    /// All but this one.
+    pub keep: Option<SessionId>,
+    /// Why.
+    pub reason: EndReason,
+    /// Until when what they issued could matter.
+    pub until: Timestamp,
+    /// The row in the log that tells of it: without it, nothing is ended.
+    pub entry: &'a Entry,
+}
+
+impl EndedBy<'_> {
+    /// Ends them.
+    pub(in crate::stores) fn end(&self) -> Statement {
+        Statement::new(
+            "UPDATE sessions SET ended_at = ?2, end_reason = ?3, ended_by = ?4
+             WHERE user_id = ?1 AND ended_at IS NULL AND id IS NOT ?5
+             AND EXISTS (SELECT 1 FROM audit_events WHERE id = ?6)",
+            [
+                self.user.to_string().into(),
+                self.entry.at.millis().into(),
+                self.reason.as_str().into(),
+                self.entry.origin.request.to_string().into(),
+                self.keep.map(|id| id.to_string()).into(),
+                self.entry.id.to_string().into(),
+            ],
+        )
     }
-    let question = Statement::new(
-        "SELECT COUNT(*) AS stands FROM sessions s JOIN users u ON u.id = s.user_id
-         WHERE s.id = ?1 AND u.id = ?2 AND s.ended_at IS NULL AND s.expires_at > ?3
-         AND u.is_active = 1 AND u.token_version = ?4
-         AND NOT EXISTS (SELECT 1 FROM revocations WHERE kind = 'token' AND value = ?5)
-         AND NOT EXISTS (SELECT 1 FROM revocations WHERE kind = 'key' AND value = ?6)
-         AND EXISTS (SELECT 1 FROM token_keys WHERE kid = ?6 AND (retire_at IS NULL OR retire_at > ?3))",
-        [
-            claims.session().to_string().into(),
-            claims.claims().sub.as_str().into(),
-            now.millis().into(),
-            claims.claims().ver.into(),
-            claims.token().to_string().into(),
-            claims.key().as_str().into(),
-        ],
-    );
-    let row = last(run(database, vec![question]).await?).first::<Row>()?;
-    Ok(row.is_some_and(|row| row.stands == 1))
+
+    /// Ends them, and records each.
+    pub(in crate::stores) fn statements(&self) -> [Statement; 2] {
+        let request = self.entry.origin.request.to_string();
+        [self.end(), revocations::record_sessions_ended_by(&request, self.entry.at, self.until)]
+    }
+}
+
+/// Ends every session of a user but one. Says what is revoked by that; if there was nothing to end, what was revoked
+/// lately: whoever asks again may not have heard that everyone was told.
+pub async fn end_others(database: &dyn Database, what: EndedBy<'_>) -> Result<Ended, ApiError> {
+    let (user, request) = (what.user, what.entry.origin.request.to_string());
+    let [end, record] = what.statements();
+    let batch = vec![
+        audit::write(what.entry),
+        end,
+        record,
+        revocations::read_sessions_of(user, what.entry.at),
+        revocations::read_sessions_ended_by(&request),
+    ];
+    let mut rows = run(database, batch).await?;
+    let now = revocations::entries(rows.pop().unwrap_or_default())?;
+    if now.is_empty() {
+        return Ok(Ended::Before { revoked: revocations::entries(last(rows))? });
+    }
+    Ok(Ended::Now { user, revoked: now })
 }

@@ -1,0 +1,96 @@
+//! `POST auth/login`: a browser signs in and gets a session cookie.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{FromRequest, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    Opened,
+    return_to::ReturnTo,
+    sign_in::{Credentials, sign_in},
+};
+use crate::{
+    api::{
+        Connection,
+        extract::{JsonObject, OauthForm, is_json},
+        form::Fields,
+    },
+    app::App,
+    domain::session::Holding,
+    error::ApiError,
+};
+
+/// What was sent, as JSON or as a form.
+struct Sent {
+    identifier: String,
+    password: String,
+    scope: Option<String>,
+    remember: bool,
+    /// Where a form leads to; JSON is answered.
+    return_to: Option<ReturnTo>,
+}
+
+/// Signs in. JSON is answered with 200 and what the session is; a form with 303 to `return_to`, a path of our own. Must
+/// come from our own pages: elsewhere somebody could be signed in as another without noticing.
+pub async fn login(
+    State(app): State<Arc<App>>,
+    connection: Connection,
+    request: Request,
+) -> (HeaderMap, Result<Response, ApiError>) {
+    let mut headers = HeaderMap::new();
+    let answer = open(&app, &connection, request, &mut headers).await;
+    (headers, answer)
+}
+
+/// (1) From where. (2) What. (3) Who; a session that the browser had goes on by itself until it ends.
+async fn open(
+    app: &Arc<App>,
+    connection: &Connection,
+    request: Request,
+    headers: &mut HeaderMap,
+) -> Result<Response, ApiError> {
+    // (1)
+    connection.require_own_page()?;
+    // (2)
+    let sent = Sent::read(app, request).await?;
+    let credentials =
+        Credentials { identifier: &sent.identifier, password: &sent.password, scope: sent.scope.as_deref() };
+    // (3)
+    let holding = Holding::Cookie { remember: sent.remember };
+    let Opened::Cookie(opened) = sign_in(app, connection, credentials, holding, headers).await? else {
+        return Err(ApiError::Internal("tokens where a cookie was asked for".to_owned()));
+    };
+    headers.extend(opened.set_cookie(&app.config).map(|line| (header::SET_COOKIE, line)));
+    Ok(match sent.return_to {
+        Some(return_to) => (StatusCode::SEE_OTHER, [(header::LOCATION, return_to.into_value())]).into_response(),
+        None => Json(opened.answer()).into_response(),
+    })
+}
+
+impl Sent {
+    async fn read(app: &Arc<App>, request: Request) -> Result<Self, ApiError> {
+        if is_json(&request) {
+            let JsonObject(body) = JsonObject::from_request(request, app).await?;
+            let mut fields = Fields::new(body);
+            let [identifier, password] = ["username", "password"].map(|name| fields.required_text(name));
+            let scope = fields.optional_text("scope");
+            let remember = fields.optional_flag("remember_me").unwrap_or(false);
+            fields.refuse()?;
+            let (identifier, password) = (identifier.unwrap_or_default(), password.unwrap_or_default());
+            return Ok(Self { identifier, password, scope, remember, return_to: None });
+        }
+        let form = OauthForm::from_request(request, app).await?;
+        Ok(Self {
+            identifier: form.required("username")?.to_owned(),
+            password: form.required("password")?.to_owned(),
+            scope: form.value("scope").map(ToOwned::to_owned),
+            remember: matches!(form.value("remember_me"), Some("on" | "true" | "1")),
+            return_to: Some(ReturnTo::parse(form.value("return_to"))?),
+        })
+    }
+}

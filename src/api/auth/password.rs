@@ -1,0 +1,109 @@
+//! `POST auth/change-password`: a new password for the old one.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, header},
+};
+use serde_json::{Value, json};
+
+use super::{
+    device,
+    sign_in::{Confirmed, confirm},
+};
+use crate::{
+    api::{
+        Connection,
+        extract::{JsonObject, Principal},
+        form::Fields,
+    },
+    app::{App, Publication},
+    domain::{
+        audit::{Entry, Event},
+        cookies::Keep,
+        device::{Device, Known},
+        password::Password,
+        session::{Holding, NewSession, cookie::SessionCookie},
+        user::{Email, Username},
+    },
+    error::{ApiError, FieldError},
+    gateway::authenticate::Authenticated,
+    stores::{
+        audit,
+        users::{self, Confirmation, PasswordChange},
+    },
+};
+
+/// (1) The fields, of which the new password is held against the rules. (2) The old one confirms it, as an attempt that
+/// counts. (3) One batch changes it and ends every other session; a cookie session goes on under another id. (4) Everyone
+/// is told; only then is it answered.
+pub async fn change(
+    State(app): State<Arc<App>>,
+    connection: Connection,
+    principal: Principal,
+    JsonObject(body): JsonObject,
+) -> Result<(HeaderMap, Json<Value>), ApiError> {
+    principal.require_if_narrowed(&app, "profile:write").await?;
+    let user = users::by_id(app.ports.database.as_ref(), principal.user()?).await?;
+    let user = user.ok_or(ApiError::Unauthenticated)?;
+    // (1)
+    let mut fields = Fields::new(body);
+    let current = fields.required_text("current_password");
+    let (username, email) = (Username::parse(&user.username).ok(), Email::parse(&user.email).ok());
+    let classes = app.config.password_classes;
+    let chosen =
+        fields.required("new_password", |text| Password::choose(text, classes, username.as_ref(), email.as_ref()));
+    fields.refuse()?;
+    let (Some(current), Some(chosen)) = (current, chosen) else {
+        return Err(ApiError::Internal("a field is neither there nor refused".to_owned()));
+    };
+    if Password::presented(&current).is_some_and(|current| current.is(&chosen)) {
+        return Err(ApiError::Invalid(vec![FieldError::new("new_password", "is the one that you have")]));
+    }
+    // (2)
+    let Confirmed { account, attempt } = confirm(&app, &connection, &user.username, &current).await?;
+    // (3)
+    let (session, now) = (principal.session(), app.ports.clock.now());
+    let new_hash = app.config.password_cost.hash(&chosen, &app.ports.random());
+    let new_hash = new_hash.map_err(|error| ApiError::Internal(error.to_string()))?;
+    let renewed = matches!(principal.0, Authenticated::Session(_)).then(|| {
+        let holding = Holding::Cookie { remember: false };
+        NewSession::open(app.ports.new_session_id(), holding, app.ports.random(), &app.config.lifetimes, now)
+    });
+    let entry =
+        Entry { subject: Some(user.id), session: Some(session), ..connection.entry(&app, Event::PasswordChanged) };
+    let change = PasswordChange {
+        user: &user,
+        confirmed: Confirmation { password_hash: &account.password_hash, attempt },
+        new_hash: &new_hash,
+        session,
+        renewed: renewed.as_ref(),
+        revoked_until: app.revoked_until(now),
+        entry: &entry,
+    };
+    let changed = users::change_password(app.ports.database.as_ref(), change).await?;
+    // Somebody changed it in between: what was typed is not right any more.
+    let revoked = changed.ok_or(ApiError::WrongPassword)?;
+    audit::log(app.ports.log.as_ref(), &entry);
+    // (4)
+    app.publish(&revoked, None, Publication::First).await?;
+    let mut headers = HeaderMap::new();
+    let cookies = app.config.cookies();
+    if let (Some(renewed), Authenticated::Session(before)) = (renewed, &principal.0) {
+        let cookie = SessionCookie { session: renewed.id, salt: renewed.salt }.encode(&app.config.token_mac_key);
+        let keep = if before.snapshot.idle() > app.config.lifetimes.session_idle {
+            Keep::For(before.snapshot.expires_at.since(now))
+        } else {
+            Keep::UntilClosed
+        };
+        let line = HeaderValue::try_from(cookies.line(cookies.session(), &cookie, keep));
+        headers.extend(line.map(|line| (header::SET_COOKIE, line)));
+    }
+    let known = Known { user: user.id, password_version: account.password_version.saturating_add(1) };
+    let device = device::read(&connection, &app.config, now).unwrap_or_else(|| Device::new(app.ports.random()));
+    let line = device::set_cookie(&device.with_user(known), &app.config, now);
+    headers.extend(line.map(|line| (header::SET_COOKIE, line)));
+    Ok((headers, Json(json!({ "detail": "The password is changed; every other session is over." }))))
+}

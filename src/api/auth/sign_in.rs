@@ -1,0 +1,227 @@
+//! Signing in with a password, whatever is given for it: tokens or a cookie.
+
+use axum::http::{HeaderMap, header};
+use base64ct::{Base64UrlUnpadded, Encoding};
+
+use super::{Opened, device};
+use crate::{
+    api::{Connection, limits},
+    app::{App, Grant, Publication},
+    domain::{
+        audit::{Entry, Event},
+        device::{Device, Known},
+        id::RowId,
+        password::{self, Password},
+        scope::Scope,
+        session::{Holding, NewSession},
+        user::Identifier,
+    },
+    error::ApiError,
+    stores::{
+        audit,
+        sign_in::{self, Attempt, Opening, Reserved},
+        users::Account,
+    },
+};
+
+/// How a password sign-in is told in `amr` (RFC 8176, §2).
+const PASSWORD: &str = "pwd";
+/// What the MAC that stands for an unknown account is for.
+const UNKNOWN_ACCOUNT: &str = "edgewarden unknown account v1";
+
+/// What somebody signs in with.
+pub struct Credentials<'a> {
+    /// A username or an address, as typed.
+    pub identifier: &'a str,
+    /// The password, as typed.
+    pub password: &'a str,
+    /// What the session is to be narrowed to.
+    pub scope: Option<&'a str>,
+}
+
+/// (1) The limit by address, before any work; if it cannot answer, nobody signs in. (2) What is asked for. (3) Who it
+/// is. (4) The session is opened.
+///
+/// `headers` are those of the answer, successful or not: what the limit has left, and by which the browser is known
+/// again.
+pub async fn sign_in(
+    app: &App,
+    connection: &Connection,
+    credentials: Credentials<'_>,
+    holding: Holding,
+    headers: &mut HeaderMap,
+) -> Result<Opened, ApiError> {
+    // (1)
+    limits::admit(app, connection, &app.config.sign_in_limit, headers).await?;
+    // (2)
+    let scope = match credentials.scope {
+        Some(text) => Some(Scope::parse(text, &app.bundle().await?.roles)?),
+        None => None,
+    };
+    // (3)
+    let identifier = Identifier::new(credentials.identifier);
+    let proven = prove(app, connection, &identifier, credentials.password).await?;
+    // (4)
+    open(app, connection, proven, scope.as_ref(), holding, headers).await
+}
+
+/// An account whose password was given, and the attempt that it was given in.
+pub struct Proven {
+    account: Account,
+    attempt: RowId,
+    device: Option<Device>,
+    keys_version: i64,
+}
+
+/// (1) One batch reserves the attempt, if there were not too many, and reads the account. (2) The password is hashed,
+/// against a decoy where there is no account, so that both cost the same. (3) A failure is recorded, and closes the
+/// account if it is one too many.
+async fn prove(app: &App, connection: &Connection, identifier: &Identifier, typed: &str) -> Result<Proven, ApiError> {
+    let (database, rules, now) = (app.ports.database.as_ref(), &app.config.attempts, app.ports.clock.now());
+    let device = device::read(connection, &app.config, now);
+    // (1)
+    let mac = app.config.token_mac_key.current().mac(UNKNOWN_ACCOUNT, &[identifier.as_str().as_bytes()]);
+    let attempt = Attempt {
+        id: app.ports.new_row_id(),
+        identifier,
+        unknown_account: Base64UrlUnpadded::encode_string(&mac),
+        device: device.as_ref(),
+        rules,
+        at: now,
+    };
+    let blocked = connection.entry(app, Event::LoginBlocked);
+    let (account, keys_version) = match sign_in::reserve(database, &attempt, &blocked).await? {
+        Reserved::Attempt { account, keys_version } => (account, keys_version),
+        Reserved::Blocked(obstacles) => {
+            audit::log(app.ports.log.as_ref(), &blocked);
+            return Err(ApiError::TooManyFailures(rules.retry_after(obstacles, now)));
+        }
+    };
+    // (2)
+    let attempt = attempt.id;
+    let right = check_password(app, account.as_ref(), typed)?;
+    // (3)
+    let known = account.as_ref().map(|account| account.user.id);
+    match account.filter(|account| right && account.user.is_active) {
+        Some(account) => Ok(Proven { account, attempt, device, keys_version }),
+        None => {
+            let failed = [Event::LoginFailure, Event::AccountLocked];
+            let entries = failed.map(|event| Entry { subject: known, ..connection.entry(app, event) });
+            Err(fail(app, attempt, entries).await)
+        }
+    }
+}
+
+/// (1) Whatever the session is held by is made. (2) One batch records it, and ends the session that was used longest ago
+/// where there are too many; only then is anything given out. (3) What that ended is told. (4) The browser gets a cookie
+/// by which it is known again.
+async fn open(
+    app: &App,
+    connection: &Connection,
+    proven: Proven,
+    scope: Option<&Scope>,
+    holding: Holding,
+    headers: &mut HeaderMap,
+) -> Result<Opened, ApiError> {
+    let Proven { account: Account { user, password_hash, password_version }, attempt, device, keys_version } = proven;
+    let now = app.ports.clock.now();
+    // (1)
+    let session = NewSession::open(app.ports.new_session_id(), holding, app.ports.random(), &app.config.lifetimes, now);
+    let scope = match scope {
+        Some(scope) => Some(scope.granted(&user.roles, &app.bundle().await?.roles)?),
+        None => None,
+    };
+    let amr = [PASSWORD.to_owned()];
+    let grant = Grant {
+        user: &user,
+        session: session.id,
+        amr: &amr,
+        scope: scope.as_deref(),
+        signed_in_at: now,
+        session_expires_at: session.expires_at,
+    };
+    let opened = Opened::new(app, &session, grant, keys_version, now).await?;
+    // (2)
+    let entry = |event| Entry { subject: Some(user.id), session: Some(session.id), ..connection.entry(app, event) };
+    let (success, ended) = (entry(Event::LoginSuccess), entry(Event::SessionEnded));
+    let opening = Opening {
+        attempt,
+        user: &user,
+        password_hash: &password_hash,
+        session: &session,
+        amr: &amr,
+        scope: scope.as_deref(),
+        max_sessions: app.config.session_limit,
+        revoked_until: app.revoked_until(now),
+        success: &success,
+        ended: &ended,
+    };
+    let record = sign_in::record_success(app.ports.database.as_ref(), opening);
+    let (recorded, ()) = futures_util::future::join(record, opened.spread(app)).await;
+    let Some(revoked) = recorded? else {
+        // It changed under way, so that nobody signed in: a failure like any other.
+        opened.withdraw(app).await;
+        let failed = [Event::LoginFailure, Event::AccountLocked];
+        let entries = failed.map(|event| Entry { subject: Some(user.id), ..connection.entry(app, event) });
+        return Err(fail(app, attempt, entries).await);
+    };
+    audit::log(app.ports.log.as_ref(), &success);
+    // (3)
+    if !revoked.is_empty() {
+        audit::log(app.ports.log.as_ref(), &ended);
+        // The feed finds it in the record by itself; who signs in need not wait for that.
+        if let Err(error) = app.publish(&revoked, None, Publication::First).await {
+            app.log_fault("revocation", &error.cause());
+        }
+    }
+    // (4)
+    let known = Known { user: user.id, password_version };
+    let device = device.unwrap_or_else(|| Device::new(app.ports.random())).with_user(known);
+    headers.extend(device::set_cookie(&device, &app.config, now).map(|line| (header::SET_COOKIE, line)));
+    Ok(opened)
+}
+
+/// Records a failure, and what it may have closed, and is what is answered then.
+async fn fail(app: &App, attempt: RowId, [failed, locked]: [Entry; 2]) -> ApiError {
+    let recorded =
+        sign_in::record_failure(app.ports.database.as_ref(), attempt, &app.config.attempts, &failed, &locked).await;
+    match recorded {
+        Ok(written) => written.into_iter().for_each(|entry| audit::log(app.ports.log.as_ref(), entry)),
+        Err(error) => return error,
+    }
+    ApiError::BadCredentials
+}
+
+/// Hashes once, whatever there is to hash against.
+fn check_password(app: &App, account: Option<&Account>, typed: &str) -> Result<bool, ApiError> {
+    let decoy = app.config.password_cost.decoy();
+    let hash = account.map_or(decoy.as_str(), |account| account.password_hash.as_str());
+    // A text that is too long to be a password is not hashed; an empty one in its place is, so
+    // that the cost is the same.
+    let (password, possible) = match Password::presented(typed) {
+        Some(password) => (Some(password), true),
+        None => (Password::presented(""), false),
+    };
+    let password = password.ok_or_else(|| ApiError::Internal("no password".to_owned()))?;
+    let matches = password::verify(hash, &password).map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok(matches && possible && account.is_some())
+}
+
+/// Confirms the password of somebody who is signed in already, for what a session alone must not do. It counts as an
+/// attempt to sign in: who holds a session cannot guess more than who does not. The change that it is for is to resolve
+/// the attempt with [`sign_in::succeeded`].
+pub async fn confirm(app: &App, connection: &Connection, username: &str, typed: &str) -> Result<Confirmed, ApiError> {
+    match prove(app, connection, &Identifier::new(username), typed).await {
+        Ok(Proven { account, attempt, .. }) => Ok(Confirmed { account, attempt }),
+        Err(ApiError::BadCredentials) => Err(ApiError::WrongPassword),
+        Err(error) => Err(error),
+    }
+}
+
+/// An account whose password was confirmed.
+pub struct Confirmed {
+    /// The account.
+    pub account: Account,
+    /// The attempt that it was given in.
+    pub attempt: RowId,
+}

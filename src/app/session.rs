@@ -1,0 +1,91 @@
+//! Cookie sessions: what one stands for, and that it is used.
+
+use std::sync::Arc;
+
+use super::App;
+use crate::{
+    domain::{
+        id::SessionId,
+        session::{
+            noted_every,
+            snapshot::{GOOD_FOR, Snapshot},
+        },
+    },
+    error::ApiError,
+    gateway::{
+        Findings, Standing, Verdict,
+        session::{LiveSession, SessionFound},
+    },
+    stores::{session_copy, sessions},
+};
+
+impl App {
+    /// Finds out what a session stands for: of its copy while that is young enough to be believed, or else of the
+    /// record. Either way it is remembered.
+    pub(super) async fn ask_session(
+        &self,
+        id: SessionId,
+        of_record: bool,
+        found: &mut Findings,
+    ) -> Result<(), ApiError> {
+        // As of when it is asked, not of when the answer comes.
+        let now = self.ports.clock.now();
+        if !of_record && now.since(id.made_at()) < GOOD_FOR {
+            match session_copy::get(self.ports.sessions.as_ref(), id).await {
+                Ok(Some(snapshot)) if snapshot.is_good(now) => return self.note_session(snapshot, found).await,
+                Ok(_) => {}
+                Err(error) => self.log_fault("session copy", &error.to_string()),
+            }
+        }
+        match sessions::snapshot(self.ports.database.as_ref(), id, now).await? {
+            Some(snapshot) => {
+                self.knowledge().view.found_good(*id.bytes(), now);
+                found.standing = Some(Standing::Good);
+                self.note_session(snapshot, found).await
+            }
+            None => {
+                found.standing = Some(Standing::Revoked);
+                self.knowledge().remember_session(id, Arc::new(SessionFound::Gone));
+                Ok(())
+            }
+        }
+    }
+
+    async fn note_session(&self, snapshot: Snapshot, found: &mut Findings) -> Result<(), ApiError> {
+        let bundle = self.bundle().await?;
+        let id = snapshot.session;
+        let live = LiveSession::new(snapshot, self.config.public_url.as_str(), &bundle.roles);
+        let session = Arc::new(SessionFound::Live(Arc::new(live)));
+        self.knowledge().remember_session(id, session.clone());
+        found.session = Some(session);
+        Ok(())
+    }
+
+    /// Notes the session that a forwarded request uses, if it comes by one.
+    pub(super) fn note_use_by(&self, verdict: &Verdict<'_>) {
+        if let Verdict::Forward(rewrite) = verdict
+            && let Some(session) = rewrite.uses
+        {
+            self.note_use(session);
+        }
+    }
+
+    /// Notes that a session is used, now and then: it is written beside an answer.
+    pub fn note_use(&self, id: SessionId) {
+        let now = self.ports.clock.now();
+        let mut knowledge = self.knowledge();
+        let Some(SessionFound::Live(live)) = knowledge.session(&id).map(AsRef::as_ref) else { return };
+        let (seen_at, every) = (live.snapshot.seen_at, noted_every(live.snapshot.idle()));
+        if now.since(seen_at) >= every {
+            knowledge.uses.note(id, now, every);
+        }
+    }
+
+    /// Writes down which sessions were used.
+    pub(super) async fn write_uses(&self) {
+        let uses = self.knowledge().uses.take();
+        if let Err(error) = sessions::note_uses(self.ports.database.as_ref(), &uses).await {
+            self.log_fault("session uses", &error.cause());
+        }
+    }
+}
