@@ -1,7 +1,9 @@
 //! Round trips are the cost that users feel: each flow's are counted, exactly.
 
+use std::time::Duration;
+
 use edgewarden::native::switchboard::Plan;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     attempts::{attempt, fail},
@@ -60,6 +62,64 @@ async fn a_strict_route_asks_the_feed_once_per_request_and_a_limited_one_the_lim
         world.isolate.proxy_get("/demo/limited/x", Some(&ada.access)).await.expect(200);
         assert_eq!(trips(&world), (0, 0, 1, 0));
     }
+}
+
+#[tokio::test]
+async fn a_cookie_session_costs_one_trip_at_first_sight() {
+    let world = World::new();
+    world.register("ada", None).await;
+    world.isolate.proxy_get("/demo/private/x", None).await.expect(401);
+    let fresh = world.another_isolate();
+    fresh.proxy_get("/demo/private/x", Some(&world.user("bob", None).await.access)).await.expect(200);
+    trips(&world);
+    let browser = world.isolate.log_in("ada").await;
+    assert_eq!(trips(&world), (2, 1, 1, 0), "sign-in: the copy is written beside the second batch");
+    for (path, first, then) in [
+        ("/demo/private/x", (0, 1, 0, 0), (0, 0, 0, 0)),
+        ("/demo/strict/x", (0, 0, 0, 1), (0, 0, 0, 1)),
+        ("/demo/limited/x", (0, 0, 1, 0), (0, 0, 1, 0)),
+    ] {
+        fresh.browse_through(&browser, "GET", path, None).await.expect(200);
+        assert_eq!(trips(&world), first, "{path}");
+        fresh.browse_through(&browser, "GET", path, None).await.expect(200);
+        assert_eq!(trips(&world), then, "{path} again");
+    }
+    world.isolate.browse(&browser, "GET", "/api/v1/users/me", &Value::Null).await.expect(200);
+    assert_eq!(trips(&world), (2, 0, 0, 0), "our own endpoints ask the record, and then do their work");
+    // An hour later its use is written down, beside the answer; and the copy is believed no more.
+    world.host.clock.advance(Duration::from_hours(1));
+    for isolate in [&fresh, &world.isolate] {
+        isolate.app.ask_view().await;
+        isolate.app.refresh().await;
+    }
+    trips(&world);
+    fresh.browse_through(&browser, "GET", "/demo/private/x", None).await.expect(200);
+    assert_eq!(trips(&world), (2, 0, 0, 0), "one for the request, one after the answer");
+    fresh.browse_through(&browser, "GET", "/demo/private/x", None).await.expect(200);
+    assert_eq!(trips(&world), (0, 0, 0, 0));
+    world.isolate.browse(&browser, "POST", "/api/v1/auth/logout", &Value::Null).await.expect(200);
+    assert_eq!(trips(&world), (1, 2, 0, 1), "logout: the blacklist beside the feed, then the copy");
+}
+
+#[tokio::test]
+async fn changes_of_ones_own_account_are_counted_too() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let (other, browser) = (world.isolate.sign_in("ada").await, world.isolate.log_in("ada").await);
+    world.isolate.get("/api/v1/users/me", Some(&ada.access)).await.expect(200);
+    trips(&world);
+    world.isolate.get("/api/v1/auth/sessions", Some(&ada.access)).await.expect(200);
+    assert_eq!(trips(&world), (2, 0, 0, 0), "the list: who asks, and the list");
+    let path = format!("/api/v1/auth/sessions/{}", other.session);
+    world.isolate.browse(&browser, "DELETE", &path, &Value::Null).await.expect(204);
+    assert_eq!(trips(&world), (2, 1, 0, 1), "one ended");
+    world.isolate.sign_in("ada").await;
+    trips(&world);
+    world.isolate.browse(&browser, "DELETE", "/api/v1/auth/sessions", &Value::Null).await.expect(204);
+    assert_eq!(trips(&world), (2, 2, 0, 1), "the two others ended: an entry each");
+    let body = json!({ "current_password": PASSWORD, "new_password": "Another-Horse-8" });
+    world.isolate.browse(&browser, "POST", "/api/v1/auth/change-password", &body).await.expect(200);
+    assert_eq!(trips(&world), (4, 1, 0, 1), "who asks, the account, the attempt, the change");
 }
 
 #[tokio::test]

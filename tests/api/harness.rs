@@ -87,7 +87,7 @@ impl From<&Answer> for SignedIn {
 }
 
 /// An address that nobody else in a test has.
-fn address_of(username: &str) -> String {
+pub fn address_of(username: &str) -> String {
     format!("2001:db8:{:x}::1", username.bytes().fold(7_u16, |sum, b| sum.wrapping_mul(31) ^ u16::from(b)))
 }
 
@@ -277,6 +277,9 @@ impl Isolate {
         // As `edge.js` does, beside the answer; our own endpoints see to it themselves.
         if self.app.refresh_is_due() {
             self.app.refresh().await;
+        }
+        if self.app.chores_are_due() {
+            self.app.do_chores().await;
         }
         if let Verdict::Refuse(error, route) = &verdict {
             self.app.log_refusal(error, request, route.as_deref());

@@ -15,7 +15,10 @@
 mod common;
 
 mod attempts;
+mod browser;
 mod budget;
+mod change_password;
+mod cookie;
 mod devices;
 mod emergency;
 mod fault_sweep;
@@ -29,13 +32,17 @@ mod key_changes;
 mod key_copy;
 mod key_reading;
 mod keys;
+mod login;
 mod logout;
 mod logout_all;
 mod outage;
 mod plans;
+mod profile;
 mod refresh;
 mod register;
 mod revocation;
+mod scopes;
+mod sessions;
 mod sign_in;
 mod status_table;
 mod story;

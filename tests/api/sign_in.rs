@@ -102,7 +102,9 @@ async fn a_form_that_is_not_one_is_refused() {
         let answer = world.isolate.form(IP, &fields).await.expect(400);
         assert_eq!(answer.text("/error"), code);
     }
-    world.isolate.post("/api/v1/auth/token", &serde_json::json!({})).await.expect(415);
+    let other = http::Request::post("/api/v1/auth/token").header("content-type", "text/plain");
+    world.isolate.send(other.body("username=ada".into()).unwrap()).await.expect(415);
+    world.isolate.post("/api/v1/auth/token", &serde_json::json!({})).await.expect(422);
 }
 
 #[tokio::test]

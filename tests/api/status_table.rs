@@ -18,11 +18,11 @@ use crate::{
 };
 
 struct Cast {
-    credentials: HashMap<Caller, (Option<String>, String)>,
+    credentials: HashMap<Caller, (Vec<(&'static str, String)>, String)>,
     other: String,
 }
 
-/// Everyone who calls, with an `Authorization` header and a user id each.
+/// Everyone who calls, with headers and a user id each.
 async fn cast(world: &World) -> Cast {
     let other = world.register("other", None).await;
     let mut credentials = HashMap::new();
@@ -51,23 +51,29 @@ async fn cast(world: &World) -> Cast {
                 Some(format!("Bearer {access}"))
             }
             Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin => Some(format!("Bearer {access}")),
+            Caller::Browser => None,
         };
+        let mut header: Vec<_> = header.map(|value| ("authorization", value)).into_iter().collect();
+        if caller == Caller::Browser {
+            header.push(("cookie", world.isolate.log_in(&name).await.cookie));
+            header.push(("origin", URL.to_owned()));
+        }
         credentials.insert(caller, (header, id));
     }
     Cast { credentials, other }
 }
 
 async fn send(world: &World, cast: &Cast, row: &Row, caller: Caller) -> u16 {
-    let (authorization, me) = &cast.credentials[&caller];
+    let (headers, me) = &cast.credentials[&caller];
     let path = row.path.replace("{me}", me).replace("{other}", &cast.other);
-    let line = authorization.as_ref().map(|value| format!("\nauthorization\n{value}")).unwrap_or_default();
-    let head = format!("{}\n{URL}{path}{line}", row.method);
+    let lines: String = headers.iter().map(|(name, value)| format!("\n{name}\n{value}")).collect();
+    let head = format!("{}\n{URL}{path}{lines}", row.method);
     if !world.isolate.is_own(&head) {
         return world.isolate.proxy(&head).await.status;
     }
     let mut request = Request::builder().method(row.method).uri(&path);
-    if let Some(value) = authorization {
-        request = request.header(header::AUTHORIZATION, value);
+    for (name, value) in headers {
+        request = request.header(*name, value);
     }
     let (kind, body) = match row.body {
         Body::None => (None, HttpBody::empty()),

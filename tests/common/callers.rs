@@ -25,10 +25,12 @@ pub enum Caller {
     Foreign,
     /// With a refresh token where an access token belongs.
     RefreshAsAccess,
+    /// With a session cookie, on our own page; role `user`.
+    Browser,
 }
 
 /// All of them.
-pub const ALL: [Caller; 11] = [
+pub const ALL: [Caller; 12] = [
     Caller::Anonymous,
     Caller::Basic,
     Caller::Garbage,
@@ -40,6 +42,7 @@ pub const ALL: [Caller; 11] = [
     Caller::Revoked,
     Caller::Foreign,
     Caller::RefreshAsAccess,
+    Caller::Browser,
 ];
 
 impl Caller {

@@ -31,10 +31,10 @@ const fn anyone(_: Caller) -> u16 {
     200
 }
 
-/// A good token is needed.
+/// A good token, or a session, is needed.
 const fn authenticated(caller: Caller) -> u16 {
     match caller {
-        Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin => 200,
+        Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin | Caller::Browser => 200,
         _ => 401,
     }
 }
@@ -50,7 +50,7 @@ const fn optional(caller: Caller) -> u16 {
 /// A good token of an admin or above.
 const fn admins(caller: Caller) -> u16 {
     match caller {
-        Caller::User | Caller::Moderator => 403,
+        Caller::User | Caller::Moderator | Caller::Browser => 403,
         other => authenticated(other),
     }
 }
@@ -68,6 +68,38 @@ const fn super_admins_invalid(caller: Caller) -> u16 {
     match super_admins(caller) {
         200 => 422,
         other => other,
+    }
+}
+
+/// The same, and the body is not good enough.
+const fn authenticated_invalid(caller: Caller) -> u16 {
+    match authenticated(caller) {
+        200 => 422,
+        other => other,
+    }
+}
+
+/// The same, and there is nothing of theirs.
+const fn authenticated_missing(caller: Caller) -> u16 {
+    match authenticated(caller) {
+        200 => 404,
+        other => other,
+    }
+}
+
+/// The same, and there is nothing to say.
+const fn authenticated_done(caller: Caller) -> u16 {
+    match authenticated(caller) {
+        200 => 204,
+        other => other,
+    }
+}
+
+/// Only our own page may, and the body is not good enough.
+const fn own_page_invalid(caller: Caller) -> u16 {
+    match caller {
+        Caller::Browser => 422,
+        _ => 403,
     }
 }
 
@@ -108,6 +140,55 @@ pub const TABLE: &[Row] = &[
         path: "/api/v1/users/me",
         body: Body::None,
         expect: authenticated,
+    },
+    Row {
+        name: "PUT {prefix}/users/me",
+        method: "PUT",
+        path: "/api/v1/users/me",
+        body: Body::Json("{}"),
+        expect: authenticated,
+    },
+    Row {
+        name: "DELETE {prefix}/users/me",
+        method: "DELETE",
+        path: "/api/v1/users/me",
+        body: Body::Json("{}"),
+        expect: authenticated_invalid,
+    },
+    Row {
+        name: "POST {prefix}/auth/login",
+        method: "POST",
+        path: "/api/v1/auth/login",
+        body: Body::Json("{}"),
+        expect: own_page_invalid,
+    },
+    Row {
+        name: "POST {prefix}/auth/change-password",
+        method: "POST",
+        path: "/api/v1/auth/change-password",
+        body: Body::Json("{}"),
+        expect: authenticated_invalid,
+    },
+    Row {
+        name: "GET {prefix}/auth/sessions",
+        method: "GET",
+        path: "/api/v1/auth/sessions",
+        body: Body::None,
+        expect: authenticated,
+    },
+    Row {
+        name: "DELETE {prefix}/auth/sessions",
+        method: "DELETE",
+        path: "/api/v1/auth/sessions",
+        body: Body::None,
+        expect: authenticated_done,
+    },
+    Row {
+        name: "DELETE {prefix}/auth/sessions/{id}",
+        method: "DELETE",
+        path: "/api/v1/auth/sessions/{other}",
+        body: Body::None,
+        expect: authenticated_missing,
     },
     Row {
         name: "POST {prefix}/auth/token",

@@ -44,6 +44,13 @@ pub struct SignedIn {
     pub refresh: String,
 }
 
+/// A browser that signed in.
+#[derive(Clone, Debug)]
+pub struct Browser {
+    pub cookie: String,
+    pub session: String,
+}
+
 fn agent() -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
@@ -123,6 +130,30 @@ pub trait Client {
             access: answer.str("/access_token").to_owned(),
             refresh: answer.str("/refresh_token").to_owned(),
         }
+    }
+
+    /// Signs in as a browser on our own page does.
+    fn log_in(&self, username: &str) -> Browser {
+        let headers = [
+            ("content-type", "application/json"),
+            ("cf-connecting-ip", &self.address()),
+            ("origin", self.url()),
+            ("user-agent", "Agent/1"),
+        ];
+        let body = json!({ "username": username, "password": PASSWORD }).to_string();
+        let answer = self.send("POST", "/api/v1/auth/login", &headers, body).expect(200);
+        let lines = answer.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap());
+        let line = lines.into_iter().find(|line| line.starts_with("edgewarden=")).unwrap();
+        Browser { cookie: line.split(';').next().unwrap().to_owned(), session: answer.str("/session_id").to_owned() }
+    }
+
+    /// A request of a browser's, from our own page.
+    fn browse(&self, browser: &Browser, method: &str, path: &str, body: &Value) -> Answer {
+        let headers = [("cookie", browser.cookie.as_str()), ("origin", self.url())];
+        if body.is_null() {
+            return self.send(method, path, &headers, "");
+        }
+        self.send(method, path, &[&headers[..], &[("content-type", "application/json")]].concat(), body.to_string())
     }
 
     fn refresh(&self, token: &str) -> Answer {

@@ -18,9 +18,9 @@ pub fn every_endpoint_and_route_answers_every_caller_as_the_table_says(server: &
     let other = server.try_register("table-other").expect(201).str("/id").to_owned();
     let cast: HashMap<_, _> = ALL.into_iter().map(|caller| (caller, credentials(server, caller))).collect();
     check(|row, caller| {
-        let (authorization, me) = &cast[&caller];
+        let (shown, me) = &cast[&caller];
         let path = row.path.replace("{me}", me).replace("{other}", &other);
-        let mut headers: Vec<_> = authorization.iter().map(|value| ("authorization", value.as_str())).collect();
+        let mut headers: Vec<_> = shown.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let body = match row.body {
             Body::None => "",
             Body::Json(text) => {
@@ -36,7 +36,7 @@ pub fn every_endpoint_and_route_answers_every_caller_as_the_table_says(server: &
     });
 }
 
-fn credentials(server: &Server, caller: Caller) -> (Option<String>, String) {
+fn credentials(server: &Server, caller: Caller) -> (Vec<(&'static str, String)>, String) {
     let name = format!("table-{}", format!("{caller:?}").to_lowercase());
     let id = match caller.role() {
         Some(_) => server.granted(&name).to_owned(),
@@ -45,8 +45,12 @@ fn credentials(server: &Server, caller: Caller) -> (Option<String>, String) {
     let SignedIn { access, refresh, .. } = server.sign_in(&name, id.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let token = match caller {
-        Caller::Anonymous => return (None, id),
-        Caller::Basic => return (Some("Basic YWRhOnB3".to_owned()), id),
+        Caller::Anonymous => return (Vec::new(), id),
+        Caller::Basic => return (vec![("authorization", "Basic YWRhOnB3".to_owned())], id),
+        Caller::Browser => {
+            let cookie = server.log_in(&name).cookie;
+            return (vec![("cookie", cookie), ("origin", server.url.clone())], id);
+        }
         Caller::Garbage => "garbage".to_owned(),
         Caller::RefreshAsAccess => refresh,
         Caller::Expired => {
@@ -65,5 +69,5 @@ fn credentials(server: &Server, caller: Caller) -> (Option<String>, String) {
         }
         Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin => access,
     };
-    (Some(format!("Bearer {token}")), id)
+    (vec![("authorization", format!("Bearer {token}"))], id)
 }
