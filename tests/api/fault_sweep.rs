@@ -5,11 +5,12 @@
 use std::time::Duration;
 
 use edgewarden::native::switchboard::Plan;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     attempts::fail,
-    harness::{Answer, PASSWORD, SignedIn, World},
+    browser::Browser,
+    harness::{Answer, PASSWORD, SignedIn, URL, World},
     keys::rotate,
 };
 
@@ -38,14 +39,18 @@ fn outcome(flow: &str, warm: bool, calls: &[&str], number: usize, plan: Plan) ->
     let port = calls[number];
     let once = plan == Plan::LoseOnce(number);
     let is_first = !calls[..number].contains(&port);
-    let revokes = flow.starts_with("logout") || flow == "emergency";
+    // A MAC is enough for these: they read no keys.
+    let knows_no_keys = flow.ends_with("refresh token") || flow == "logout by cookie";
+    let revokes = flow.starts_with("logout") || flow.starts_with("ending") || flow == "emergency";
     match port {
         // A batch whose answer is lost once is run once more.
         "database" if once => Outcome::Done,
         "feed's database" => Outcome::Done,
+        // What a sign-in, or a cookie's end, does to its copy matters to nobody.
+        "kv" if flow == "logout by cookie" && calls[number + 1..].iter().all(|call| *call != "kv") => Outcome::Done,
         // A fresh isolate asks for the edge bundle and the feed, and can do without either.
         "kv" | "feed" if !revokes => Outcome::Done,
-        "kv" | "feed" if !warm && is_first && once && !flow.ends_with("refresh token") => Outcome::Done,
+        "kv" | "feed" if !warm && is_first && once && !knows_no_keys => Outcome::Done,
         // The edge bundle is written beside what must be told.
         "kv" if flow == "emergency" => Outcome::Told,
         "feed" if flow == "emergency" && once => Outcome::Told,
@@ -54,6 +59,11 @@ fn outcome(flow: &str, warm: bool, calls: &[&str], number: usize, plan: Plan) ->
 }
 
 impl Flow {
+    /// Whether a browser's session is there as well.
+    fn browses(&self) -> bool {
+        self.name.contains("cookie") || self.name.starts_with("ending") || self.name == "sessions"
+    }
+
     /// So many failures to sign in come before.
     fn failures(&self) -> u16 {
         match self.name {
@@ -62,25 +72,43 @@ impl Flow {
             _ => 0,
         }
     }
+
+    /// What a repeated request is told where the first was done, but its answer lost: the old password, or what was
+    /// issued before, is worth nothing more.
+    fn told_after(&self) -> Option<u16> {
+        match self.name {
+            "register" => Some(409),
+            "ending others by a new password"
+            | "ending all by closing the account"
+            | "ending tokens by another address" => Some(401),
+            _ => None,
+        }
+    }
 }
 
 /// The state a flow begins from: in an isolate that knows its keys and roles, or in a fresh one.
 async fn begin(warm: bool) -> (World, SignedIn) {
-    begin_after(0, warm).await
+    let (world, ada, _) = begin_after(0, false, warm).await;
+    (world, ada)
 }
 
-/// The same, after so many failures to sign in.
-async fn begin_after(failures: u16, warm: bool) -> (World, SignedIn) {
+/// The same, after so many failures to sign in; and with a browser's session beside, if that is wanted.
+async fn begin_after(failures: u16, browses: bool, warm: bool) -> (World, SignedIn, Browser) {
     let mut world = World::new();
     let ada = world.user("ada", Some("super_admin")).await;
+    let browser = if browses {
+        world.isolate.log_in("ada").await
+    } else {
+        Browser { cookie: String::new(), session: String::new(), agent: "Agent/1" }
+    };
     fail(&world, "ada", 0..failures).await;
     if !warm {
         world.isolate = world.another_isolate();
     }
-    (world, ada)
+    (world, ada, browser)
 }
 
-async fn request(name: &str, world: &World, ada: &SignedIn) -> Answer {
+async fn request(name: &str, world: &World, ada: &SignedIn, browser: &Browser) -> Answer {
     let isolate = &world.isolate;
     match name {
         "register" => {
@@ -97,6 +125,30 @@ async fn request(name: &str, world: &World, ada: &SignedIn) -> Answer {
         "logout everywhere" => isolate.post_as(&ada.access, "/api/v1/auth/logout-all", &json!({})).await,
         "logout everywhere by refresh token" => {
             isolate.post("/api/v1/auth/logout-all", &json!({ "refresh_token": ada.refresh })).await
+        }
+        "login" => {
+            let body = json!({ "username": "ada", "password": PASSWORD });
+            isolate.try_log_in(Some(URL), "192.0.2.1", &body).await
+        }
+        "logout by cookie" => isolate.browse(browser, "POST", "/api/v1/auth/logout", &Value::Null).await,
+        "me by cookie" => isolate.browse(browser, "GET", "/api/v1/users/me", &Value::Null).await,
+        "sessions" => isolate.browse(browser, "GET", "/api/v1/auth/sessions", &Value::Null).await,
+        "ending one" => {
+            let path = format!("/api/v1/auth/sessions/{}", browser.session);
+            isolate.send_as(&ada.access, "DELETE", &path, &Value::Null).await
+        }
+        "ending others" => isolate.send_as(&ada.access, "DELETE", "/api/v1/auth/sessions", &Value::Null).await,
+        "ending others by a new password" => {
+            let body = json!({ "current_password": PASSWORD, "new_password": "Another-Horse-8" });
+            isolate.browse(browser, "POST", "/api/v1/auth/change-password", &body).await
+        }
+        "name" => isolate.send_as(&ada.access, "PUT", "/api/v1/users/me", &json!({ "full_name": "Ada" })).await,
+        "ending tokens by another address" => {
+            let body = json!({ "email": "new@example.org", "current_password": PASSWORD });
+            isolate.send_as(&ada.access, "PUT", "/api/v1/users/me", &body).await
+        }
+        "ending all by closing the account" => {
+            isolate.send_as(&ada.access, "DELETE", "/api/v1/users/me", &json!({ "password": PASSWORD })).await
         }
         "me" => isolate.get("/api/v1/users/me", Some(&ada.access)).await,
         "keys" => isolate.get("/api/v1/admin/keys", Some(&ada.access)).await,
@@ -120,10 +172,18 @@ fn whole(world: &World) {
     for sql in [
         "SELECT COUNT(*) FROM users u WHERE NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = u.id)",
         "SELECT COUNT(*) FROM users u WHERE (SELECT COUNT(*) FROM audit_events WHERE event = 'register' AND subject = u.id) <> 1",
-        "SELECT COUNT(*) FROM sessions s WHERE NOT EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = s.id)",
-        "SELECT COUNT(*) FROM sessions s WHERE (SELECT COUNT(*) FROM audit_events WHERE event = 'login_success' AND session_id = s.id) <> 1",
+        "SELECT COUNT(*) FROM sessions s WHERE (kind = 'bearer') <> EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = s.id)",
+        "SELECT COUNT(*) FROM sessions s WHERE (kind = 'cookie') <> (salt IS NOT NULL AND idle_until IS NOT NULL)",
+        "SELECT password_version - 1 <> (SELECT COUNT(*) FROM audit_events WHERE event = 'password_changed') FROM users WHERE username = 'ada'",
+        "SELECT (email <> 'ada@example.org') <> (SELECT COUNT(*) FROM audit_events WHERE event = 'email_changed') FROM users WHERE username = 'ada'",
+        "SELECT (is_active = 0) <> (SELECT COUNT(*) FROM audit_events WHERE event = 'account_deactivated') FROM users WHERE username = 'ada'",
+        // Each began with a sign-in, or goes on after another under its own id.
+        "SELECT COUNT(*) FROM sessions s WHERE NOT EXISTS (
+           SELECT 1 FROM audit_events WHERE event IN ('login_success', 'password_changed') AND session_id = s.id)",
+        "SELECT COUNT(*) FROM sessions s WHERE (SELECT COUNT(*) FROM audit_events WHERE event = 'login_success' AND session_id = s.id) > 1",
         "SELECT COUNT(*) FROM sessions s WHERE (ended_at IS NOT NULL) <> EXISTS (
-           SELECT 1 FROM revocations WHERE value = s.id OR (kind = 'user' AND user_id = s.user_id))",
+           SELECT 1 FROM revocations WHERE value = s.id
+           OR (kind = 'user' AND user_id = s.user_id AND s.end_reason IN ('logout_all', 'deactivated')))",
         // One key signs for each algorithm, at most one waits, and each is told of but the first.
         "SELECT COUNT(*) <> 1 FROM token_keys WHERE retire_at IS NULL",
         "SELECT COUNT(*) > 2 FROM token_keys WHERE retire_at IS NULL OR retire_at > 1767225600000",
@@ -142,6 +202,14 @@ fn everywhere(world: &World, done: bool) {
     let ended = world.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NOT NULL");
     let version = world.count("SELECT token_version FROM users");
     assert_eq!((version, world.audited("logout_all")), if ended == 0 { (1, 0) } else { (2, 1) });
+    assert!(!done || (ended == 1 && world.blacklisted().len() == 1));
+}
+
+/// Of two sessions, the browser's is over, or none.
+fn one_of_two(world: &World, done: bool) {
+    whole(world);
+    let ended = world.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NOT NULL AND kind = 'cookie'");
+    assert_eq!(world.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL"), 2 - ended);
     assert!(!done || (ended == 1 && world.blacklisted().len() == 1));
 }
 
@@ -213,6 +281,56 @@ const FLOWS: &[Flow] = &[
     },
     Flow { name: "logout everywhere", success: 200, holds: everywhere },
     Flow { name: "logout everywhere by refresh token", success: 200, holds: everywhere },
+    Flow {
+        name: "login",
+        success: 200,
+        holds: |world, done| {
+            whole(world);
+            assert!(!done || world.count("SELECT COUNT(*) FROM sessions WHERE kind = 'cookie'") >= 1);
+        },
+    },
+    Flow {
+        name: "logout by cookie",
+        success: 200,
+        holds: |world, done| {
+            whole(world);
+            assert!(!done || (world.blacklisted().len() == 1 && world.audited("logout") == 1));
+        },
+    },
+    Flow { name: "me by cookie", success: 200, holds: |world, _| whole(world) },
+    Flow { name: "sessions", success: 200, holds: |world, _| whole(world) },
+    Flow { name: "ending one", success: 204, holds: one_of_two },
+    Flow { name: "ending others", success: 204, holds: one_of_two },
+    Flow {
+        name: "ending others by a new password",
+        success: 200,
+        holds: |world, done| {
+            whole(world);
+            let changed = world.audited("password_changed");
+            // All that were there are over, and one goes on under another id.
+            assert_eq!(world.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NOT NULL"), 2 * changed);
+            assert!(!done || (changed == 1 && world.blacklisted().len() == 2));
+        },
+    },
+    Flow { name: "name", success: 200, holds: |world, _| whole(world) },
+    Flow {
+        name: "ending tokens by another address",
+        success: 200,
+        holds: |world, done| {
+            whole(world);
+            assert!(!done || (world.audited("email_changed") == 1 && world.blacklisted().len() == 1));
+        },
+    },
+    Flow {
+        name: "ending all by closing the account",
+        success: 200,
+        holds: |world, done| {
+            whole(world);
+            let left = world.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL");
+            assert_eq!(left, 2 - 2 * world.audited("account_deactivated"));
+            assert!(!done || (left == 0 && world.blacklisted().len() == 1));
+        },
+    },
     Flow { name: "me", success: 200, holds: |world, _| whole(world) },
     Flow { name: "keys", success: 200, holds: |world, _| whole(world) },
     Flow { name: "key set", success: 200, holds: |world, _| whole(world) },
@@ -241,19 +359,19 @@ async fn every_flow_survives_the_loss_of_every_call() {
     // A warm isolate asks nobody for the key set.
     let asks = |(flow, warm): &(&Flow, bool)| flow.name != "key set" || !warm;
     for (flow, warm) in FLOWS.iter().flat_map(|flow| [(flow, true), (flow, false)]).filter(asks) {
-        let (world, ada) = begin_after(flow.failures(), warm).await;
+        let (world, ada, browser) = begin_after(flow.failures(), flow.browses(), warm).await;
         world.host.switchboard.set(Plan::Healthy);
-        request(flow.name, &world, &ada).await.expect(flow.success);
+        request(flow.name, &world, &ada, &browser).await.expect(flow.success);
         let calls = world.host.switchboard.calls();
         assert!(!calls.is_empty(), "{} makes no calls: nothing to sweep", flow.name);
         (flow.holds)(&world, true);
         for (number, port) in calls.iter().enumerate() {
             for plan in [Plan::DownFrom(number), Plan::LoseOnce(number), Plan::LoseThenDown(number)] {
                 cases += 1;
-                let (world, ada) = begin_after(flow.failures(), warm).await;
+                let (world, ada, browser) = begin_after(flow.failures(), flow.browses(), warm).await;
                 let label = format!("{} (warm: {warm}): call {number} ({port}), {plan:?}", flow.name);
                 world.host.switchboard.set(plan);
-                let answer = request(flow.name, &world, &ada).await;
+                let answer = request(flow.name, &world, &ada, &browser).await;
                 let done = answer.status == flow.success;
                 let outcome = outcome(flow.name, warm, &calls, number, plan);
                 if outcome == Outcome::Done {
@@ -265,7 +383,7 @@ async fn every_flow_survives_the_loss_of_every_call() {
                 }
                 (flow.holds)(&world, done);
                 world.host.switchboard.set(Plan::Healthy);
-                again(flow, &world, &ada, &label).await;
+                again(flow, &world, &ada, &browser, &label).await;
             }
         }
     }
@@ -273,18 +391,22 @@ async fn every_flow_survives_the_loss_of_every_call() {
 }
 
 /// The client tries again, and gets what it wanted, or learns that it has it.
-async fn again(flow: &Flow, world: &World, ada: &SignedIn, label: &str) {
+async fn again(flow: &Flow, world: &World, ada: &SignedIn, browser: &Browser, label: &str) {
     // An isolate that could not read its keys asks again after a second.
     world.host.clock.advance(Duration::from_secs(1));
-    let answer = request(flow.name, world, ada).await;
-    let made_before = flow.name == "register" && answer.status == 409;
+    let answer = request(flow.name, world, ada, browser).await;
+    let made_before = Some(answer.status) == flow.told_after();
     // The failure that closes the account may have counted, or may count until it is out of the window.
     let counted_before = flow.name == "token, closing" && answer.status == 429;
     let done = answer.status == flow.success || made_before;
     assert!(done || counted_before, "{label}, again: {answer:?}");
-    (flow.holds)(world, done);
+    // Who is told that it was done before tells nobody of it any more: the feed finds it in the record.
+    (flow.holds)(world, answer.status == flow.success);
     if flow.name == "register" {
         world.isolate.try_sign_in("192.0.2.2", "new", PASSWORD).await.expect(200);
+    }
+    if flow.name == "ending others by a new password" {
+        world.isolate.try_sign_in("192.0.2.2", "ada", "Another-Horse-8").await.expect(200);
     }
 }
 

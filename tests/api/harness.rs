@@ -228,6 +228,17 @@ impl Isolate {
         self.send(request.body(body.to_string().into()).unwrap()).await
     }
 
+    /// Any request of who is signed in.
+    pub async fn send_as(&self, token: &str, method: &str, path: &str, body: &Value) -> Answer {
+        let request =
+            Request::builder().method(method).uri(path).header(header::AUTHORIZATION, format!("Bearer {token}"));
+        if body.is_null() {
+            return self.send(request.body(Body::empty()).unwrap()).await;
+        }
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(body.to_string().into()).unwrap()).await
+    }
+
     /// Posts a form from an address.
     pub async fn form(&self, ip: &str, fields: &[(&str, &str)]) -> Answer {
         let body: String = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();

@@ -9,12 +9,7 @@ use crate::harness::{Answer, Isolate, PASSWORD, SignedIn, World};
 const ME: &str = "/api/v1/users/me";
 
 async fn send(isolate: &Isolate, method: &str, ada: &SignedIn, body: &Value) -> Answer {
-    let request = http::Request::builder()
-        .method(method)
-        .uri(ME)
-        .header("content-type", "application/json")
-        .header("authorization", format!("Bearer {}", ada.access));
-    isolate.send(request.body(body.to_string().into()).unwrap()).await
+    isolate.send_as(&ada.access, method, ME, body).await
 }
 
 async fn put(world: &World, ada: &SignedIn, body: &Value) -> Answer {

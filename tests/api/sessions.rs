@@ -14,8 +14,7 @@ const SESSIONS: &str = "/api/v1/auth/sessions";
 const ME: &str = "/api/v1/users/me";
 
 async fn delete(isolate: &Isolate, token: &str, path: &str) -> Answer {
-    let request = http::Request::delete(path).header("authorization", format!("Bearer {token}"));
-    isolate.send(request.body(axum::body::Body::empty()).unwrap()).await
+    isolate.send_as(token, "DELETE", path, &Value::Null).await
 }
 
 fn ids(answer: &Answer) -> Vec<&str> {

@@ -72,8 +72,9 @@ pub async fn change(
         let holding = Holding::Cookie { remember: false };
         NewSession::open(app.ports.new_session_id(), holding, app.ports.random(), &app.config.lifetimes, now)
     });
+    let goes_on = renewed.as_ref().map_or(session, |renewed| renewed.id);
     let entry =
-        Entry { subject: Some(user.id), session: Some(session), ..connection.entry(&app, Event::PasswordChanged) };
+        Entry { subject: Some(user.id), session: Some(goes_on), ..connection.entry(&app, Event::PasswordChanged) };
     let change = PasswordChange {
         user: &user,
         confirmed: Confirmation { password_hash: &account.password_hash, attempt },
