@@ -73,10 +73,10 @@ impl Principal {
 
     /// For what everyone may do with their own account: who comes with a narrowed scope needs a permission for it.
     pub async fn require_if_narrowed(&self, app: &App, permission: &str) -> Result<(), ApiError> {
-        match self.0.is_narrowed() {
-            true => self.require(app, &Requirement::permission(permission)).await,
-            false => Ok(()),
+        if !self.0.is_narrowed() {
+            return Ok(());
         }
+        self.require(app, &Requirement::permission(permission)).await
     }
 }
 

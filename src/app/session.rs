@@ -37,18 +37,14 @@ impl App {
                 Err(error) => self.log_fault("session copy", &error.to_string()),
             }
         }
-        match sessions::snapshot(self.ports.database.as_ref(), id, now).await? {
-            Some(snapshot) => {
-                self.knowledge().view.found_good(*id.bytes(), now);
-                found.standing = Some(Standing::Good);
-                self.note_session(snapshot, found).await
-            }
-            None => {
-                found.standing = Some(Standing::Revoked);
-                self.knowledge().remember_session(id, Arc::new(SessionFound::Gone));
-                Ok(())
-            }
+        if let Some(snapshot) = sessions::snapshot(self.ports.database.as_ref(), id, now).await? {
+            self.knowledge().view.found_good(*id.bytes(), now);
+            found.standing = Some(Standing::Good);
+            return self.note_session(snapshot, found).await;
         }
+        found.standing = Some(Standing::Revoked);
+        self.knowledge().remember_session(id, Arc::new(SessionFound::Gone));
+        Ok(())
     }
 
     async fn note_session(&self, snapshot: Snapshot, found: &mut Findings) -> Result<(), ApiError> {

@@ -38,7 +38,7 @@ impl Scope {
         let is_name =
             |name: &&str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
         let names: Vec<_> = text.split(' ').collect();
-        if text.len() > MAX_BYTES || !names.iter().all(|name| is_name(&name)) {
+        if text.len() > MAX_BYTES || !names.iter().all(is_name) {
             return Err(ScopeProblem::Shape);
         }
         let unknown: Vec<_> = names.iter().filter(|name| !graph.knows(name)).copied().collect();

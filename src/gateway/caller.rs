@@ -10,9 +10,6 @@ use crate::domain::{
     token::verify::VerifiedClaims,
 };
 
-/// The `method` of who is known by a session cookie.
-pub const SESSION_METHOD: &str = "session";
-
 /// An authenticated caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -73,7 +70,7 @@ impl Caller {
             scopes_text: permissions.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
             permissions,
             session: session.session,
-            method: SESSION_METHOD,
+            method: "session",
         }
     }
 

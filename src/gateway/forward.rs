@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::{
     Moment,
-    caller::{Caller, SESSION_METHOD},
     canonical::Path,
     head::Head,
     headers::HeaderChanges,
@@ -55,7 +54,6 @@ impl Rewrite {
         access: Access,
         path: &Path,
         changes: &HeaderChanges<'_>,
-        caller: Option<&Caller>,
         limit: Option<Decision>,
         Moment { request, now }: Moment,
     ) -> Self {
@@ -77,7 +75,7 @@ impl Rewrite {
             set: changes.set.iter().map(|(name, value)| (*name, value.to_string())).collect(),
             answer,
             request_id: request.to_string(),
-            uses: caller.filter(|caller| caller.method == SESSION_METHOD).map(|caller| caller.session),
+            uses: None,
         }
     }
 }

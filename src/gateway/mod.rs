@@ -299,16 +299,13 @@ fn route<'a>(
     let tightest = [ip_limit, subject_limit].into_iter().flatten().min_by_key(|decision| decision.remaining);
     let identity = caller.as_ref().map(Authenticated::caller);
     let changes = headers::rewrite(head, identity, request);
-    Ok(Verdict::Forward(Box::new(Rewrite::new(
-        head,
-        origin,
-        route.access,
-        path,
-        &changes,
-        identity,
-        tightest,
-        Moment { request, now },
-    ))))
+    let uses = match &caller {
+        Some(Authenticated::Session(live)) => Some(live.snapshot.session),
+        _ => None,
+    };
+    let moment = Moment { request, now };
+    let rewrite = Rewrite::new(head, origin, route.access, path, &changes, tightest, moment);
+    Ok(Verdict::Forward(Box::new(Rewrite { uses, ..rewrite })))
 }
 
 fn authenticate<'a>(

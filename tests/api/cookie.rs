@@ -260,7 +260,7 @@ async fn remembered_it_may_go_unused_for_as_long_as_a_refresh_token() {
     let answer = world.isolate.try_log_in(Some(URL), "192.0.2.1", &body).await.expect(200);
     assert!(session_line(&answer).unwrap().contains("Max-Age=2592000"));
     let browser = Browser::of(&answer);
-    world.host.clock.advance(24 * 7 * HOUR - Duration::from_secs(1));
+    world.host.clock.advance(Duration::from_secs(7 * 86_400 - 1));
     world.isolate.browse_through(&browser, "GET", PRIVATE, None).await.expect(200);
     world.host.clock.advance(24 * 7 * HOUR);
     world.isolate.browse_through(&browser, "GET", PRIVATE, None).await.expect(401);

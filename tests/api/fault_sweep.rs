@@ -93,10 +93,10 @@ async fn begin(warm: bool) -> (World, SignedIn) {
 }
 
 /// The same, after so many failures to sign in; and with a browser's session beside, if that is wanted.
-async fn begin_after(failures: u16, browses: bool, warm: bool) -> (World, SignedIn, Browser) {
+async fn begin_after(failures: u16, with_browser: bool, warm: bool) -> (World, SignedIn, Browser) {
     let mut world = World::new();
     let ada = world.user("ada", Some("super_admin")).await;
-    let browser = if browses {
+    let browser = if with_browser {
         world.isolate.log_in("ada").await
     } else {
         Browser { cookie: String::new(), session: String::new(), agent: "Agent/1" }

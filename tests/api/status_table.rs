@@ -17,8 +17,11 @@ use crate::{
     tokens::forge,
 };
 
+/// Headers by which somebody is known.
+type Shown = Vec<(&'static str, String)>;
+
 struct Cast {
-    credentials: HashMap<Caller, (Vec<(&'static str, String)>, String)>,
+    credentials: HashMap<Caller, (Shown, String)>,
     other: String,
 }
 
@@ -31,7 +34,7 @@ async fn cast(world: &World) -> Cast {
         let SignedIn { id, access, refresh, .. } = world.user(&name, caller.role()).await;
         let own = forge(world);
         let header = match caller {
-            Caller::Anonymous => None,
+            Caller::Anonymous | Caller::Browser => None,
             Caller::Basic => Some("Basic YWRhOnB3".to_owned()),
             Caller::Garbage => Some("Bearer garbage".to_owned()),
             Caller::RefreshAsAccess => Some(format!("Bearer {refresh}")),
@@ -51,7 +54,6 @@ async fn cast(world: &World) -> Cast {
                 Some(format!("Bearer {access}"))
             }
             Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin => Some(format!("Bearer {access}")),
-            Caller::Browser => None,
         };
         let mut header: Vec<_> = header.map(|value| ("authorization", value)).into_iter().collect();
         if caller == Caller::Browser {

@@ -25,6 +25,7 @@ mod limits;
 mod origins;
 mod races;
 mod server;
+mod sessions;
 mod status_table;
 
 use std::{process::ExitCode, sync::Arc};
@@ -73,6 +74,8 @@ const TESTS: &[(&str, Test)] = tests![
     limits::fifty_of_two_hundred_at_once_are_admitted,
     limits::what_one_limit_refuses_is_charged_to_no_other,
     limits::three_an_hour_register_from_one_address,
+    sessions::a_browser_signs_in_and_out,
+    sessions::sessions_are_listed_and_ended_from_afar,
     status_table::every_endpoint_and_route_answers_every_caller_as_the_table_says,
 ];
 

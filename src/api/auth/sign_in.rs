@@ -102,14 +102,12 @@ async fn prove(app: &App, connection: &Connection, identifier: &Identifier, type
     let right = check_password(app, account.as_ref(), typed)?;
     // (3)
     let known = account.as_ref().map(|account| account.user.id);
-    match account.filter(|account| right && account.user.is_active) {
-        Some(account) => Ok(Proven { account, attempt, device, keys_version }),
-        None => {
-            let failed = [Event::LoginFailure, Event::AccountLocked];
-            let entries = failed.map(|event| Entry { subject: known, ..connection.entry(app, event) });
-            Err(fail(app, attempt, entries).await)
-        }
+    if let Some(account) = account.filter(|account| right && account.user.is_active) {
+        return Ok(Proven { account, attempt, device, keys_version });
     }
+    let entries = [Event::LoginFailure, Event::AccountLocked]
+        .map(|event| Entry { subject: known, ..connection.entry(app, event) });
+    Err(fail(app, attempt, entries).await)
 }
 
 /// (1) Whatever the session is held by is made. (2) One batch records it, and ends the session that was used longest ago
