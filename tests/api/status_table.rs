@@ -68,7 +68,8 @@ async fn cast(world: &World) -> Cast {
 async fn send(world: &World, cast: &Cast, row: &Row, caller: Caller) -> u16 {
     let (headers, me) = &cast.credentials[&caller];
     let path = row.path.replace("{me}", me).replace("{other}", &cast.other);
-    let lines: String = headers.iter().map(|(name, value)| format!("\n{name}\n{value}")).collect();
+    let lines: Vec<_> = headers.iter().map(|(name, value)| format!("\n{name}\n{value}")).collect();
+    let lines = lines.concat();
     let head = format!("{}\n{URL}{path}{lines}", row.method);
     if !world.isolate.is_own(&head) {
         return world.isolate.proxy(&head).await.status;
