@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod cookies;
 pub mod device;
 pub mod id;
+pub mod mail;
 pub mod net;
 pub mod password;
 pub mod rate_limit;

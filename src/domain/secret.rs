@@ -117,6 +117,12 @@ impl Secret {
         &self.id
     }
 
+    /// The value itself, for whoever else knows it. Keys of ours are derived.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.value
+    }
+
     /// A 256-bit key for one purpose (HKDF-SHA256, RFC 5869); two purposes never share a key.
     #[must_use]
     pub fn derive(&self, purpose: &str) -> [u8; 32] {

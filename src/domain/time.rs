@@ -60,6 +60,15 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// For people, to the minute, for example `31 January 2026, 12:00 UTC`.
+    #[must_use]
+    pub fn for_people(self) -> String {
+        let time = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default();
+        time.format("%-d %B %Y, %H:%M UTC").to_string()
+    }
+}
+
 /// A duration in whole milliseconds, saturating.
 #[must_use]
 pub fn millis(duration: Duration) -> i64 {

@@ -23,6 +23,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_token_keys.sql"),
     include_str!("../../migrations/0004_revocation_feed.sql"),
     include_str!("../../migrations/0005_sign_in_attempts.sql"),
+    include_str!("../../migrations/0006_mail_outbox.sql"),
     include_str!("../../migrations/0007_cookie_sessions.sql"),
 ];
 
