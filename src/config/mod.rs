@@ -4,9 +4,12 @@
 //! A missing, short or default secret, an unknown environment or a malformed variable stops the
 //! Worker with one sentence that names it and says how to make one.
 
+mod mail;
 #[cfg(test)]
 mod tests;
 mod vars;
+
+pub use mail::{MailApi, MailConfig};
 
 use std::{fmt, time::Duration};
 
@@ -32,10 +35,6 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// No access token lives longer, whatever is configured: revocations are kept for as long.
 pub const MAX_ACCESS_TTL: Duration = MAX_LIFE;
-
-/// Variables that the product knows but this version does not carry out yet, with the only value
-/// that is true: any other is refused rather than silently not obeyed.
-const NOT_YET: &[(&str, &str)] = &[("REQUIRE_VERIFIED_EMAIL", "false")];
 
 /// One variable that cannot be used, in one sentence.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +62,8 @@ pub struct Config {
     pub environment: Environment,
     /// Where the world reaches us; also the issuer of our tokens. Never taken from `Host`.
     pub public_url: PublicUrl,
+    /// Path under which pages are; empty, or like `api_prefix`.
+    pub pages_prefix: String,
     /// Path under which our endpoints answer; begins with `/`, does not end with it.
     pub api_prefix: String,
     /// Who our access tokens are for.
@@ -93,8 +94,18 @@ pub struct Config {
     pub sign_in_limit: Limit,
     /// New accounts from one address, those that came to nothing counted too.
     pub registration_limit: Limit,
+    /// Mails asked for from one address.
+    pub mail_limit: Limit,
+    /// Mails to one account of one kind that can be asked for in an hour.
+    pub mails_an_hour: u32,
+    /// Tries from one address to choose a password with a mail's token.
+    pub reset_limit: Limit,
     /// Failed sign-ins of one account.
     pub attempts: AttemptRules,
+    /// Whether nobody signs in before their address is proven.
+    pub require_verified_email: bool,
+    /// Mails.
+    pub mail: MailConfig,
     /// Seals signing keys.
     pub key_encryption_key: SecretList,
     /// Makes refresh tokens.
@@ -133,6 +144,19 @@ fn sign_in_limit() -> Limit {
     Limit::new("sign-in", [Rule::new(5, Duration::from_mins(1)), Rule::new(20, Duration::from_mins(15))])
 }
 
+/// A person asks for few mails.
+fn mail_limit() -> Limit {
+    Limit::new("mail", [Rule::new(5, Duration::from_mins(1)), Rule::new(20, Duration::from_hours(1))])
+}
+
+/// As with passwords at sign-in: each try may cost a hash.
+fn reset_limit() -> Limit {
+    Limit::new("password-reset", sign_in_limit().rules)
+}
+
+/// Verification and reset mails, each.
+const MAILS_AN_HOUR: u32 = 3;
+
 /// So many registrations in an hour.
 fn registration_limit(limit: u32) -> Limit {
     Limit::new("registration", [Rule::new(limit, Duration::from_hours(1))])
@@ -146,11 +170,6 @@ impl Config {
     pub fn parse(lookup: Lookup<'_>) -> Result<Self, ConfigError> {
         let vars = Vars(lookup);
         let environment = vars.environment()?;
-        for (name, only) in NOT_YET {
-            if vars.text(name).is_some_and(|text| text != *only) {
-                return Err(fault(name, format!("can only be {only} in this version")));
-            }
-        }
         let lifetimes = Lifetimes {
             access: vars.duration("ACCESS_TTL", "15m", 60..=MAX_ACCESS_TTL.as_secs())?,
             refresh: vars.duration("REFRESH_TTL", "7d", 300..=90 * 86_400)?,
@@ -159,9 +178,13 @@ impl Config {
             session_max: vars.duration("SESSION_MAX", "30d", 300..=366 * 86_400)?,
         };
         let jwks_max_age = vars.duration("JWKS_MAX_AGE", "10m", 0..=86_400)?;
+        let public_url = vars.public_url(environment)?;
+        let pages_prefix = vars.pages_prefix()?;
         Ok(Self {
             environment,
-            public_url: vars.public_url(environment)?,
+            mail: MailConfig::parse(&vars, environment, &public_url, &pages_prefix)?,
+            public_url,
+            pages_prefix,
             api_prefix: vars.api_prefix()?,
             audience: vars.audience()?,
             lifetimes,
@@ -181,6 +204,10 @@ impl Config {
             password_classes: u8::try_from(vars.number("PASSWORD_CLASSES", 4, 0..=4)?).unwrap_or(4),
             sign_in_limit: sign_in_limit(),
             registration_limit: registration_limit(vars.number("REGISTER_LIMIT", 3, 1..=1000)?),
+            mail_limit: mail_limit(),
+            mails_an_hour: MAILS_AN_HOUR,
+            reset_limit: reset_limit(),
+            require_verified_email: vars.switch("REQUIRE_VERIFIED_EMAIL", false)?,
             attempts: AttemptRules {
                 max_failures: vars.number("MAX_LOGIN_FAILURES", 5, 1..=100)?,
                 window: vars.duration("LOGIN_WINDOW", "15m", 60..=86_400)?,

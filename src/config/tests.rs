@@ -59,6 +59,18 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ("KEY_ENCRYPTION_KEY", "", "openssl rand"),
         ("KEY_ENCRYPTION_KEY", "k1:short", "under 32 bytes"),
         ("REVOCATION", "never", "must be bounded or strict"),
+        ("REQUIRE_VERIFIED_EMAIL", "yes", "true or false"),
+        ("PAGES_PREFIX", "/a//b", "plain path"),
+        ("APP_NAME", "two\nlines", "on one line"),
+        ("MAIL_FROM", "Example", "like Example <no-reply@example.com>"),
+        ("MAIL_FROM", "a@example.org\r\nBcc: b@example.org", "like Example"),
+        ("MAIL_API_URL", "http://mail.example.com/emails", "https://"),
+        ("MAIL_API_URL", "https://user@mail.example.com/", "without a user"),
+        ("LOGO_URL", "javascript:alert(1)", "https://"),
+        ("ACCENT", "red", "#1f4fa8"),
+        ("ACCENT", "#ffcc00", "darker"),
+        ("VERIFY_EMAIL_TTL", "1y", "30s, 15m"),
+        ("RESET_TTL", "2d", "between"),
         ("SIGNING_ALG", "none", "EdDSA, ES256, RS256 or HS256"),
         ("SIGNING_ALG", "PS256", "EdDSA, ES256, RS256 or HS256"),
         ("KEY_ROTATION", "10m", "between"),
@@ -71,6 +83,27 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         assert!(error.to_string().contains(why), "{error}");
         assert!(value.len() < 9 || !name.ends_with("KEY") || !error.to_string().contains(value));
     }
+}
+
+#[test]
+fn mails_are_from_an_address_that_there_can_be() {
+    for (url, environment, from) in [
+        ("https://auth.example.com", "production", "no-reply@auth.example.com"),
+        ("http://localhost:8787", "development", "no-reply@edgewarden.invalid"),
+    ] {
+        let config = parse(&[("PUBLIC_URL", url), ("ENVIRONMENT", environment)]).unwrap();
+        assert_eq!(config.mail.branding.from.header(), from);
+        assert_eq!(config.mail.branding.pages, url);
+        assert_eq!(config.mail.branding.app_name.as_str(), "Edgewarden");
+        assert!(config.mail.api.is_none() && !config.require_verified_email);
+    }
+    let api = ("MAIL_API_URL", "https://mail.example.com/emails");
+    assert_eq!(parse(&[api]).unwrap_err().name, "MAIL_API_KEY");
+    let key = ("MAIL_API_KEY", SECRET);
+    let config = parse(&[api, key, ("PAGES_PREFIX", "/a"), ("REQUIRE_VERIFIED_EMAIL", "true")]).unwrap();
+    assert_eq!(config.mail.api.unwrap().url, "https://mail.example.com/emails");
+    assert_eq!(config.mail.branding.pages, "https://auth.example.com/a");
+    assert!(config.require_verified_email);
 }
 
 #[test]

@@ -57,14 +57,29 @@ impl Vars<'_> {
 
     pub(super) fn api_prefix(&self) -> Result<String, ConfigError> {
         let prefix = self.text("API_PREFIX").unwrap_or_else(|| "/api/v1".to_owned());
-        let segments_ok = prefix.strip_prefix('/').is_some_and(|rest| {
-            rest.split('/').all(|segment| {
-                !segment.is_empty()
-                    && !segment.starts_with('.')
-                    && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-            })
-        });
-        if segments_ok { Ok(prefix) } else { Err(fault("API_PREFIX", "must be a plain path such as /api/v1")) }
+        if is_plain_path(&prefix) {
+            Ok(prefix)
+        } else {
+            Err(fault("API_PREFIX", "must be a plain path such as /api/v1"))
+        }
+    }
+
+    pub(super) fn pages_prefix(&self) -> Result<String, ConfigError> {
+        const NAME: &str = "PAGES_PREFIX";
+        match self.text(NAME) {
+            None => Ok(String::new()),
+            Some(prefix) if is_plain_path(&prefix) => Ok(prefix),
+            Some(_) => Err(fault(NAME, "must be empty, or a plain path such as /auth")),
+        }
+    }
+
+    pub(super) fn switch(&self, name: &'static str, default: bool) -> Result<bool, ConfigError> {
+        match self.text(name).as_deref() {
+            None => Ok(default),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(_) => Err(fault(name, "must be true or false")),
+        }
     }
 
     pub(super) fn audience(&self) -> Result<Vec<String>, ConfigError> {
@@ -165,6 +180,16 @@ impl Vars<'_> {
         let text = self.text(name).ok_or_else(|| fault(name, format!("is missing: {MAKE_A_SECRET}")))?;
         SecretList::parse(&text).map_err(|problem| fault(name, format!("{problem}: {MAKE_A_SECRET}")))
     }
+}
+
+fn is_plain_path(path: &str) -> bool {
+    path.strip_prefix('/').is_some_and(|rest| {
+        rest.split('/').all(|segment| {
+            !segment.is_empty()
+                && !segment.starts_with('.')
+                && segment.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        })
+    })
 }
 
 pub(super) fn fault(name: &'static str, problem: impl Into<String>) -> ConfigError {

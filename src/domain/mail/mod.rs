@@ -4,11 +4,13 @@
 //! write freely stands in one: no full name, and of a browser only what [`device`] recognises. The subject and both
 //! addresses are of types that hold no line break, so that no header can be injected.
 
+mod delivery;
 mod device;
 mod render;
 mod token;
 mod words;
 
+pub use delivery::{FIRST_WAIT, GIVE_UP_AFTER, KEEP_DEAD, KEEP_SENT, LONGEST_WAIT};
 pub use render::{Branding, Details, Letter, render};
 pub use token::{MailToken, NotAMailToken, Proven, Purpose};
 
