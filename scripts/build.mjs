@@ -11,7 +11,7 @@ import { gzipSync } from "node:zlib";
 import { isMain, root, run, say } from "./lib.mjs";
 import { cargoTool, helperEnv, locked } from "./setup.mjs";
 
-const INPUTS = ["src", "policy.toml", "Cargo.toml", "Cargo.lock", "package-lock.json", "scripts/build.mjs"];
+const INPUTS = ["src", "templates", "policy.toml", "Cargo.toml", "Cargo.lock", "package-lock.json", "scripts/build.mjs"];
 const OUTPUTS = ["index.js", "index_bg.wasm"];
 /** Where builds go, and what they are built with. */
 const DEPLOYED = { folder: "build", options: [] };

@@ -12,7 +12,12 @@ import Worker from "../build/index.js";
 
 export * from "../build/index.js";
 
-const { decide, origin_failed: originFailed, refresh_is_due: refreshIsDue } = Worker.prototype;
+const {
+  decide,
+  origin_failed: originFailed,
+  refresh_is_due: refreshIsDue,
+  chores_are_due: choresAreDue,
+} = Worker.prototype;
 
 /** What `decide` and `resolve` say of a request for our own endpoints. */
 const OWN = "own";
@@ -41,6 +46,7 @@ export default {
       if (verdict === OWN) {
         const answer = await settled(kept(ctx, new Worker(ctx, env).fetch(request)));
         refreshIfDue(env, ctx);
+        choresIfDue(env, ctx);
         return answer;
       }
       refreshIfDue(env, ctx);
@@ -59,9 +65,20 @@ export default {
 /** Has revocations, keys and roles asked for again beside the answer, if what is known here has aged. */
 function refreshIfDue(env, ctx) {
   if (!synchronously("refresh_is_due", refreshIsDue)) return;
-  const report = (error) => console.error(JSON.stringify({ kind: "fault", what: "refresh", error: String(error) }));
-  const refresh = async () => settled(new Worker(ctx, env).refresh());
-  ctx.waitUntil(refresh().catch(report));
+  beside(ctx, "refresh", () => new Worker(ctx, env).refresh());
+}
+
+/** Has done what a request of ours left to be done beside its answer, such as sending a mail. */
+function choresIfDue(env, ctx) {
+  if (!synchronously("chores_are_due", choresAreDue)) return;
+  beside(ctx, "chores", () => new Worker(ctx, env).do_chores());
+}
+
+/** Has work done that nobody waits for. */
+function beside(ctx, what, work) {
+  const report = (error) => console.error(JSON.stringify({ kind: "fault", what, error: String(error) }));
+  const done = async () => settled(work());
+  ctx.waitUntil(done().catch(report));
 }
 
 /** Method, URL, then name and value of each header, a line each. */

@@ -96,6 +96,21 @@ pub async fn refresh() {
     }
 }
 
+/// Whether a request of ours left something to be done beside its answer. Who is told so calls [`do_chores`].
+#[wasm_bindgen]
+#[must_use]
+pub fn chores_are_due() -> bool {
+    matches!(ISOLATE.get(), Some(Ok(Isolate { app, .. })) if app.chores_are_due())
+}
+
+/// Does it.
+#[wasm_bindgen]
+pub async fn do_chores() {
+    if let Some(Ok(Isolate { app, .. })) = ISOLATE.get() {
+        app.do_chores().await;
+    }
+}
+
 /// The answer to a request whose origin gave none.
 #[wasm_bindgen]
 #[must_use]
@@ -153,7 +168,7 @@ async fn fetch(request: HttpRequest, env: Env, _context: Context) -> worker::Res
     answered.map_err(|never| match never {})
 }
 
-/// The schedule, in `wrangler.toml`, of the self-probe; any other is that of the upkeep.
+/// The schedule, in `wrangler.toml`, of mails that are tried again and of the self-probe; any other is that of the upkeep.
 const PROBE_CRON: &str = "*/10 * * * *";
 
 /// The Cron Triggers: what the product does by itself.
@@ -162,10 +177,15 @@ async fn scheduled(event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let Ok(Isolate { app, .. }) = isolate(&env) else { return };
     let origin = Origin { request: app.ports.new_request_id(), ip: None, user_agent: None };
     let done = if event.cron() == PROBE_CRON {
-        vec![app.probe_revocation(&origin).await]
+        vec![app.deliver_mails().await, app.probe_revocation(&origin).await]
     } else {
         // One failing does not stop the others.
-        vec![app.keep_keys(&origin).await, app.forget_attempts().await, app.forget_revocations().await]
+        vec![
+            app.keep_keys(&origin).await,
+            app.forget_attempts().await,
+            app.forget_revocations().await,
+            app.forget_mails().await,
+        ]
     };
     for done in done {
         if let Err(error) = done {

@@ -85,6 +85,12 @@ pub enum ApiError {
     /// A scope that names what nobody can have, or nothing that the user has (RFC 6749, §5.2).
     #[error("{0}")]
     InvalidScope(String),
+    /// A token of a mail that is not one, or is over.
+    #[error("The link is not valid, or not any more. Have another sent.")]
+    InvalidMailToken,
+    /// The password is right, but the address is to be proven first.
+    #[error("The email address must be confirmed first. Open the link in the mail, or have another sent.")]
+    EmailNotVerified,
     /// Known, but not allowed.
     #[error("{0}")]
     Forbidden(Missing),
@@ -197,7 +203,9 @@ impl ApiError {
     /// The status, and the RFC 6749 or 6750 code if there is one.
     const fn status(&self) -> (StatusCode, Option<&'static str>) {
         match self {
-            Self::Malformed(_) | Self::AmbiguousPath | Self::WrongPassword => (StatusCode::BAD_REQUEST, None),
+            Self::Malformed(_) | Self::AmbiguousPath | Self::WrongPassword | Self::InvalidMailToken => {
+                (StatusCode::BAD_REQUEST, None)
+            }
             Self::InvalidRequest(_) => (StatusCode::BAD_REQUEST, Some("invalid_request")),
             Self::UnsupportedGrant => (StatusCode::BAD_REQUEST, Some("unsupported_grant_type")),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
@@ -210,6 +218,7 @@ impl ApiError {
             Self::ForeignOrigin => (StatusCode::FORBIDDEN, None),
             Self::InvalidScope(_) => (StatusCode::BAD_REQUEST, Some("invalid_scope")),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
+            Self::EmailNotVerified => (StatusCode::FORBIDDEN, None),
             Self::NotFound => (StatusCode::NOT_FOUND, None),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
@@ -269,6 +278,8 @@ impl ApiError {
             Self::ForeignOrigin => Some(("foreign_origin", String::new())),
             Self::RateLimited(..) => Some(("rate_limited", String::new())),
             Self::TooManyFailures(_) => Some(("too_many_failures", String::new())),
+            Self::InvalidMailToken => Some(("invalid_mail_token", String::new())),
+            Self::EmailNotVerified => Some(("email_not_verified", String::new())),
             Self::AmbiguousPath => Some(("ambiguous_path", String::new())),
             _ => None,
         }

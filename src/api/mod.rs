@@ -8,6 +8,7 @@ mod extract;
 mod form;
 mod layers;
 mod limits;
+mod mail;
 mod well_known;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use axum::{
     routing::{delete, get, post, put},
 };
 
-use crate::{app::App, error::ApiError};
+use crate::{app::App, config::Environment, error::ApiError};
 
 pub use connection::Connection;
 
@@ -26,6 +27,7 @@ macro_rules! endpoints {
     (
         under prefix { $($method:ident $path:literal => $handler:path,)* }
         at root { $($root_method:ident $root_path:literal => $root_handler:path,)* }
+        in development { $($dev_method:ident $dev_path:literal => $dev_handler:path,)* }
     ) => {
         /// Every endpoint as (method, path), for tests that must cover all of them. `{prefix}`
         /// stands for `API_PREFIX`.
@@ -34,9 +36,13 @@ macro_rules! endpoints {
             $((stringify!($root_method), $root_path),)*
         ];
 
-        fn routes(prefix: &str) -> Router<Arc<App>> {
+        fn routes(prefix: &str, environment: Environment) -> Router<Arc<App>> {
             let api = Router::new()$(.route($path, $method($handler)))*;
-            Router::new().nest(prefix, api)$(.route($root_path, $root_method($root_handler)))*
+            let all = Router::new().nest(prefix, api)$(.route($root_path, $root_method($root_handler)))*;
+            match environment {
+                Environment::Production => all,
+                Environment::Development => all$(.route($dev_path, $dev_method($dev_handler)))*,
+            }
         }
     };
 }
@@ -50,6 +56,10 @@ endpoints! {
         post "/auth/token" => auth::token::token,
         post "/auth/login" => auth::login::login,
         post "/auth/refresh" => auth::refresh::refresh,
+        post "/auth/verify-email" => mail::verify::verify,
+        post "/auth/verify-email/resend" => mail::verify::resend,
+        post "/auth/password-reset" => mail::reset::request,
+        post "/auth/password-reset/confirm" => mail::reset::confirm,
         post "/auth/logout" => auth::logout::logout,
         post "/auth/logout-all" => auth::logout::logout_all,
         post "/auth/change-password" => auth::password::change,
@@ -63,11 +73,14 @@ endpoints! {
         get "/.well-known/jwks.json" => well_known::jwks,
         get "/health" => well_known::health,
     }
+    in development {
+        get "/dev/outbox" => mail::outbox::list,
+    }
 }
 
 /// Every endpoint, and what every answer goes through.
 pub fn router(app: &Arc<App>) -> Router {
-    routes(&app.config.api_prefix)
+    routes(&app.config.api_prefix, app.config.environment)
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .layer(middleware::from_fn_with_state(app.clone(), layers::outermost))

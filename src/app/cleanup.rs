@@ -6,7 +6,7 @@ use super::App;
 use crate::{
     domain::attempts::RESOLVED_WITHIN,
     error::ApiError,
-    stores::{revocations, sign_in},
+    stores::{outbox, revocations, sign_in},
 };
 
 /// Nobody looks at an attempt any more once it is out of the window and no request is left that could resolve
@@ -22,6 +22,11 @@ impl App {
             self.log_fault("cleanup", "there are more old sign-in attempts or locks than can be deleted at once");
         }
         Ok(())
+    }
+
+    /// Deletes mails that were sent, or given up, long ago.
+    pub async fn forget_mails(&self) -> Result<(), ApiError> {
+        outbox::delivery::forget(self.ports.database.as_ref(), self.ports.clock.now()).await
     }
 
     /// Deletes revocations of what is over by itself.

@@ -12,7 +12,7 @@ use crate::{
         time::{Timestamp, millis},
     },
     error::ApiError,
-    stores::revocations,
+    stores::{health, outbox::delivery::Counts},
 };
 
 /// The state of everything; times are in milliseconds.
@@ -23,6 +23,7 @@ pub struct Health {
     version: &'static str,
     stores: Stores,
     feed: Feed,
+    mails: Mails,
     isolate: Isolate,
 }
 
@@ -47,6 +48,13 @@ struct Feed {
     pulled_ago_ms: Option<i64>,
     /// How many rows of the record came since then. Most of them it was told of.
     behind: Option<i64>,
+}
+
+/// How many mails wait to be sent, and how many never were, as far as they are counted: up to a thousand.
+#[derive(Debug, Default, Serialize)]
+struct Mails {
+    pending: Option<i64>,
+    dead: Option<i64>,
 }
 
 /// What this isolate goes by.
@@ -78,7 +86,7 @@ impl App {
             (knowledge.view.cursor().cloned(), knowledge.view.age_ms(began), knowledge.view.len())
         };
         let ports = &self.ports;
-        let record = revocations::newest(ports.database.as_ref());
+        let record = health::look(ports.database.as_ref());
         let kv = async { ports.blacklist.get_bulk(&["health".to_owned()]).await.map_err(ApiError::from) };
         let feed = async { ports.revocations.since(cursor.as_ref()).await.map_err(ApiError::from) };
         // Without limits there is nothing to count, and nothing is written.
@@ -87,13 +95,15 @@ impl App {
             join4(self.timed(record), self.timed(kv), self.timed(feed), self.timed(limiter)).await;
         let now = self.ports.clock.now();
         let told = feed.0.as_ref().map(|answer| (answer.pulled_at, answer.record));
+        let (newest, mails): (Option<i64>, Option<Counts>) = record.0.unzip();
         let health = Health {
             status: "ok",
             version: env!("CARGO_PKG_VERSION"),
             feed: Feed {
                 pulled_ago_ms: told.map(|(at, _)| millis(now.since(Timestamp::from_millis(at)))),
-                behind: told.zip(record.0).map(|((_, known), newest)| newest.saturating_sub(known).max(0)),
+                behind: told.zip(newest).map(|((_, known), newest)| newest.saturating_sub(known).max(0)),
             },
+            mails: Mails { pending: mails.map(|mails| mails.pending), dead: mails.map(|mails| mails.dead) },
             stores: Stores { database: record.1, kv: kv.1, feed: feed.1, limiter: limiter.1 },
             isolate: Isolate {
                 view_age_ms,

@@ -63,6 +63,7 @@ pub struct App {
     /// The world.
     pub ports: Ports,
     knowledge: Mutex<Knowledge>,
+    chores: chores::Chores,
     /// How often limits refused something here.
     limiter_refusals: AtomicU64,
 }
@@ -74,7 +75,14 @@ impl App {
     /// A policy that cannot be used. `lookup` gives it the variables that it names.
     pub fn new(config: Config, lookup: Lookup<'_>, ports: Ports) -> Result<Self, ConfigError> {
         let policy = Arc::new(Policy::parse(POLICY, lookup)?);
-        Ok(Self { config, policy, ports, knowledge: Mutex::default(), limiter_refusals: AtomicU64::default() })
+        Ok(Self {
+            config,
+            policy,
+            ports,
+            knowledge: Mutex::default(),
+            chores: chores::Chores::default(),
+            limiter_refusals: AtomicU64::default(),
+        })
     }
 
     /// The same, as an isolate that knows nothing yet.
@@ -84,6 +92,7 @@ impl App {
             policy: self.policy.clone(),
             ports: self.ports.clone(),
             knowledge: Mutex::default(),
+            chores: chores::Chores::default(),
             limiter_refusals: AtomicU64::default(),
         }
     }

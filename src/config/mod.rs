@@ -13,7 +13,7 @@ pub use mail::{MailApi, MailConfig};
 
 use std::{fmt, time::Duration};
 
-use self::vars::{Vars, fault};
+use self::vars::Vars;
 use crate::domain::{
     attempts::AttemptRules,
     cookies::CookieNames,
@@ -189,7 +189,7 @@ impl Config {
             audience: vars.audience()?,
             lifetimes,
             session_limit: vars.number("SESSION_LIMIT", 20, 1..=100)?,
-            password_grant: vars.switch("PASSWORD_GRANT", true)?,
+            password_grant: vars.on_off("PASSWORD_GRANT", true)?,
             revocation_bound: vars.duration("REVOCATION_BOUND", "10s", 1..=300)?,
             revocation: vars.revocation()?,
             signing_algorithm: vars.signing_algorithm()?,

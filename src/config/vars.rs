@@ -137,7 +137,7 @@ impl Vars<'_> {
         if roles { Ok(claims) } else { Err(fault(NAME, "must name roles: without them a token opens nothing")) }
     }
 
-    pub(super) fn switch(&self, name: &'static str, default: bool) -> Result<bool, ConfigError> {
+    pub(super) fn on_off(&self, name: &'static str, default: bool) -> Result<bool, ConfigError> {
         match self.text(name).as_deref() {
             None => Ok(default),
             Some("on") => Ok(true),

@@ -30,6 +30,12 @@ pub enum Event {
     EmailChanged,
     /// An account was closed.
     AccountDeactivated,
+    /// An address was proven.
+    EmailVerified,
+    /// A mail was asked for to choose a new password.
+    PasswordResetRequested,
+    /// A new password was chosen by such a mail.
+    PasswordReset,
     /// A refresh token was exchanged.
     TokenRefresh,
     /// A refresh token was used that had been replaced long since.
@@ -65,6 +71,9 @@ impl Event {
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
             Self::AccountDeactivated => "account_deactivated",
+            Self::EmailVerified => "email_verified",
+            Self::PasswordResetRequested => "password_reset_requested",
+            Self::PasswordReset => "password_reset",
             Self::TokenRefresh => "token_refresh",
             Self::TokenReuseDetected => "token_reuse_detected",
             Self::KeyAdded | Self::KeysReplaced => "key_rotated",
@@ -88,6 +97,9 @@ impl Event {
             | Self::PasswordChanged
             | Self::EmailChanged
             | Self::AccountDeactivated
+            | Self::EmailVerified
+            | Self::PasswordResetRequested
+            | Self::PasswordReset
             | Self::TokenRefresh
             | Self::KeyAdded => Severity::Info,
         }

@@ -5,6 +5,7 @@ pub mod crypto;
 pub mod feed;
 pub mod kv;
 pub mod limiter;
+pub mod mail;
 mod signatures;
 pub mod sqlite;
 pub mod switchboard;
@@ -25,6 +26,7 @@ use self::{
     feed::NativeFeed,
     kv::NativeKv,
     limiter::NativeLimiter,
+    mail::NativeMailer,
     sqlite::{FEEDS_PORT, Sqlite},
     switchboard::Switchboard,
 };
@@ -114,6 +116,8 @@ pub struct Host {
     pub feed: Arc<NativeFeed>,
     /// The limiter.
     pub limiter: Arc<NativeLimiter>,
+    /// The mailer.
+    pub mailer: Arc<NativeMailer>,
     /// The clock.
     pub clock: Arc<ManualClock>,
     /// The log.
@@ -137,6 +141,7 @@ impl Host {
             blacklist: Arc::new(NativeKv::new(switchboard.clone(), clock.clone())),
             sessions: Arc::new(NativeKv::new(switchboard.clone(), clock.clone())),
             limiter: Arc::new(NativeLimiter::new(switchboard.clone(), clock.clone())),
+            mailer: Arc::new(NativeMailer::new(switchboard.clone())),
             log: Arc::default(),
             rng: Arc::default(),
             clock,
@@ -153,6 +158,7 @@ impl Host {
             sessions: self.sessions.clone(),
             revocations: self.feed.clone(),
             limiter: self.limiter.clone(),
+            mailer: self.mailer.clone(),
             crypto: Arc::new(NativeCrypto::switched(master, self.switchboard.clone())),
             clock: self.clock.clone(),
             timer: Arc::new(YieldingTimer),

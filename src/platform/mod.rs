@@ -4,6 +4,7 @@
 pub mod d1;
 pub mod kv;
 pub mod limiter_do;
+pub mod mail;
 #[cfg(feature = "probe")]
 pub mod probe;
 pub mod revocation_do;
@@ -96,6 +97,7 @@ pub fn ports(env: &Env, config: &Config) -> Result<Ports, ConfigError> {
         limiter: Arc::new(limiter_do::Limiter::new(
             env.durable_object("RATE_LIMITER").map_err(missing("RATE_LIMITER"))?,
         )),
+        mailer: mail::mailer(env, config),
         crypto: Arc::new(web_crypto::WebCrypto::new(config.key_encryption_key.clone())),
         clock: Arc::new(PlatformClock),
         timer: Arc::new(PlatformTimer),

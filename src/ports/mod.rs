@@ -26,8 +26,10 @@ use crate::domain::{
 };
 
 mod database;
+mod mailer;
 
 pub use database::{BadRow, Database, DatabaseError, Row, Rows, Statement, Value};
+pub use mailer::{MailFailure, Mailer};
 
 /// A store, a limiter or the crypto platform could not answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -144,6 +146,8 @@ pub struct Ports {
     pub revocations: Arc<dyn Revocations>,
     /// The `RateLimiter` objects.
     pub limiter: Arc<dyn RateLimiter>,
+    /// Who sends mails.
+    pub mailer: Arc<dyn Mailer>,
     /// Web Crypto.
     pub crypto: Arc<dyn Crypto>,
     /// The clock.

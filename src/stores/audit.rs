@@ -58,6 +58,36 @@ pub fn write_if_any_changed(entry: &Entry) -> Statement {
     Statement::new(insert_where!("changes() > 0"), params(entry))
 }
 
+/// Writes the row, about whoever has this address, if the statement before it changed one row.
+#[must_use]
+pub fn write_if_changed_of(entry: &Entry, email_key: &str) -> Statement {
+    let mut params = params(entry);
+    params.push(email_key.into());
+    Statement::new(insert_where!("changes() = 1", "SELECT id FROM users WHERE email_key = ?10"), params)
+}
+
+/// Writes the row, about whose account a mail is, if the statement before it changed one row.
+#[must_use]
+pub fn write_if_changed_by_mail(entry: &Entry, mail: RowId) -> Statement {
+    let mut params = params(entry);
+    params.push(mail.to_string().into());
+    Statement::new(insert_where!("changes() = 1", "SELECT account FROM mail_outbox WHERE id = ?10"), params)
+}
+
+/// Writes the row if the entry's request has used a mail's token, and the address of its subject is not proven yet.
+#[must_use]
+pub fn write_if_proven_by_mail(entry: &Entry, mail: RowId) -> Statement {
+    let mut params = params(entry);
+    params.push(mail.to_string().into());
+    Statement::new(
+        insert_where!(
+            "EXISTS (SELECT 1 FROM mail_outbox WHERE id = ?10 AND used_by = ?9)
+             AND EXISTS (SELECT 1 FROM users WHERE id = ?5 AND email_verified = 0)"
+        ),
+        params,
+    )
+}
+
 /// Writes the row if the entry's session exists.
 #[must_use]
 pub fn write_if_session(entry: &Entry) -> Statement {

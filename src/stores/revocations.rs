@@ -55,6 +55,16 @@ pub(super) fn record_sessions_ended_by(request: &str, now: Timestamp, until: Tim
     )
 }
 
+/// The same of a user whose sessions need not be known.
+pub(super) fn record_users_version_if_changed(user: UserId, now: Timestamp, until: Timestamp) -> Statement {
+    Statement::new(
+        "INSERT INTO revocations (kind, value, user_id, created_at, until)
+         SELECT 'user', id || ':' || token_version, id, ?2, ?3 FROM users
+         WHERE id = ?1 AND changes() = 1 ON CONFLICT (kind, value) DO NOTHING",
+        [user.to_string().into(), now.millis().into(), until.millis().into()],
+    )
+}
+
 /// Deletes rows that can matter no more (but the newest, by which one tells a record that was put back), 500 at once, in 20 rounds at most: the rest waits for the next time.
 pub async fn forget(database: &dyn Database, now: Timestamp) -> Result<(), ApiError> {
     const ROUNDS: usize = 20;
@@ -112,7 +122,7 @@ pub(super) fn read_of_session(session: SessionId, token: Option<TokenId>) -> Sta
             columns!(),
             " WHERE (kind = 'session' AND value = ?1) OR (kind = 'token' AND value = ?2)
              OR (kind = 'user' AND user_id = (
-                   SELECT user_id FROM sessions WHERE id = ?1 AND end_reason = 'logout_all'))"
+                   SELECT user_id FROM sessions WHERE id = ?1 AND end_reason IN ('logout_all', 'password_reset')))"
         ),
         [session.to_string().into(), token.map(|token| token.to_string()).into()],
     )
@@ -143,6 +153,14 @@ pub(super) fn read_of_user(session: SessionId, now: Timestamp) -> Statement {
              ORDER BY seq DESC LIMIT 1"
         ),
         [session.to_string().into(), now.millis().into()],
+    )
+}
+
+/// The same of a user whose sessions need not be known.
+pub(super) fn read_of_users_version(user: UserId, now: Timestamp) -> Statement {
+    Statement::new(
+        concat!(columns!(), " WHERE kind = 'user' AND user_id = ?1 AND until > ?2 ORDER BY seq DESC LIMIT 1"),
+        [user.to_string().into(), now.millis().into()],
     )
 }
 
@@ -201,17 +219,13 @@ pub(super) fn versions(rows: Rows) -> Result<Versions, ApiError> {
     Ok(versions)
 }
 
-/// The newest sequence number of the record.
-pub async fn newest(database: &dyn Database) -> Result<i64, ApiError> {
-    let rows = run(database, vec![read_newest()]).await?;
-    newest_of(last(rows))
-}
-
-fn read_newest() -> Statement {
+/// Reads the newest sequence number of the record.
+pub(super) fn read_newest() -> Statement {
     Statement::new("SELECT COALESCE(MAX(seq), 0) AS newest FROM revocations", [])
 }
 
-fn newest_of(rows: Rows) -> Result<i64, ApiError> {
+/// The number that was read.
+pub(super) fn newest_of(rows: Rows) -> Result<i64, ApiError> {
     #[derive(Deserialize)]
     struct Newest {
         newest: i64,

@@ -116,6 +116,11 @@ const fn invalid(_: Caller) -> u16 {
     422
 }
 
+/// Whatever the caller, this cannot be used.
+const fn malformed(_: Caller) -> u16 {
+    400
+}
+
 /// Whatever the caller, these credentials are wrong.
 const fn wrong(_: Caller) -> u16 {
     401
@@ -203,6 +208,34 @@ pub const TABLE: &[Row] = &[
         path: "/api/v1/auth/refresh",
         body: Body::Json(r#"{"refresh_token":"ewr_x"}"#),
         expect: wrong,
+    },
+    Row {
+        name: "POST {prefix}/auth/verify-email",
+        method: "POST",
+        path: "/api/v1/auth/verify-email",
+        body: Body::Json(r#"{"token":"ewm_x"}"#),
+        expect: malformed,
+    },
+    Row {
+        name: "POST {prefix}/auth/verify-email/resend",
+        method: "POST",
+        path: "/api/v1/auth/verify-email/resend",
+        body: Body::Json("{}"),
+        expect: invalid,
+    },
+    Row {
+        name: "POST {prefix}/auth/password-reset",
+        method: "POST",
+        path: "/api/v1/auth/password-reset",
+        body: Body::Json("{}"),
+        expect: invalid,
+    },
+    Row {
+        name: "POST {prefix}/auth/password-reset/confirm",
+        method: "POST",
+        path: "/api/v1/auth/password-reset/confirm",
+        body: Body::Json("{}"),
+        expect: invalid,
     },
     Row {
         name: "GET {prefix}/admin/keys",

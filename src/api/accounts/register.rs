@@ -15,6 +15,7 @@ use crate::{
     app::App,
     domain::{
         audit::{Entry, Event},
+        mail::Kind,
         password::Password,
         user::{Email, FullName, Username},
     },
@@ -38,7 +39,7 @@ pub async fn register(
 
 /// (1) Every field is read, and every bad one named. (2) The limit by address: what would be
 /// created, or told to be taken, counts. If it cannot answer, nobody registers. (3) The password is
-/// hashed. (4) One batch creates the account, or tells what of it is taken.
+/// hashed. (4) One batch creates the account and writes the mail that proves its address, or tells what is taken.
 async fn create(
     app: &App,
     connection: Connection,
@@ -73,6 +74,7 @@ async fn create(
         session: None,
         origin: connection.origin,
     };
+    let to_verify = app.letter(Kind::VerifyEmail, &entry.origin, entry.at);
     let new = NewUser {
         id,
         username: &username,
@@ -80,8 +82,9 @@ async fn create(
         full_name: full_name.as_ref(),
         password_hash: &password_hash,
     };
-    match users::create(app.ports.database.as_ref(), new, &entry).await? {
+    match users::create(app.ports.database.as_ref(), new, &entry, &to_verify).await? {
         Created::Account(user) => {
+            app.note_mail();
             audit::log(app.ports.log.as_ref(), &entry);
             Ok(user.into())
         }

@@ -11,6 +11,7 @@ use crate::{
         audit::{Entry, Event},
         device::{Device, Known},
         id::RowId,
+        mail::Kind,
         password::{self, Password},
         scope::Scope,
         session::{Holding, NewSession},
@@ -61,6 +62,7 @@ pub async fn sign_in(
     // (3)
     let identifier = Identifier::new(credentials.identifier);
     let proven = prove(app, connection, &identifier, credentials.password).await?;
+    require_verified(app, connection, &proven).await?;
     // (4)
     open(app, connection, proven, scope.as_ref(), holding, headers).await
 }
@@ -179,12 +181,32 @@ async fn open(
     Ok(opened)
 }
 
+/// Under `REQUIRE_VERIFIED_EMAIL`, ends a sign-in to an account whose address is not proven. Whoever is told so has shown
+/// the password.
+async fn require_verified(app: &App, connection: &Connection, proven: &Proven) -> Result<(), ApiError> {
+    let user = &proven.account.user;
+    if user.email_verified || !app.config.require_verified_email {
+        return Ok(());
+    }
+    let failed = Entry { subject: Some(user.id), ..connection.entry(app, Event::LoginFailure) };
+    sign_in::record_unverified(app.ports.database.as_ref(), proven.attempt, &failed).await?;
+    audit::log(app.ports.log.as_ref(), &failed);
+    Err(ApiError::EmailNotVerified)
+}
+
 /// Records a failure, and what it may have closed, and is what is answered then.
 async fn fail(app: &App, attempt: RowId, [failed, locked]: [Entry; 2]) -> ApiError {
-    let recorded =
-        sign_in::record_failure(app.ports.database.as_ref(), attempt, &app.config.attempts, &failed, &locked).await;
-    match recorded {
-        Ok(written) => written.into_iter().for_each(|entry| audit::log(app.ports.log.as_ref(), entry)),
+    let (database, rules) = (app.ports.database.as_ref(), &app.config.attempts);
+    let closed = app.letter(Kind::SignInClosed, &failed.origin, failed.at);
+    match sign_in::record_failure(database, attempt, rules, &failed, &locked, &closed).await {
+        Ok(written) => {
+            if written.len() > 1 {
+                app.note_mail();
+            }
+            for entry in written {
+                audit::log(app.ports.log.as_ref(), entry);
+            }
+        }
         Err(error) => return error,
     }
     ApiError::BadCredentials

@@ -98,6 +98,8 @@ pub enum EndReason {
     Renewed,
     /// The account was deactivated.
     Deactivated,
+    /// Its owner chose a new password by mail.
+    PasswordReset,
 }
 
 impl EndReason {
@@ -113,6 +115,7 @@ impl EndReason {
             Self::PasswordChange => "password_change",
             Self::Renewed => "renewed",
             Self::Deactivated => "deactivated",
+            Self::PasswordReset => "password_reset",
         }
     }
 }

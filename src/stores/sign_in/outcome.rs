@@ -15,11 +15,16 @@ use crate::{
     },
     error::ApiError,
     ports::{Database, Statement, Value},
-    stores::{audit, last, revocations, run, sessions::is_live},
+    stores::{
+        audit, last,
+        outbox::{self, NewLetter},
+        revocations, run,
+        sessions::is_live,
+    },
 };
 
 /// Records a failed attempt, and closes what it counts under if it is the last of too many: those
-/// that led to it are used up. Says which of the two entries were written; `locked` is only where there
+/// that led to it are used up, and its owner is told. Says which of the two entries were written; `locked` is only where there
 /// is an account.
 pub async fn record_failure<'e>(
     database: &dyn Database,
@@ -27,6 +32,7 @@ pub async fn record_failure<'e>(
     rules: &AttemptRules,
     failed: &'e Entry,
     locked: &'e Entry,
+    closed: &NewLetter,
 ) -> Result<Vec<&'e Entry>, ApiError> {
     let (id, now) = (attempt.to_string(), failed.at);
     let batch = vec![
@@ -51,6 +57,7 @@ pub async fn record_failure<'e>(
         ),
         audit::write(failed),
         audit::write_if_closed(locked, attempt),
+        outbox::write_if_closed(closed, attempt),
         // Last, since by its own row the attempt finds its lock: put twice, the second finds none.
         Statement::new(
             "DELETE FROM sign_in_attempts WHERE outcome = 'failed' AND (account, slot) = (
@@ -63,6 +70,19 @@ pub async fn record_failure<'e>(
     ];
     let written = audit::written(last(run(database, batch).await?))?;
     Ok([failed, locked].into_iter().filter(|entry| written.contains(&entry.id.to_string())).collect())
+}
+
+/// Records that the password was right but nobody signed in, since the address is to be proven first: the attempt counts
+/// no more, those before it do.
+pub async fn record_unverified(database: &dyn Database, attempt: RowId, failed: &Entry) -> Result<(), ApiError> {
+    let batch = vec![
+        Statement::new(
+            "UPDATE sign_in_attempts SET outcome = 'succeeded' WHERE id = ?1 AND outcome = 'pending'",
+            [attempt.to_string().into()],
+        ),
+        audit::write(failed),
+    ];
+    run(database, batch).await.map(drop).map_err(ApiError::from)
 }
 
 /// A sign-in that was good, and what is to be recorded of it.

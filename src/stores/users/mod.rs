@@ -8,7 +8,11 @@ pub use changes::{
 
 use serde::Deserialize;
 
-use super::{audit, last, run};
+use super::{
+    audit, last,
+    outbox::{self, NewLetter},
+    run,
+};
 use crate::{
     domain::{
         audit::Entry,
@@ -100,9 +104,14 @@ pub enum Created {
     },
 }
 
-/// Creates an account with its first role. Uniqueness is the indexes' business: of two at once,
+/// Creates an account with its first role, and writes the mail that proves its address. Uniqueness is the indexes' business: of two at once,
 /// one wins.
-pub async fn create(database: &dyn Database, new: NewUser<'_>, entry: &Entry) -> Result<Created, ApiError> {
+pub async fn create(
+    database: &dyn Database,
+    new: NewUser<'_>,
+    entry: &Entry,
+    to_verify: &NewLetter,
+) -> Result<Created, ApiError> {
     #[derive(Deserialize)]
     struct Found {
         email_key: String,
@@ -131,6 +140,7 @@ pub async fn create(database: &dyn Database, new: NewUser<'_>, entry: &Entry) ->
             [id.as_str().into(), FIRST_ROLE.into(), now.into()],
         ),
         audit::write_if_subject(entry),
+        outbox::write_if_changed(to_verify, new.id),
         Statement::new(
             concat!("SELECT ", user_columns!(), ", u.email_key FROM users u WHERE u.username = ?1 OR u.email_key = ?2"),
             [username.into(), email_key.as_str().into()],

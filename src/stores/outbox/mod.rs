@@ -1,0 +1,129 @@
+//! Mails that are to be sent: rows that are written in the batch of the change they tell of, so that there is no change
+//! without its mail and no mail without its change. Who sends them is [`delivery`]; what their tokens open is in
+//! [`verify`] and [`reset`].
+
+pub mod delivery;
+mod request;
+pub mod reset;
+pub mod verify;
+
+pub use request::{Asked, request};
+
+use crate::{
+    domain::{
+        audit::Origin,
+        id::{RowId, UserId},
+        mail::{Details, Kind},
+        time::Timestamp,
+        user::Email,
+    },
+    ports::{Statement, Value},
+};
+
+/// A mail to be written down.
+#[derive(Clone, Debug)]
+pub struct NewLetter {
+    /// Its id, made before it is written, so that a repeated write is one row.
+    pub id: RowId,
+    /// What it is about.
+    pub kind: Kind,
+    /// Where the request came from that gives rise to it.
+    pub details: Details,
+    /// When.
+    pub at: Timestamp,
+    /// When its token is over, or from when nobody needs to be told any more.
+    pub expires_at: Timestamp,
+}
+
+impl NewLetter {
+    /// A mail that a request gives rise to.
+    #[must_use]
+    pub fn new(id: RowId, kind: Kind, origin: &Origin, at: Timestamp, expires_at: Timestamp) -> Self {
+        let details = Details { username: String::new(), ip: origin.ip.clone(), user_agent: origin.user_agent.clone() };
+        Self { id, kind, details, at, expires_at }
+    }
+
+    /// Parameters 1 to 5.
+    fn params(&self) -> [Value; 5] {
+        [
+            self.id.to_string().into(),
+            self.kind.name().into(),
+            serde_json::to_string(&self.details).unwrap_or_else(|_| "{}".to_owned()).into(),
+            self.at.millis().into(),
+            self.expires_at.millis().into(),
+        ]
+    }
+}
+
+/// Writes a row. `$account`, `$recipient` and `$state` are expressions over `$from`, in which `u` is the user, if there
+/// is one. What is never sent may be deleted after parameter 6.
+macro_rules! insert {
+    ($account:literal, $recipient:literal, $state:literal, $next:literal, $from:expr) => {
+        concat!(
+            "INSERT INTO mail_outbox (id, kind, account, recipient, details, created_at, expires_at, password_version,
+               state, next_at)
+             SELECT ?1, ?2, ",
+            $account,
+            ", ",
+            $recipient,
+            ", json_set(?3, '$.username', COALESCE(u.username, '')), ?4, ?5, u.password_version, ",
+            $state,
+            ", ",
+            $next,
+            " FROM ",
+            $from,
+            " ON CONFLICT (id) DO NOTHING"
+        )
+    };
+}
+
+/// Writes a mail to an account's own address, if the statement before changed one row.
+#[must_use]
+pub fn write_if_changed(letter: &NewLetter, to: UserId) -> Statement {
+    let mut params = letter.params().to_vec();
+    params.push(to.to_string().into());
+    let sql = insert!("u.id", "u.email", "'pending'", "?4", "users u WHERE u.id = ?6 AND changes() = 1");
+    Statement::new(sql, params)
+}
+
+/// The same, to an address that was the account's.
+#[must_use]
+pub fn write_to_if_changed(letter: &NewLetter, to: UserId, address: &Email) -> Statement {
+    let mut params = letter.params().to_vec();
+    params.extend([to.to_string().into(), address.as_str().into()]);
+    let sql = insert!("u.id", "?7", "'pending'", "?4", "users u WHERE u.id = ?6 AND changes() = 1");
+    Statement::new(sql, params)
+}
+
+/// Writes a mail to an account's own address, if there is a session of that id: for a sign-in's batch, which may be put
+/// twice.
+#[must_use]
+pub fn write_if_session(letter: &NewLetter, session: crate::domain::id::SessionId) -> Statement {
+    let mut params = letter.params().to_vec();
+    params.push(session.to_string().into());
+    let sql =
+        insert!("u.id", "u.email", "'pending'", "?4", "sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?6");
+    Statement::new(sql, params)
+}
+
+/// Writes that sign-in was closed, if it was this attempt that closed it; once a day at most, so that nobody can fill a
+/// mailbox by closing an account again and again. The same is written of names that nobody has, but never sent.
+#[must_use]
+pub fn write_if_closed(letter: &NewLetter, attempt: RowId) -> Statement {
+    let day_ago = letter.at.minus(std::time::Duration::from_hours(24));
+    let forget_at = letter.at.plus(crate::domain::mail::KEEP_SENT);
+    let mut params = letter.params().to_vec();
+    params.extend([attempt.to_string().into(), day_ago.millis().into(), forget_at.millis().into()]);
+    let sql = insert!(
+        "own.account",
+        "CASE WHEN u.is_active = 1 THEN u.email ELSE '' END",
+        "CASE WHEN u.is_active = 1 THEN 'pending' ELSE 'nobody' END",
+        "CASE WHEN u.is_active = 1 THEN ?4 ELSE ?8 END",
+        "sign_in_attempts AS own
+         JOIN sign_in_locks AS lock ON lock.account = own.account AND lock.slot = own.slot
+         LEFT JOIN users u ON u.id = own.account
+         WHERE own.id = ?6 AND lock.closed_by = ?6 AND NOT EXISTS (
+           SELECT 1 FROM mail_outbox WHERE account = own.account AND kind = ?2 AND created_at > ?7)"
+    );
+    Statement::new(sql, params)
+}
