@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     attempts::{attempt, fail},
     harness::{PASSWORD, World},
+    mail::last_token,
 };
 
 /// Counts (database, kv, limiter, feed) since the last reset.
@@ -167,4 +168,29 @@ async fn sign_in_is_two_batches_refresh_and_logout_one() {
     let body = json!({ "username": "bob", "email": "bob@example.org", "password": PASSWORD });
     world.isolate.post("/api/v1/users/register", &body).await.expect(201);
     assert_eq!(trips(&world), (1, 0, 1, 0), "registration");
+}
+
+#[tokio::test]
+async fn what_is_done_by_mail_is_a_batch_and_choosing_a_password_two() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let token = last_token(&world).await;
+    trips(&world);
+    let post = async |path: &str, body| world.isolate.post(&format!("/api/v1/auth/{path}"), &body).await.status;
+    assert_eq!(post("verify-email", json!({ "token": token })).await, 200);
+    assert_eq!(trips(&world), (1, 0, 0, 0), "proving an address");
+    assert_eq!(post("verify-email", json!({ "token": "ewm_x" })).await, 400);
+    assert_eq!(trips(&world), (0, 0, 0, 0), "a forged token");
+    for path in ["verify-email/resend", "password-reset"] {
+        assert_eq!(post(path, json!({ "email": "ada@example.org" })).await, 202);
+        assert_eq!(trips(&world), (1, 0, 1, 0), "{path}");
+    }
+    let token = last_token(&world).await;
+    trips(&world);
+    let body = json!({ "token": token, "new_password": "Other-Horse-8" });
+    assert_eq!(post("password-reset/confirm", body).await, 200);
+    assert_eq!(trips(&world), (2, 1, 1, 1), "one entry of what is revoked, and the feed, side by side");
+    world.isolate.app.do_chores().await;
+    assert_eq!((world.host.switchboard.count("mailer"), trips(&world)), (1, (2, 0, 0, 0)), "a mail, beside an answer");
+    world.isolate.refresh(&ada.refresh).await.expect(401);
 }

@@ -12,6 +12,7 @@ use crate::{
     browser::Browser,
     harness::{Answer, PASSWORD, SignedIn, URL, World},
     keys::rotate,
+    mail::{deliver, token_in},
 };
 
 /// A flow: what comes before, the request itself, and what must hold.
@@ -39,9 +40,8 @@ fn outcome(flow: &str, warm: bool, calls: &[&str], number: usize, plan: Plan) ->
     let port = calls[number];
     let once = plan == Plan::LoseOnce(number);
     let is_first = !calls[..number].contains(&port);
-    // A MAC is enough for these: they read no keys.
-    let knows_no_keys = flow.ends_with("refresh token") || flow == "logout by cookie";
-    let revokes = flow.starts_with("logout") || flow.starts_with("ending") || flow == "emergency";
+    let revokes =
+        flow.starts_with("logout") || flow.starts_with("ending") || matches!(flow, "emergency" | "reset confirm");
     match port {
         // A batch whose answer is lost once is run once more.
         "database" if once => Outcome::Done,
@@ -50,12 +50,17 @@ fn outcome(flow: &str, warm: bool, calls: &[&str], number: usize, plan: Plan) ->
         "kv" if flow == "logout by cookie" && calls[number + 1..].iter().all(|call| *call != "kv") => Outcome::Done,
         // A fresh isolate asks for the edge bundle and the feed, and can do without either.
         "kv" | "feed" if !revokes => Outcome::Done,
-        "kv" | "feed" if !warm && is_first && once && !knows_no_keys => Outcome::Done,
+        "kv" | "feed" if !warm && is_first && once && !asks_for_no_keys(flow) => Outcome::Done,
         // The edge bundle is written beside what must be told.
         "kv" if flow == "emergency" => Outcome::Told,
         "feed" if flow == "emergency" && once => Outcome::Told,
         _ => Outcome::Refused,
     }
+}
+
+/// Whether a flow that revokes needs neither keys nor roles: what it asks feed and KV is the revocation itself.
+fn asks_for_no_keys(flow: &str) -> bool {
+    flow.ends_with("refresh token") || matches!(flow, "reset confirm" | "logout by cookie")
 }
 
 impl Flow {
@@ -102,10 +107,19 @@ async fn begin_after(failures: u16, with_browser: bool, warm: bool) -> (World, S
         Browser { cookie: String::new(), session: String::new(), agent: "Agent/1" }
     };
     fail(&world, "ada", 0..failures).await;
+    world.isolate.post("/api/v1/auth/password-reset", &json!({ "email": "ada@example.org" })).await.expect(202);
+    deliver(&world).await;
     if !warm {
         world.isolate = world.another_isolate();
     }
     (world, ada, browser)
+}
+
+/// The token of a mail that has arrived.
+fn token(world: &World, number: usize) -> String {
+    let mut sent = world.host.mailer.sent();
+    sent.sort_by_key(|mail| mail.text.contains("choose a new password"));
+    token_in(&sent[number])
 }
 
 async fn request(name: &str, world: &World, ada: &SignedIn, browser: &Browser) -> Answer {
@@ -162,6 +176,15 @@ async fn request(name: &str, world: &World, ada: &SignedIn, browser: &Browser) -
             let root = SignedIn { access: renewed.text("/access_token").to_owned(), ..ada.clone() };
             rotate(isolate, &root, "emergency").await
         }
+        "verify email" => isolate.post("/api/v1/auth/verify-email", &json!({ "token": token(world, 0) })).await,
+        "verify email, resend" => {
+            isolate.post("/api/v1/auth/verify-email/resend", &json!({ "email": "ada@example.org" })).await
+        }
+        "reset request" => isolate.post("/api/v1/auth/password-reset", &json!({ "email": "ada@example.org" })).await,
+        "reset confirm" => {
+            let body = json!({ "token": token(world, 1), "new_password": "Other-Horse-8" });
+            isolate.post("/api/v1/auth/password-reset/confirm", &body).await
+        }
         "key set" => isolate.get("/.well-known/jwks.json", None).await,
         other => panic!("no flow {other}"),
     }
@@ -174,7 +197,7 @@ fn whole(world: &World) {
         "SELECT COUNT(*) FROM users u WHERE (SELECT COUNT(*) FROM audit_events WHERE event = 'register' AND subject = u.id) <> 1",
         "SELECT COUNT(*) FROM sessions s WHERE (kind = 'bearer') <> EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = s.id)",
         "SELECT COUNT(*) FROM sessions s WHERE (kind = 'cookie') <> (salt IS NOT NULL AND idle_until IS NOT NULL)",
-        "SELECT password_version - 1 <> (SELECT COUNT(*) FROM audit_events WHERE event = 'password_changed') FROM users WHERE username = 'ada'",
+        "SELECT password_version - 1 <> (SELECT COUNT(*) FROM audit_events WHERE event IN ('password_changed', 'password_reset')) FROM users WHERE username = 'ada'",
         "SELECT (email <> 'ada@example.org') <> (SELECT COUNT(*) FROM audit_events WHERE event = 'email_changed') FROM users WHERE username = 'ada'",
         "SELECT (is_active = 0) <> (SELECT COUNT(*) FROM audit_events WHERE event = 'account_deactivated') FROM users WHERE username = 'ada'",
         // Each began with a sign-in, or goes on after another under its own id.
@@ -183,7 +206,14 @@ fn whole(world: &World) {
         "SELECT COUNT(*) FROM sessions s WHERE (SELECT COUNT(*) FROM audit_events WHERE event = 'login_success' AND session_id = s.id) > 1",
         "SELECT COUNT(*) FROM sessions s WHERE (ended_at IS NOT NULL) <> EXISTS (
            SELECT 1 FROM revocations WHERE value = s.id
-           OR (kind = 'user' AND user_id = s.user_id AND s.end_reason IN ('logout_all', 'deactivated')))",
+           OR (kind = 'user' AND user_id = s.user_id AND s.end_reason IN ('logout_all', 'deactivated', 'password_reset')))",
+        // Whoever has an account was written to; so was whoever has another password.
+        "SELECT COUNT(*) FROM users u WHERE NOT EXISTS (
+           SELECT 1 FROM mail_outbox WHERE account = u.id AND kind = 'verify_email')",
+        "SELECT (SELECT SUM(password_version - 1) FROM users)
+           <> (SELECT COUNT(*) FROM mail_outbox WHERE kind = 'password_changed')",
+        "SELECT (SELECT SUM(email_verified) FROM users)
+           <> (SELECT COUNT(*) FROM audit_events WHERE event = 'email_verified')",
         // One key signs for each algorithm, at most one waits, and each is told of but the first.
         "SELECT COUNT(*) <> 1 FROM token_keys WHERE retire_at IS NULL",
         "SELECT COUNT(*) > 2 FROM token_keys WHERE retire_at IS NULL OR retire_at > 1767225600000",
@@ -329,6 +359,45 @@ const FLOWS: &[Flow] = &[
             let left = world.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL");
             assert_eq!(left, 2 - 2 * world.audited("account_deactivated"));
             assert!(!done || (left == 0 && world.blacklisted().len() == 1));
+        },
+    },
+    Flow {
+        name: "verify email",
+        success: 200,
+        holds: |world, done| {
+            whole(world);
+            assert!(!done || world.count("SELECT email_verified FROM users") == 1);
+        },
+    },
+    Flow {
+        name: "verify email, resend",
+        success: 202,
+        holds: |world, done| {
+            whole(world);
+            let mails = world.count("SELECT COUNT(*) FROM mail_outbox WHERE kind = 'verify_email'");
+            assert!(if done { (2..=3).contains(&mails) } else { mails <= 2 });
+        },
+    },
+    Flow {
+        name: "reset request",
+        success: 202,
+        holds: |world, done| {
+            whole(world);
+            let mails = world.count("SELECT COUNT(*) FROM mail_outbox WHERE kind = 'reset_password'");
+            assert!(if done { (2..=3).contains(&mails) } else { mails <= 2 });
+            assert_eq!(mails, world.audited("password_reset_requested"));
+        },
+    },
+    Flow {
+        name: "reset confirm",
+        success: 200,
+        holds: |world, done| {
+            whole(world);
+            let changed = world.count("SELECT password_version - 1 FROM users");
+            assert_eq!(changed, world.audited("password_reset"));
+            assert_eq!(changed, world.count("SELECT token_version - 1 FROM users"));
+            assert_eq!(changed, world.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NOT NULL"));
+            assert!(!done || (changed == 1 && world.blacklisted().len() == 1));
         },
     },
     Flow { name: "me", success: 200, holds: |world, _| whole(world) },

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What the harness sets as `ARGON2_MEMORY_KIB`, in bytes: far more than all else that a request allocates.
-const HASH_BYTES: u64 = 7168 * 1024;
+pub const HASH_BYTES: u64 = 7168 * 1024;
 const WRONG: &str = "Wrong-Horse-7";
 
 fn runtime() -> Runtime {
