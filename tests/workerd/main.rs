@@ -22,6 +22,7 @@ mod hostile;
 mod keys;
 mod lifecycle;
 mod limits;
+mod mail;
 mod origins;
 mod races;
 mod server;
@@ -74,6 +75,7 @@ const TESTS: &[(&str, Test)] = tests![
     limits::fifty_of_two_hundred_at_once_are_admitted,
     limits::what_one_limit_refuses_is_charged_to_no_other,
     limits::three_an_hour_register_from_one_address,
+    mail::addresses_are_proven_and_passwords_chosen_by_mail,
     sessions::a_browser_signs_in_and_out,
     sessions::sessions_are_listed_and_ended_from_afar,
     status_table::every_endpoint_and_route_answers_every_caller_as_the_table_says,
@@ -92,6 +94,7 @@ const LIFECYCLE: &[(&str, Test)] = tests![
     limits::what_was_counted_outlives_a_restart,
     limits::an_idle_object_deletes_itself,
     limits::what_is_over_is_deleted_while_it_counts,
+    mail::a_mail_api_is_handed_each_mail_with_its_id,
     lifecycle::a_dead_origin_is_a_502,
     lifecycle::a_bad_configuration_stops_it_with_one_sentence,
 ];
