@@ -29,4 +29,4 @@ CREATE TABLE mail_outbox (
 
 CREATE INDEX mail_outbox_by_account ON mail_outbox (account, kind, created_at);
 CREATE INDEX mail_outbox_by_next ON mail_outbox (state, next_at);
-CREATE INDEX mail_outbox_by_claim ON mail_outbox (claimed_by);
+CREATE INDEX mail_outbox_by_claim ON mail_outbox (claimed_by) WHERE claimed_by IS NOT NULL;

@@ -151,6 +151,7 @@ function tour() {
   curl ${publicUrl}/demo/public/hello
   curl ${api}/users/register -H 'Content-Type: application/json' \\
        -d '{"username":"ada","email":"ada@example.org","password":"Correct-Horse-7"}'
+  curl ${publicUrl}/dev/outbox
   curl ${api}/auth/token -d username=ada -d password=Correct-Horse-7
 `);
 }

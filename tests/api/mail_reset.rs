@@ -1,6 +1,6 @@
 //! `POST auth/password-reset` and `auth/password-reset/confirm`.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use edgewarden::native::switchboard::Plan;
 use serde_json::json;
@@ -244,6 +244,41 @@ async fn three_an_hour_are_sent_to_an_account() {
     assert_eq!(world.count("SELECT COUNT(*) FROM mail_outbox WHERE kind = 'reset_password'"), 6);
 }
 
+/// A runtime of its own for each of several at once.
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().unwrap()
+}
+
+/// What several at once are answered.
+fn at_once(count: usize, ask: impl Fn(usize) -> u16 + Sync) -> Vec<u16> {
+    thread::scope(|scope| {
+        let ask = &ask;
+        let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || ask(number))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn of_many_who_choose_at_once_one_has_chosen() {
+    let (world, token) = runtime().block_on(begin());
+    let choose = |number| runtime().block_on(confirm(&world, &token, &format!("Horse-Number-{number}"))).status;
+    let statuses = at_once(12, choose);
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| [200, 400].contains(status)), "{statuses:?}");
+    assert_eq!((world.count("SELECT password_version FROM users"), world.audited("password_reset")), (2, 1));
+}
+
+#[test]
+fn of_many_who_ask_at_once_three_are_heard() {
+    let (world, _) = runtime().block_on(begin());
+    let ask = |number| {
+        let body = json!({ "email": "ada@example.org" });
+        runtime().block_on(world.isolate.post_from(&format!("192.0.2.{number}"), REQUEST, &body)).status
+    };
+    assert_eq!(at_once(20, ask), [202; 20]);
+    assert_eq!(world.count("SELECT COUNT(*) FROM mail_outbox WHERE kind = 'reset_password'"), 3);
+}
+
 #[tokio::test]
 async fn an_address_may_not_try_on_and_on() {
     let world = World::new();
@@ -259,7 +294,7 @@ async fn an_address_may_not_try_on_and_on() {
 
 #[test]
 fn only_a_good_token_costs_a_hash() {
-    let runtime: Runtime = Builder::new_current_thread().build().unwrap();
+    let runtime = runtime();
     let (world, token) = runtime.block_on(begin());
     let hashes = |token: &str, password: &str, status: u16| {
         let work = || drop(runtime.block_on(confirm(&world, token, password)).expect(status));

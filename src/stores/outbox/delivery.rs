@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// So many are claimed at once.
-pub const AT_ONCE: u32 = 10;
+pub const AT_ONCE: usize = 10;
 
 /// A row as it is sent.
 #[derive(Clone, Debug, Deserialize)]
@@ -53,7 +53,7 @@ macro_rules! columns {
 /// Claims rows that are due, those that have waited longest first. `claim` is a name that no other claim has: put twice,
 /// the second finds what the first claimed.
 pub async fn claim(database: &dyn Database, claim: RowId, now: Timestamp) -> Result<Vec<Row>, ApiError> {
-    let claim = claim.to_string();
+    let (claim, at_once) = (claim.to_string(), i64::try_from(AT_ONCE).unwrap_or(i64::MAX));
     let batch = vec![
         Statement::new(
             "UPDATE mail_outbox SET tries = tries + 1, claimed_by = ?1,
@@ -66,7 +66,7 @@ pub async fn claim(database: &dyn Database, claim: RowId, now: Timestamp) -> Res
                 now.millis().into(),
                 millis(FIRST_WAIT).into(),
                 millis(LONGEST_WAIT).into(),
-                AT_ONCE.into(),
+                at_once.into(),
             ],
         ),
         Statement::new(concat!(columns!(), " WHERE claimed_by = ?1 ORDER BY id"), [claim.into()]),
