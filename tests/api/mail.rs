@@ -207,6 +207,8 @@ async fn many_go_out_ten_at_once() {
                   created_at, expires_at, state, next_at FROM n, mail_outbox";
     world.host.database.look(many, &[]).unwrap();
     assert_eq!(deliver(&world).await.len(), 10, "beside one answer");
+    // Claiming twice, because the answer was lost, claims no more.
+    world.host.switchboard.set(Plan::LoseOnce(0));
     assert_eq!(deliver(&world).await.len(), 20, "and the next");
     world.isolate.app.deliver_mails().await.unwrap();
     assert_eq!(world.host.mailer.sent().len(), 50);

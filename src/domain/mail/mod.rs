@@ -1,7 +1,7 @@
 //! Mails: what they are about, what they say, and the tokens in them.
 //!
 //! A mail goes to whoever holds an address, and attackers have mails sent to others. So nothing that a stranger can
-//! write freely stands in one: no full name, and of a browser only what [`device`] recognises. The subject and both
+//! write freely stands in one: no full name, and of a browser only what `device.rs` recognises. The subject and both
 //! addresses are of types that hold no line break, so that no header can be injected.
 
 mod delivery;
