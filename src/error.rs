@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::{
     domain::{
         id::RequestId,
+        password::HashFailure,
         rate_limit::Decision,
         rbac::Missing,
         scope::ScopeProblem,
@@ -162,6 +163,15 @@ impl From<BadRow> for ApiError {
 impl From<ScopeProblem> for ApiError {
     fn from(problem: ScopeProblem) -> Self {
         Self::InvalidScope(problem.to_string())
+    }
+}
+
+impl From<HashFailure> for ApiError {
+    fn from(failure: HashFailure) -> Self {
+        match failure {
+            HashFailure::UnknownPepper(_) => Self::Unavailable(failure.to_string()),
+            HashFailure::Unusable(_) | HashFailure::Failed(_) => Self::Internal(failure.to_string()),
+        }
     }
 }
 

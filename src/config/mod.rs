@@ -17,7 +17,7 @@ use self::vars::Vars;
 use crate::domain::{
     attempts::AttemptRules,
     cookies::CookieNames,
-    password::Cost,
+    password::Hasher,
     rate_limit::{Limit, Rule},
     revocation::Revocation,
     secret::SecretList,
@@ -86,8 +86,8 @@ pub struct Config {
     pub key_schedule: Schedule,
     /// Which optional claims access tokens carry.
     pub token_claims: Vec<Optional>,
-    /// What hashing a password costs.
-    pub password_cost: Cost,
+    /// How passwords are hashed.
+    pub hasher: Hasher,
     /// How many kinds of characters a new password mixes, 0 to 4.
     pub password_classes: u8,
     /// Sign-in attempts from one address, every one counted.
@@ -196,11 +196,7 @@ impl Config {
             jwks_max_age,
             key_schedule: vars.key_schedule(jwks_max_age)?,
             token_claims: vars.token_claims()?,
-            password_cost: Cost {
-                memory_kib: vars.number("ARGON2_MEMORY_KIB", 19_456, 7_168..=65_536)?,
-                iterations: vars.number("ARGON2_ITERATIONS", 2, 1..=16)?,
-                parallelism: vars.number("ARGON2_PARALLELISM", 1, 1..=4)?,
-            },
+            hasher: Hasher::new(vars.password_cost()?, vars.pepper()?),
             password_classes: u8::try_from(vars.number("PASSWORD_CLASSES", 4, 0..=4)?).unwrap_or(4),
             sign_in_limit: sign_in_limit(),
             registration_limit: registration_limit(vars.number("REGISTER_LIMIT", 3, 1..=1000)?),

@@ -28,7 +28,7 @@ fn defaults_are_the_documented_ones() {
     assert_eq!(config.lifetimes.refresh, Duration::from_hours(7 * 24));
     assert_eq!(config.lifetimes.refresh_grace, Duration::from_secs(30));
     assert_eq!(config.lifetimes.session_max, Duration::from_hours(30 * 24));
-    assert_eq!(config.password_cost, Cost::default());
+    assert_eq!(config.hasher.cost(), crate::domain::password::Cost::default());
     assert_eq!(config.password_classes, 4);
     let attempts = AttemptRules { max_failures: 5, window: Duration::from_mins(15), lockout: Duration::from_mins(30) };
     assert_eq!(config.attempts, attempts);
@@ -76,6 +76,8 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ("KEY_ROTATION", "10m", "between"),
         ("TOKEN_CLAIMS", "username groups", "can name"),
         ("TOKEN_CLAIMS", "username", "must name roles"),
+        ("PASSWORD_PEPPER", "k1:short", "under 32 bytes"),
+        ("PASSWORD_PEPPER", "pepper-01:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG", "id of over 8"),
         ("TOKEN_MAC_KEY", "k1:change-me-change-me-change-me-change-me", "placeholder"),
     ] {
         let error = parse(&[(name, value)]).unwrap_err();

@@ -7,6 +7,7 @@ use url::Url;
 use super::{ConfigError, Environment, Lookup, MAX_ACCESS_TTL, PublicUrl};
 use crate::{
     domain::{
+        password::{Cost, hash::MAX_PEPPER_ID},
         revocation::Revocation,
         secret::SecretList,
         token::{algorithm::Algorithm, claims::Optional, rotation::Schedule},
@@ -174,6 +175,27 @@ impl Vars<'_> {
             return Ok(number);
         }
         Err(fault(name, format!("must be between {} and {}", range.start(), range.end())))
+    }
+
+    pub(super) fn password_cost(&self) -> Result<Cost, ConfigError> {
+        let Cost { memory_kib, iterations, parallelism } = Cost::default();
+        Ok(Cost {
+            memory_kib: self.number("ARGON2_MEMORY_KIB", memory_kib, 7_168..=65_536)?,
+            iterations: self.number("ARGON2_ITERATIONS", iterations, 1..=16)?,
+            parallelism: self.number("ARGON2_PARALLELISM", parallelism, 1..=4)?,
+        })
+    }
+
+    pub(super) fn pepper(&self) -> Result<Option<SecretList>, ConfigError> {
+        const NAME: &str = "PASSWORD_PEPPER";
+        if self.text(NAME).is_none() {
+            return Ok(None);
+        }
+        let list = self.secret(NAME)?;
+        if list.ids_fit(MAX_PEPPER_ID) {
+            return Ok(Some(list));
+        }
+        Err(fault(NAME, format!("has an id of over {MAX_PEPPER_ID} characters, which argon2's keyid does not hold")))
     }
 
     pub(super) fn secret(&self, name: &'static str) -> Result<SecretList, ConfigError> {

@@ -81,6 +81,12 @@ impl SecretList {
         self.all().find(|secret| secret.id == id)
     }
 
+    /// Whether every id has at most so many characters.
+    #[must_use]
+    pub fn ids_fit(&self, length: usize) -> bool {
+        self.all().all(|secret| secret.id.len() <= length)
+    }
+
     fn all(&self) -> impl Iterator<Item = &Secret> {
         std::iter::once(&self.current).chain(&self.older)
     }

@@ -62,8 +62,7 @@ async fn create(
     // (2)
     limits::admit(app, &connection, &app.config.registration_limit, headers).await?;
     // (3)
-    let hash = app.config.password_cost.hash(&password, &app.ports.random());
-    let password_hash = hash.map_err(|error| ApiError::Internal(error.to_string()))?;
+    let password_hash = app.config.hasher.hash(&password, &app.ports.random())?;
     // (4)
     let id = app.ports.new_user_id();
     let entry = Entry {

@@ -66,8 +66,7 @@ pub async fn change(
     let Confirmed { account, attempt } = confirm(&app, &connection, &user.username, &current).await?;
     // (3)
     let (session, now) = (principal.session(), app.ports.clock.now());
-    let new_hash = app.config.password_cost.hash(&chosen, &app.ports.random());
-    let new_hash = new_hash.map_err(|error| ApiError::Internal(error.to_string()))?;
+    let new_hash = app.config.hasher.hash(&chosen, &app.ports.random())?;
     let renewed = matches!(principal.0, Authenticated::Session(_)).then(|| {
         let holding = Holding::Cookie { remember: false };
         NewSession::open(app.ports.new_session_id(), holding, app.ports.random(), &app.config.lifetimes, now)

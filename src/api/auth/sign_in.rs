@@ -12,7 +12,7 @@ use crate::{
         device::{Device, Known},
         id::RowId,
         mail::Kind,
-        password::{self, Password},
+        password::{Checked, Stale},
         scope::Scope,
         session::{Holding, NewSession},
         user::Identifier,
@@ -20,7 +20,7 @@ use crate::{
     error::ApiError,
     stores::{
         audit,
-        sign_in::{self, Attempt, Opening, Reserved},
+        sign_in::{self, Attempt, Opening, Reserved, VerifiedHash},
         users::Account,
     },
 };
@@ -70,6 +70,8 @@ pub async fn sign_in(
 /// An account whose password was given, and the attempt that it was given in.
 pub struct Proven {
     account: Account,
+    /// Its hash is not as one is made now.
+    stale: Option<Stale>,
     attempt: RowId,
     device: Option<Device>,
     keys_version: i64,
@@ -101,18 +103,19 @@ async fn prove(app: &App, connection: &Connection, identifier: &Identifier, type
     };
     // (2)
     let attempt = attempt.id;
-    let right = check_password(app, account.as_ref(), typed)?;
+    let stored = account.as_ref().map(|account| account.password_hash.as_str());
+    let checked = app.config.hasher.check(stored, typed)?;
     // (3)
     let known = account.as_ref().map(|account| account.user.id);
-    if let Some(account) = account.filter(|account| right && account.user.is_active) {
-        return Ok(Proven { account, attempt, device, keys_version });
+    if let (Some(account), Checked::Right { stale }) = (account.filter(|account| account.user.is_active), checked) {
+        return Ok(Proven { account, stale, attempt, device, keys_version });
     }
     let entries = [Event::LoginFailure, Event::AccountLocked]
         .map(|event| Entry { subject: known, ..connection.entry(app, event) });
     Err(fail(app, attempt, entries).await)
 }
 
-/// (1) Whatever the session is held by is made. (2) One batch records it, and ends the session that was used longest ago
+/// (1) Whatever the session is held by is made; and a new hash, where the stored one is not as one is made now. (2) One batch records it, and ends the session that was used longest ago
 /// where there are too many; only then is anything given out. (3) What that ended is told. (4) The browser gets a cookie
 /// by which it is known again.
 async fn open(
@@ -123,7 +126,9 @@ async fn open(
     holding: Holding,
     headers: &mut HeaderMap,
 ) -> Result<Opened, ApiError> {
-    let Proven { account: Account { user, password_hash, password_version }, attempt, device, keys_version } = proven;
+    let Proven { account: Account { user, password_hash, password_version }, stale, attempt, device, keys_version } =
+        proven;
+    let renewed = stale.map(|stale| app.config.hasher.renew(&stale)).transpose()?;
     let now = app.ports.clock.now();
     // (1)
     let session = NewSession::open(app.ports.new_session_id(), holding, app.ports.random(), &app.config.lifetimes, now);
@@ -147,7 +152,7 @@ async fn open(
     let opening = Opening {
         attempt,
         user: &user,
-        password_hash: &password_hash,
+        hash: VerifiedHash { stored: &password_hash, renewed: renewed.as_deref() },
         session: &session,
         amr: &amr,
         scope: scope.as_deref(),
@@ -210,21 +215,6 @@ async fn fail(app: &App, attempt: RowId, [failed, locked]: [Entry; 2]) -> ApiErr
         Err(error) => return error,
     }
     ApiError::BadCredentials
-}
-
-/// Hashes once, whatever there is to hash against.
-fn check_password(app: &App, account: Option<&Account>, typed: &str) -> Result<bool, ApiError> {
-    let decoy = app.config.password_cost.decoy();
-    let hash = account.map_or(decoy.as_str(), |account| account.password_hash.as_str());
-    // A text that is too long to be a password is not hashed; an empty one in its place is, so
-    // that the cost is the same.
-    let (password, possible) = match Password::presented(typed) {
-        Some(password) => (Some(password), true),
-        None => (Password::presented(""), false),
-    };
-    let password = password.ok_or_else(|| ApiError::Internal("no password".to_owned()))?;
-    let matches = password::verify(hash, &password).map_err(|error| ApiError::Internal(error.to_string()))?;
-    Ok(matches && possible && account.is_some())
 }
 
 /// Confirms the password of somebody who is signed in already, for what a session alone must not do. It counts as an

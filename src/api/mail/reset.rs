@@ -73,8 +73,7 @@ async fn choose(
     let owner = reset::owner(database, token.row(), &request, now).await?.ok_or(ApiError::InvalidMailToken)?;
     // (4)
     let password = allowed(app, &owner, &password)?;
-    let hash = app.config.password_cost.hash(&password, token.salt());
-    let hash = hash.map_err(|error| ApiError::Internal(error.to_string()))?;
+    let hash = app.config.hasher.hash(&password, token.salt())?;
     // (5)
     let of_owner = |event| {
         let mut entry = entry(app, connection, event);

@@ -85,6 +85,15 @@ pub async fn record_unverified(database: &dyn Database, attempt: RowId, failed: 
     run(database, batch).await.map(drop).map_err(ApiError::from)
 }
 
+/// The hash that a password was right by.
+#[derive(Clone, Copy, Debug)]
+pub struct VerifiedHash<'a> {
+    /// As it was read.
+    pub stored: &'a str,
+    /// What is to stand in its place: a hash of the same password, always the same for the same `stored`.
+    pub renewed: Option<&'a str>,
+}
+
 /// A sign-in that was good, and what is to be recorded of it.
 #[derive(Debug)]
 pub struct Opening<'a> {
@@ -92,8 +101,8 @@ pub struct Opening<'a> {
     pub attempt: RowId,
     /// The user as they were read.
     pub user: &'a User,
-    /// The hash that the password was held against.
-    pub password_hash: &'a str,
+    /// The hash that the password was right by.
+    pub hash: VerifiedHash<'a>,
     /// The session.
     pub session: &'a NewSession,
     /// How they proved who they are.
@@ -132,6 +141,14 @@ pub async fn record_success(
         "UPDATE users SET last_login_at = ?2 WHERE id = (SELECT user_id FROM sessions WHERE id = ?1)",
         [id.as_str().into(), now.millis().into()],
     ));
+    // The password is as it was, so `password_version` is, too.
+    batch.extend(opening.hash.renewed.map(|renewed| {
+        Statement::new(
+            "UPDATE users SET password_hash = ?3
+             WHERE id = (SELECT user_id FROM sessions WHERE id = ?1) AND password_hash = ?2",
+            [id.as_str().into(), opening.hash.stored.into(), renewed.into()],
+        )
+    }));
     batch.push(audit::write_if_session(success));
     batch.extend(succeeded(attempt, success));
     batch.extend([
@@ -158,7 +175,7 @@ fn open(opening: &Opening<'_>) -> Statement {
         "INSERT INTO sessions (id, user_id, ip, user_agent, amr, created_at, expires_at, kind, salt, scope,
            idle_ms, idle_until)
          SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12 FROM users
-         WHERE id = ?2 AND is_active = 1 AND token_version = ?13 AND password_hash = ?14
+         WHERE id = ?2 AND is_active = 1 AND token_version = ?13 AND password_hash IN (?14, ?15)
          ON CONFLICT (id) DO NOTHING",
         [
             session.id.to_string().into(),
@@ -174,7 +191,9 @@ fn open(opening: &Opening<'_>) -> Statement {
             idle.map(|session| millis(session.idle)).into(),
             idle.map(|session| session.idle_until.millis()).into(),
             user.token_version.into(),
-            opening.password_hash.into(),
+            opening.hash.stored.into(),
+            // Another sign-in of theirs may have put it there since.
+            opening.hash.renewed.unwrap_or(opening.hash.stored).into(),
         ],
     )
 }
