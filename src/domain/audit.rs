@@ -10,6 +10,8 @@ use super::{
 pub enum Event {
     /// An account was created.
     Register,
+    /// An account was taken over from another system.
+    UserImported,
     /// Someone signed in.
     LoginSuccess,
     /// Someone tried to, and failed.
@@ -61,6 +63,7 @@ impl Event {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Register => "register",
+            Self::UserImported => "user_imported",
             Self::LoginSuccess => "login_success",
             Self::LoginFailure => "login_failure",
             Self::LoginBlocked => "login_blocked",
@@ -90,6 +93,7 @@ impl Event {
             | Self::TokenReuseDetected
             | Self::KeysReplaced => Severity::Warning,
             Self::Register
+            | Self::UserImported
             | Self::LoginSuccess
             | Self::Logout
             | Self::LogoutAll

@@ -3,6 +3,7 @@
 
 pub mod crypto;
 pub mod feed;
+pub mod import;
 pub mod kv;
 pub mod limiter;
 pub mod mail;

@@ -1,5 +1,5 @@
 //! The database port on SQLite, with the real migrations and with D1's limits: 100 parameters,
-//! LIKE patterns of 50 bytes, integers within ±2^53, foreign keys on.
+//! LIKE patterns of 50 bytes, statements of 100 kB, integers within ±2^53, foreign keys on.
 
 use std::{
     collections::BTreeSet,
@@ -45,6 +45,9 @@ impl Sqlite {
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.set_limit(Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100)?;
         connection.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50)?;
+        connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000)?;
+        connection.set_limit(Limit::SQLITE_LIMIT_COMPOUND_SELECT, 5)?;
+        connection.set_limit(Limit::SQLITE_LIMIT_VDBE_OP, 25_000)?;
         for migration in MIGRATIONS {
             connection.execute_batch(migration)?;
         }
@@ -64,6 +67,19 @@ impl Sqlite {
     /// What SQLite refuses.
     pub fn look(&self, sql: &'static str, params: &[Value]) -> Result<Rows, rusqlite::Error> {
         run(&self.connection(), &Statement::new(sql, params))
+    }
+
+    /// Runs statements without parameters in one transaction, around counting and faults: a script, as `wrangler d1
+    /// execute` does.
+    ///
+    /// # Errors
+    /// What SQLite refuses; nothing of the script is kept then.
+    pub fn script(&self, statements: &[String]) -> Result<Vec<Rows>, rusqlite::Error> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
+        let rows = statements.iter().map(|sql| query(&transaction, sql, &[])).collect::<Result<_, _>>()?;
+        transaction.commit()?;
+        Ok(rows)
     }
 
     /// How the database looks for what was asked of it since the last time: each statement with the lines of its plan.
@@ -134,11 +150,15 @@ impl Database for Sqlite {
 }
 
 fn run(connection: &Connection, statement: &Statement) -> Result<Rows, rusqlite::Error> {
-    let mut prepared = connection.prepare(statement.sql)?;
-    if prepared.parameter_count() != statement.params.len() {
-        return Err(rusqlite::Error::InvalidParameterCount(statement.params.len(), prepared.parameter_count()));
+    query(connection, statement.sql, &statement.params)
+}
+
+fn query(connection: &Connection, sql: &str, params: &[Value]) -> Result<Rows, rusqlite::Error> {
+    let mut prepared = connection.prepare(sql)?;
+    if prepared.parameter_count() != params.len() {
+        return Err(rusqlite::Error::InvalidParameterCount(params.len(), prepared.parameter_count()));
     }
-    for (index, value) in statement.params.iter().enumerate() {
+    for (index, value) in params.iter().enumerate() {
         match value {
             Value::Null => prepared.raw_bind_parameter(index + 1, rusqlite::types::Null)?,
             Value::Integer(number) if number.abs() > MAX_INTEGER => {

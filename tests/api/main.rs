@@ -27,6 +27,8 @@ mod gateway;
 mod harness;
 mod hashes;
 mod health;
+mod import;
+mod imported;
 mod interrupted;
 mod key_changes;
 mod key_copy;
