@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help dev test e2e check build bench admin setup
+.PHONY: help dev test e2e check build bench admin import setup
 
 PORT ?= 8787
 STATE ?= $(CURDIR)/.wrangler/state
@@ -39,3 +39,7 @@ admin: export USERNAME := $(if $(filter command,$(origin USERNAME)),$(USERNAME))
 admin: export ROLE := $(if $(filter command,$(origin ROLE)),$(ROLE))
 admin: setup ## USERNAME=… [ROLE=super_admin]: grant a role in the local database
 	@node scripts/admin.mjs
+
+import: export FILE := $(if $(filter command,$(origin FILE)),$(FILE))
+import: setup ## FILE=users.ndjson: users of another system, into the local database
+	@node scripts/import.mjs

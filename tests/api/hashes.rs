@@ -6,6 +6,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::{
     attempts::{attempt, fail},
     harness::{PASSWORD, World},
+    imported::plant,
 };
 
 /// What the harness sets as `ARGON2_MEMORY_KIB`, in bytes: far more than all else that a request allocates.
@@ -49,4 +50,44 @@ fn a_sign_in_computes_one_hash_whoever_exists_and_a_refused_one_none() {
     for (number, username) in [(40, "ada"), (41, "nobody")] {
         assert_eq!(hashes(&world, number, username, PASSWORD, 429), 0, "{username}");
     }
+}
+
+/// How many a sign-in to a stored hash takes, right and wrong, and to a name that nobody has.
+fn of_stored(stored: Option<&str>, overrides: &[(&'static str, &'static str)], typed: [&str; 2]) -> [u64; 3] {
+    let world = World::with(overrides);
+    runtime().block_on(async {
+        world.register("ada", None).await;
+        // Whoever is first makes the key that tokens are signed with.
+        world.isolate.get("/.well-known/jwks.json", None).await.expect(200);
+    });
+    if let Some(stored) = stored {
+        plant(&world, stored);
+    }
+    let [right, wrong] = typed;
+    let hashed = |number, username, password| {
+        let sign_in = || drop(runtime().block_on(attempt(&world, number, username, password)));
+        allocation_counter::measure(sign_in).bytes_total / HASH_BYTES
+    };
+    let [wrong, nobody] = [hashed(1, "ada", wrong), hashed(2, "nobody", wrong)];
+    [hashed(3, "ada", right), wrong, nobody]
+}
+
+#[test]
+fn what_is_not_as_it_is_made_now_costs_one_more_when_it_is_right_and_no_less_when_it_is_wrong() {
+    const OTHER_COST: &str =
+        "$argon2id$v=19$m=7168,t=1,p=2$ZWRnZXdhcmRlbi1zYWx0IQ$Theikrw3GnqcP1jPkQoiAMD0hBZOzQZpVqHbyLTK21w";
+    let cheap = "$2b$04$abcdefghijklmnopqrstuuIhSHOYW62MYzOCiBO1FrAHfyr5D9TxS";
+    let peppered =
+        "$argon2id$v=19$m=7168,t=1,p=1,keyid=cDE$ZWRnZXdhcmRlbi1zYWx0IQ$sqcaCjjCohdBeSP9CcSJ3sKPrn5gOl35EwfJVL6AIrk";
+    let both = [PASSWORD, WRONG];
+    assert_eq!(of_stored(None, &[], both), [1, 1, 1]);
+    // As it costs as much, wrong is wrong at once; right, it is made anew.
+    assert_eq!(of_stored(Some(OTHER_COST), &[], both), [2, 1, 1]);
+    // bcrypt takes no such memory: the decoy that makes it up, and the new one.
+    assert_eq!(of_stored(Some(cheap), &[], both), [2, 1, 1]);
+    // Nothing is known of it, and it costs the same.
+    assert_eq!(of_stored(Some(peppered), &[], both), [1, 1, 1]);
+    assert_eq!(of_stored(Some("x"), &[], both), [1, 1, 1]);
+    // A text that NFKC changes is tried as both, whoever exists.
+    assert_eq!(of_stored(None, &[], [PASSWORD, "Cafe\u{301}-Noir-7"]), [1, 2, 2]);
 }

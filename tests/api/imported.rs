@@ -8,6 +8,7 @@ use tokio::runtime::Builder;
 use crate::{
     attempts::attempt,
     harness::{Isolate, PASSWORD, World},
+    plans::assert_that_nothing_is_scanned,
 };
 
 /// Of [`PASSWORD`], as other systems keep it; where they come from: `domain::password::stored::tests`.
@@ -56,6 +57,19 @@ async fn each_kind_signs_in_and_is_argon2id_from_then_on() {
         assert_eq!(world.count("SELECT token_version FROM users"), 1);
         assert_eq!(world.audited("login_success"), 3);
     }
+}
+
+#[tokio::test]
+async fn making_it_anew_goes_through_no_table_and_takes_no_batch_more() {
+    let world = World::new();
+    world.user("ada", None).await;
+    plant(&world, FOREIGN[3]);
+    drop(world.host.database.plans());
+    world.host.switchboard.set(Plan::Healthy);
+    attempt(&world, 0, "ada", PASSWORD).await.expect(200);
+    assert_eq!(world.host.switchboard.count("database"), 2);
+    assert_that_nothing_is_scanned(&world, 10);
+    assert!(stored(&world).starts_with(OURS));
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ const MAY_BE_SCANNED: [&str; 5] =
     ["SCAN CONSTANT ROW", "SCAN one", "SCAN (subquery-", "SCAN known VIRTUAL TABLE", "SCAN asked VIRTUAL TABLE"];
 
 /// Asserts that nothing asked so far goes through a table.
-fn assert_that_nothing_is_scanned(world: &World, at_least: usize) {
+pub fn assert_that_nothing_is_scanned(world: &World, at_least: usize) {
     let plans = world.host.database.plans().unwrap();
     assert!(plans.len() >= at_least, "only {} statements", plans.len());
     for (sql, lines) in plans {
