@@ -200,7 +200,7 @@ async fn the_command_tells_every_refused_line_and_writes_the_others() {
     assert_eq!(refused.len(), wanted.len(), "{errors}");
     assert!(refused.iter().zip(wanted).all(|(line, wanted)| line.starts_with(wanted)), "{errors}");
     assert!(refused[0].contains("\"admin\" is not a field") && refused[0].contains("64 MiB"), "{errors}");
-    assert!(errors.contains("2 users written, 5 lines refused"), "{errors}");
+    assert!(errors.contains("users written: 2, lines refused: 5"), "{errors}");
     assert_eq!(call(&["import"], file.as_bytes()).1, sql, "the same each time");
 
     // The text, split at its ends of line as any reader does, is the statements.

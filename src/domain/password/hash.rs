@@ -116,8 +116,8 @@ impl Hasher {
 
     /// Whether what was typed is the password of a stored hash; `None` is nobody's, and costs the same.
     ///
-    /// It is compared as NFKC makes it and, where that is something else, as it was typed: other systems do not
-    /// normalise. That is two hashes then, whoever exists.
+    /// It is compared as it was typed, since other systems do not normalise, and, where NFKC makes it something else, as
+    /// that: two hashes then, whoever exists.
     ///
     /// # Errors
     /// A stored string that cannot be verified. That costs the same, too.
@@ -146,12 +146,12 @@ impl Hasher {
         Ok(Checked::Right { stale })
     }
 
-    /// Whether either spelling is the password, that first which it more likely was made of.
+    /// Whether either spelling is the password. Both are tried, so that one that is right costs what a wrong one does.
     fn is_of(&self, stored: &Stored, normal: &[u8], typed: &str) -> Result<bool, HashFailure> {
         let (key, typed) = (self.key_of(stored)?, typed.as_bytes());
         let matches = |text| stored.is_of(text, key.as_ref()).map_err(HashFailure::Failed);
-        let [first, second] = if self.is_current(stored) { [normal, typed] } else { [typed, normal] };
-        Ok(matches(first)? || (first != second && matches(second)?))
+        let as_typed = typed != normal && matches(typed)?;
+        Ok(matches(normal)? || as_typed)
     }
 
     fn is_current(&self, stored: &Stored) -> bool {

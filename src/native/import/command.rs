@@ -95,7 +95,7 @@ fn import(
     let Import { users, refused, run, .. } = &import;
     writeln!(
         errors,
-        "edgewarden: {users} users written, {} lines refused; audit rows name request {run}",
+        "edgewarden: users written: {users}, lines refused: {}, request_id of their audit rows: {run}",
         refused.len()
     )?;
     Ok(if refused.is_empty() { Outcome::Complete } else { Outcome::SomeRefused })
