@@ -95,3 +95,27 @@ fn digest(what: &str, of: &[u8]) -> [u8; 10] {
     bytes.iter_mut().zip(digest.finalize()).for_each(|(to, from)| *to = from);
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_line_is_a_user_or_refused_whatever_it_is(file in prop::collection::vec(any::<u8>(), 0..400)) {
+            let lines = file.split(|&b| b == b'\n').filter(|line| !line.iter().all(u8::is_ascii_whitespace)).count();
+            let import = Import::read(&file);
+            prop_assert_eq!(import.users + import.refused.len(), lines);
+        }
+    }
+
+    #[test]
+    fn line_ends_of_another_system_and_blank_lines_are_no_matter() {
+        let line = r#"{"username":"ada","email":"ada@example.org","password_hash":"$2b$04$abcdefghijklmnopqrstuuIhSHOYW62MYzOCiBO1FrAHfyr5D9TxS"}"#;
+        let import = Import::read(format!("\r\n{line}\r\n  \nx\n").as_bytes());
+        assert_eq!((import.users, import.refused.len()), (1, 1));
+        assert!(import.refused.iter().all(|refused| refused.to_string().starts_with("line 4: is not one JSON object")));
+    }
+}
