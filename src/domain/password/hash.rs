@@ -277,6 +277,15 @@ mod tests {
         }
     }
 
+    /// The same from the reference implementation (argon2-cffi 25.1.0), with the key as its `secret`, and that made by
+    /// Python's hmac as RFC 5869 says.
+    #[test]
+    fn any_argon2_that_takes_a_secret_makes_the_same_hash() {
+        let made =
+            "$argon2id$v=19$m=64,t=1,p=1,keyid=azE$BwcHBwcHBwcHBwcHBwcHBw$Yl40+iJY4cSIulMOlG+ItcHdtfczu+k2vKf6/rphcbQ";
+        assert_eq!(hash(&with(&[OLD]), RIGHT), made);
+    }
+
     #[test]
     fn of_one_stale_hash_one_new_one_is_made() {
         let (plain, peppered) = (with(&[]), with(&[OLD]));
