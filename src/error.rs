@@ -116,6 +116,9 @@ pub enum ApiError {
     /// Too many sign-ins of one account failed; how long to wait.
     #[error("There were too many failed sign-ins. Try again later.")]
     TooManyFailures(Duration),
+    /// Too many mails went out for an account lately.
+    #[error("There were too many mails for this account. Try again in an hour.")]
+    TooManyMails,
     /// The origin cannot be reached or broke off.
     #[error("The origin could not be reached.")]
     BadGateway,
@@ -234,7 +237,9 @@ impl ApiError {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, None),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
-            Self::RateLimited(..) | Self::TooManyFailures(_) => (StatusCode::TOO_MANY_REQUESTS, None),
+            Self::RateLimited(..) | Self::TooManyFailures(_) | Self::TooManyMails => {
+                (StatusCode::TOO_MANY_REQUESTS, None)
+            }
             Self::BadGateway => (StatusCode::BAD_GATEWAY, None),
             Self::GatewayTimeout => (StatusCode::GATEWAY_TIMEOUT, None),
             Self::Unavailable(_) | Self::RevocationPending(_) | Self::KeysPending(_) => {
@@ -288,6 +293,7 @@ impl ApiError {
             Self::ForeignOrigin => Some(("foreign_origin", String::new())),
             Self::RateLimited(..) => Some(("rate_limited", String::new())),
             Self::TooManyFailures(_) => Some(("too_many_failures", String::new())),
+            Self::TooManyMails => Some(("too_many_mails", String::new())),
             Self::InvalidMailToken => Some(("invalid_mail_token", String::new())),
             Self::EmailNotVerified => Some(("email_not_verified", String::new())),
             Self::AmbiguousPath => Some(("ambiguous_path", String::new())),
@@ -326,9 +332,12 @@ impl ApiError {
         if let Self::RateLimited(decision, now) = self {
             headers.extend(limit_headers(decision, *now));
         }
-        if let Self::TooManyFailures(wait) = self {
-            headers.push((header::RETRY_AFTER, whole_seconds(millis(*wait))));
-        }
+        let wait = match self {
+            Self::TooManyFailures(wait) => Some(*wait),
+            Self::TooManyMails => Some(Duration::from_hours(1)),
+            _ => None,
+        };
+        headers.extend(wait.map(|wait| (header::RETRY_AFTER, whole_seconds(millis(wait)))));
         let body = serde_json::to_string(&problem).unwrap_or_default();
         Reply { status, headers, body }
     }

@@ -23,3 +23,4 @@ pub mod strict_json;
 pub mod time;
 pub mod token;
 pub mod user;
+pub mod user_agent;

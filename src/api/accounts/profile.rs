@@ -15,6 +15,7 @@ use crate::{
     app::{App, Publication},
     domain::{
         audit::{Entry, Event},
+        mail::Kind,
         rbac::Requirement,
         user::{Email, FullName},
     },
@@ -25,8 +26,9 @@ use crate::{
     },
 };
 
-/// Takes `{full_name?, email?, current_password?}`; what is left out stays as it is. Another address is not proven, ends
-/// every token that says the one before, and takes the password: who holds a session alone must not get at the
+/// Takes `{full_name?, email?, current_password?}`; what is left out stays as it is. Another address is to be proven by
+/// the mail that is sent there, while the one before is told; it ends every token that says the one before, and takes the
+/// password: who holds a session alone must not get at the
 /// mailbox that resets it. (1) The fields. (2) The password, where it is needed. (3) One batch. (4) Everyone is told.
 pub async fn update(
     State(app): State<Arc<App>>,
@@ -55,22 +57,29 @@ pub async fn update(
     // (3)
     let (session, now) = (principal.session(), app.ports.clock.now());
     let entry = Entry { subject: Some(user.id), session: Some(session), ..connection.entry(&app, Event::EmailChanged) };
+    let [proof, told] = [Kind::VerifyEmail, Kind::EmailChanged].map(|kind| app.letter(kind, &connection.origin, now));
+    let before = Email::parse(&user.email).ok().filter(|_| user.email_verified);
     let email = email.as_ref().zip(confirmed.as_ref()).map(|(email, Confirmed { account, attempt })| EmailChange {
         email,
         confirmed: Confirmation { password_hash: &account.password_hash, attempt: *attempt },
         revoked_until: app.revoked_until(now),
         entry: &entry,
+        proof: &proof,
+        an_hour: app.config.mails_an_hour,
+        told: before.as_ref().map(|before| (&told, before)),
     });
     let changes_email = email.is_some();
     let change = ProfileChange { user: &user, session, full_name: full_name.as_ref(), at: now, email };
     let (user, revoked) = match users::change_profile(database, change).await? {
         Changed::User(user, revoked) => (user, revoked),
         Changed::EmailTaken => return Err(ApiError::Conflict(vec![FieldError::new("email", "is taken")])),
+        Changed::TooManyMails => return Err(ApiError::TooManyMails),
         Changed::Overtaken => return Err(ApiError::WrongPassword),
     };
     // (4)
     if changes_email {
         audit::log(app.ports.log.as_ref(), &entry);
+        app.note_mail();
         app.publish(&revoked, None, Publication::First).await?;
     }
     Ok(Json(user.into()))

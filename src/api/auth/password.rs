@@ -24,6 +24,7 @@ use crate::{
         audit::{Entry, Event},
         cookies::Keep,
         device::{Device, Known},
+        mail::Kind,
         password::Password,
         session::{Holding, NewSession, cookie::SessionCookie},
         user::{Email, Username},
@@ -82,11 +83,13 @@ pub async fn change(
         renewed: renewed.as_ref(),
         revoked_until: app.revoked_until(now),
         entry: &entry,
+        told: (&app.letter(Kind::PasswordChanged, &connection.origin, now), app.config.mails_an_hour),
     };
     let changed = users::change_password(app.ports.database.as_ref(), change).await?;
     // Somebody changed it in between: what was typed is not right any more.
     let revoked = changed.ok_or(ApiError::WrongPassword)?;
     audit::log(app.ports.log.as_ref(), &entry);
+    app.note_mail();
     // (4)
     app.publish(&revoked, None, Publication::First).await?;
     let mut headers = HeaderMap::new();

@@ -17,6 +17,7 @@ use crate::{
         audit::{Entry, Event},
         id::SessionId,
         session::EndReason,
+        user_agent::describe,
     },
     error::ApiError,
     stores::{
@@ -29,7 +30,7 @@ use crate::{
 #[derive(Serialize)]
 struct SessionView {
     id: SessionId,
-    device: Option<String>,
+    device: String,
     ip: Option<String>,
     created_at: String,
     last_seen_at: String,
@@ -44,7 +45,7 @@ pub async fn list(State(app): State<Arc<App>>, principal: Principal) -> Result<J
     let listed = sessions::list(app.ports.database.as_ref(), principal.user()?, app.ports.clock.now()).await?;
     let view = |session: Listed| SessionView {
         id: session.id,
-        device: session.user_agent,
+        device: describe(session.user_agent.as_deref()),
         ip: session.ip,
         created_at: session.created_at.rfc3339(),
         last_seen_at: session.seen_at.rfc3339(),

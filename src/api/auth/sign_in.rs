@@ -149,6 +149,9 @@ async fn open(
     // (2)
     let entry = |event| Entry { subject: Some(user.id), session: Some(session.id), ..connection.entry(app, event) };
     let (success, ended) = (entry(Event::LoginSuccess), entry(Event::SessionEnded));
+    let known = Known { user: user.id, password_version };
+    let is_known = device.as_ref().is_some_and(|device| device.users().contains(&known));
+    let new_device = app.letter(Kind::NewDevice, &connection.origin, now);
     let opening = Opening {
         attempt,
         user: &user,
@@ -160,6 +163,7 @@ async fn open(
         revoked_until: app.revoked_until(now),
         success: &success,
         ended: &ended,
+        new_device: (!is_known).then_some((&new_device, app.config.mails_an_hour)),
     };
     let record = sign_in::record_success(app.ports.database.as_ref(), opening);
     let (recorded, ()) = futures_util::future::join(record, opened.spread(app)).await;
@@ -180,7 +184,9 @@ async fn open(
         }
     }
     // (4)
-    let known = Known { user: user.id, password_version };
+    if !is_known {
+        app.note_mail();
+    }
     let device = device.unwrap_or_else(|| Device::new(app.ports.random())).with_user(known);
     headers.extend(device::set_cookie(&device, &app.config, now).map(|line| (header::SET_COOKIE, line)));
     Ok(opened)

@@ -5,7 +5,6 @@
 //! addresses are of types that hold no line break, so that no header can be injected.
 
 mod delivery;
-mod device;
 mod render;
 mod token;
 mod words;

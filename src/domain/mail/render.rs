@@ -8,8 +8,8 @@ use std::time::Duration;
 use askama::Template;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Line, Mail, MailToken, Purpose, Sender, device, words};
-use crate::domain::{id::RowId, secret::SecretList, time::Timestamp, user::Email};
+use super::{Kind, Line, Mail, MailToken, Purpose, Sender, words};
+use crate::domain::{id::RowId, secret::SecretList, time::Timestamp, user::Email, user_agent::describe};
 
 /// How mails look, and where their links lead.
 #[derive(Clone, Debug)]
@@ -111,7 +111,7 @@ impl<'a> View<'a> {
             valid_for: words::duration(Duration::from_secs(life.as_secs())),
             when: letter.written_at.for_people(),
             ip: details.ip.as_deref().unwrap_or("an unknown address"),
-            device: device::describe(details.user_agent.as_deref()),
+            device: describe(details.user_agent.as_deref()),
         }
     }
 }

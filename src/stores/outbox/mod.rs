@@ -9,16 +9,21 @@ pub mod verify;
 
 pub use request::{Asked, request};
 
+use std::time::Duration;
+
 use crate::{
     domain::{
         audit::Origin,
-        id::{RowId, UserId},
+        id::{RowId, SessionId, UserId},
         mail::{Details, Kind},
         time::Timestamp,
         user::Email,
     },
     ports::{Statement, Value},
 };
+
+/// What an account is told, and what can be asked for it, is counted for so long.
+pub(super) const HOUR: Duration = Duration::from_hours(1);
 
 /// A mail to be written down.
 #[derive(Clone, Debug)]
@@ -86,6 +91,23 @@ pub fn write_if_changed(letter: &NewLetter, to: UserId) -> Statement {
     Statement::new(sql, params)
 }
 
+/// The same, of what an account may be told so often an hour at most: nobody is to fill a mailbox by doing something again
+/// and again.
+#[must_use]
+pub fn notify_if_changed(letter: &NewLetter, to: UserId, an_hour: u32) -> Statement {
+    let mut params = letter.params().to_vec();
+    params.extend([to.to_string().into(), letter.at.minus(HOUR).millis().into(), an_hour.into()]);
+    let sql = insert!(
+        "u.id",
+        "u.email",
+        "'pending'",
+        "?4",
+        "users u WHERE u.id = ?6 AND changes() = 1 AND (SELECT COUNT(*) FROM mail_outbox
+           WHERE account = u.id AND kind = ?2 AND created_at > ?7) < ?8"
+    );
+    Statement::new(sql, params)
+}
+
 /// The same, to an address that was the account's.
 #[must_use]
 pub fn write_to_if_changed(letter: &NewLetter, to: UserId, address: &Email) -> Statement {
@@ -95,14 +117,25 @@ pub fn write_to_if_changed(letter: &NewLetter, to: UserId, address: &Email) -> S
     Statement::new(sql, params)
 }
 
-/// Writes a mail to an account's own address, if there is a session of that id: for a sign-in's batch, which may be put
-/// twice.
+/// Writes that somebody signed in from a browser that had not signed in before, to an address that is proven: if the
+/// session is there, others were before it, and none of a browser that calls itself the same.
 #[must_use]
-pub fn write_if_session(letter: &NewLetter, session: crate::domain::id::SessionId) -> Statement {
+pub fn notify_of_new_device(letter: &NewLetter, session: SessionId, an_hour: u32) -> Statement {
     let mut params = letter.params().to_vec();
-    params.push(session.to_string().into());
-    let sql =
-        insert!("u.id", "u.email", "'pending'", "?4", "sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?6");
+    params.extend([session.to_string().into(), letter.at.minus(HOUR).millis().into(), an_hour.into()]);
+    let sql = insert!(
+        "u.id",
+        "u.email",
+        "'pending'",
+        "?4",
+        "sessions s JOIN users u ON u.id = s.user_id
+         WHERE s.id = ?6 AND u.email_verified = 1
+         AND EXISTS (SELECT 1 FROM sessions o WHERE o.user_id = u.id AND o.id <> s.id)
+         AND NOT EXISTS (SELECT 1 FROM sessions o
+           WHERE o.user_id = u.id AND o.id <> s.id AND o.user_agent IS s.user_agent)
+         AND (SELECT COUNT(*) FROM mail_outbox
+           WHERE account = u.id AND kind = ?2 AND created_at > ?7) < ?8"
+    );
     Statement::new(sql, params)
 }
 
@@ -110,7 +143,7 @@ pub fn write_if_session(letter: &NewLetter, session: crate::domain::id::SessionI
 /// mailbox by closing an account again and again. The same is written of names that nobody has, but never sent.
 #[must_use]
 pub fn write_if_closed(letter: &NewLetter, attempt: RowId) -> Statement {
-    let day_ago = letter.at.minus(std::time::Duration::from_hours(24));
+    let day_ago = letter.at.minus(Duration::from_hours(24));
     let forget_at = letter.at.plus(crate::domain::mail::KEEP_SENT);
     let mut params = letter.params().to_vec();
     params.extend([attempt.to_string().into(), day_ago.millis().into(), forget_at.millis().into()]);

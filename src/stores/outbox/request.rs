@@ -2,16 +2,13 @@
 
 use serde::Deserialize;
 
-use super::NewLetter;
+use super::{HOUR, NewLetter};
 use crate::{
     domain::{audit::Entry, mail::KEEP_SENT, user::Email},
     error::ApiError,
     ports::{Database, Statement},
     stores::{audit, last, run},
 };
-
-/// What a mail that somebody asked for counts under, within how long, and how many there may be.
-const HOUR: std::time::Duration = std::time::Duration::from_hours(1);
 
 /// A mail that somebody asks for.
 #[derive(Debug)]

@@ -117,6 +117,8 @@ pub struct Opening<'a> {
     pub success: &'a Entry,
     /// The row that tells of sessions that it ended.
     pub ended: &'a Entry,
+    /// The mail that tells of a browser that nobody signed in from before, and how many there may be in an hour.
+    pub new_device: Option<(&'a NewLetter, u32)>,
 }
 
 /// Records a success: the session, its first refresh token if tokens hold it, the account's last sign-in, and that the
@@ -149,6 +151,7 @@ pub async fn record_success(
             [id.as_str().into(), opening.hash.stored.into(), renewed.into()],
         )
     }));
+    batch.extend(opening.new_device.map(|(letter, an_hour)| outbox::notify_of_new_device(letter, session.id, an_hour)));
     batch.push(audit::write_if_session(success));
     batch.extend(succeeded(attempt, success));
     batch.extend([

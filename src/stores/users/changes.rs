@@ -16,7 +16,13 @@ use crate::{
     },
     error::ApiError,
     ports::{Database, Rows, Statement},
-    stores::{audit, last, revocations, run, sessions::EndedBy, sign_in},
+    stores::{
+        audit, last,
+        outbox::{self, HOUR, NewLetter},
+        revocations, run,
+        sessions::EndedBy,
+        sign_in,
+    },
 };
 
 /// Who changes something, and how they confirmed it.
@@ -45,6 +51,8 @@ pub struct PasswordChange<'a> {
     pub revoked_until: Timestamp,
     /// The row in the log.
     pub entry: &'a Entry,
+    /// The mail that tells of it, and how many there may be in an hour.
+    pub told: (&'a NewLetter, u32),
 }
 
 /// Changes a password and ends every other session. Says what is revoked by that; `None` if the account, its password
@@ -68,6 +76,7 @@ pub async fn change_password(
             ],
         ),
         audit::write_if_changed(entry),
+        outbox::notify_if_changed(change.told.0, user.id, change.told.1),
     ];
     batch.extend(change.renewed.map(|renewed| renew(session, renewed, entry)));
     let ended = EndedBy {
@@ -132,6 +141,12 @@ pub struct EmailChange<'a> {
     pub revoked_until: Timestamp,
     /// The row in the log.
     pub entry: &'a Entry,
+    /// The mail by which it is proven.
+    pub proof: &'a NewLetter,
+    /// There may be so many of those in an hour: nobody is to have mails sent to whom they like.
+    pub an_hour: u32,
+    /// The mail that tells of it, to the address that was the account's if it was proven.
+    pub told: Option<(&'a NewLetter, &'a Email)>,
 }
 
 /// What came of it.
@@ -141,6 +156,8 @@ pub enum Changed {
     User(User, Vec<revocation::Entry>),
     /// Another has the address.
     EmailTaken,
+    /// There were too many mails of that kind lately.
+    TooManyMails,
     /// The account, its password or the session changed under way.
     Overtaken,
 }
@@ -148,20 +165,21 @@ pub enum Changed {
 /// Changes a profile. A changed address is not proven any more. Uniqueness is the index's business.
 pub async fn change_profile(database: &dyn Database, change: ProfileChange<'_>) -> Result<Changed, ApiError> {
     #[derive(Deserialize)]
-    struct Found {
-        email_key: String,
-        #[serde(flatten)]
-        user: UserRow,
+    struct Made {
+        was_made: i64,
+        mails: i64,
     }
     let (id, session) = (change.user.id.to_string(), change.session);
     let mut batch = Vec::new();
-    if let Some(EmailChange { email, confirmed, revoked_until, entry }) = &change.email {
+    if let Some(EmailChange { email, confirmed, revoked_until, entry, proof, an_hour, told }) = &change.email {
         batch.push(Statement::new(
             "UPDATE OR IGNORE users SET email = ?3, email_key = ?4, email_verified = 0,
                token_version = token_version + 1, updated_at = ?5
              WHERE id = ?1 AND password_hash = ?2 AND is_active = 1
              AND EXISTS (SELECT 1 FROM sessions WHERE id = ?6 AND user_id = ?1 AND ended_at IS NULL)
-             AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?7)",
+             AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?7)
+             AND (SELECT COUNT(*) FROM mail_outbox
+                  WHERE account = ?1 AND kind = 'verify_email' AND created_at > ?8) < ?9",
             [
                 id.as_str().into(),
                 confirmed.password_hash.into(),
@@ -170,10 +188,14 @@ pub async fn change_profile(database: &dyn Database, change: ProfileChange<'_>) 
                 entry.at.millis().into(),
                 session.to_string().into(),
                 entry.id.to_string().into(),
+                entry.at.minus(HOUR).millis().into(),
+                (*an_hour).into(),
             ],
         ));
         batch.push(audit::write_if_changed(entry));
         batch.push(revocations::record_version_if_changed(session, entry.at, *revoked_until));
+        batch.push(outbox::write_if_changed(proof, change.user.id));
+        batch.extend(told.map(|(letter, address)| outbox::write_to_if_changed(letter, change.user.id, address)));
         batch.extend(sign_in::succeeded(confirmed.attempt, entry));
     }
     let entry_id = change.email.as_ref().map(|email| email.entry.id.to_string());
@@ -187,23 +209,31 @@ pub async fn change_profile(database: &dyn Database, change: ProfileChange<'_>) 
     let key = change.email.as_ref().map(|change| change.email.key());
     batch.extend([
         revocations::read_of_user(session, change.at),
-        Statement::new("SELECT id FROM audit_events WHERE id = ?1", [entry_id.clone().into()]),
         Statement::new(
-            concat!("SELECT ", user_columns!(), ", u.email_key FROM users u WHERE u.id = ?1 OR u.email_key = ?2"),
-            [id.as_str().into(), key.clone().into()],
+            "SELECT EXISTS (SELECT 1 FROM audit_events WHERE id = ?1) AS was_made, (SELECT COUNT(*) FROM mail_outbox
+               WHERE account = ?2 AND kind = 'verify_email' AND created_at > ?3) AS mails",
+            [entry_id.clone().into(), id.as_str().into(), change.at.minus(HOUR).millis().into()],
+        ),
+        Statement::new(
+            concat!("SELECT ", user_columns!(), " FROM users u WHERE u.id = ?1 OR u.email_key = ?2"),
+            [id.as_str().into(), key.into()],
         ),
     ]);
     let mut rows = run(database, batch).await?;
-    let found = rows.pop().unwrap_or_default().all::<Found>()?;
-    let was_made = entry_id.is_none() || !rows.pop().unwrap_or_default().0.is_empty();
-    let revoked = if entry_id.is_some() { revocations::entries(last(rows))? } else { Vec::new() };
-    if !was_made {
-        let is_taken =
-            found.iter().any(|other| other.user.id != change.user.id && Some(&other.email_key) == key.as_ref());
-        return Ok(if is_taken { Changed::EmailTaken } else { Changed::Overtaken });
+    let found = rows.pop().unwrap_or_default().all::<UserRow>()?;
+    let made = rows.pop().unwrap_or_default().first::<Made>()?;
+    if let Some(EmailChange { an_hour, .. }) = &change.email
+        && made.as_ref().is_none_or(|made| made.was_made == 0)
+    {
+        return Ok(match made {
+            _ if found.len() > 1 => Changed::EmailTaken,
+            Some(made) if made.mails >= i64::from(*an_hour) => Changed::TooManyMails,
+            _ => Changed::Overtaken,
+        });
     }
-    match found.into_iter().find(|one| one.user.id == change.user.id) {
-        Some(own) => Ok(Changed::User(own.user.try_into()?, revoked)),
+    let revoked = if entry_id.is_some() { revocations::entries(last(rows))? } else { Vec::new() };
+    match found.into_iter().find(|one| one.id == change.user.id) {
+        Some(own) => Ok(Changed::User(own.try_into()?, revoked)),
         None => Ok(Changed::Overtaken),
     }
 }
