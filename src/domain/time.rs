@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use serde::{Deserialize, Serialize};
 
 /// A point in time in milliseconds since the Unix epoch.
@@ -60,12 +60,29 @@ impl Timestamp {
     }
 }
 
+/// Written out here: the library's own formatting by pattern weighs more than a mail.
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
 impl Timestamp {
     /// For people, to the minute, for example `31 January 2026, 12:00 UTC`.
     #[must_use]
     pub fn for_people(self) -> String {
         let time = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default();
-        time.format("%-d %B %Y, %H:%M UTC").to_string()
+        let month = usize::try_from(time.month0()).ok().and_then(|month| MONTHS.get(month)).unwrap_or(&"");
+        format!("{} {month} {}, {:02}:{:02} UTC", time.day(), time.year(), time.hour(), time.minute())
     }
 }
 
@@ -90,6 +107,13 @@ mod tests {
         let (a, b) = (Timestamp::from_secs(1), Timestamp::from_secs(3));
         assert_eq!(b.since(a), Duration::from_secs(2));
         assert_eq!(a.since(b), Duration::ZERO);
+    }
+
+    #[test]
+    fn people_read_months() {
+        for (millis, told) in [(0, "1 January 1970, 00:00 UTC"), (1_798_761_599_999, "31 December 2026, 23:59 UTC")] {
+            assert_eq!(Timestamp::from_millis(millis).for_people(), told);
+        }
     }
 
     #[test]
