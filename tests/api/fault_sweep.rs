@@ -212,6 +212,9 @@ fn whole(world: &World) {
            SELECT 1 FROM mail_outbox WHERE account = u.id AND kind = 'verify_email')",
         "SELECT (SELECT SUM(password_version - 1) FROM users)
            <> (SELECT COUNT(*) FROM mail_outbox WHERE kind = 'password_changed')",
+        // Whoever is locked out was told.
+        "SELECT COUNT(*) FROM sign_in_locks l WHERE NOT EXISTS (
+           SELECT 1 FROM mail_outbox WHERE account = l.account AND kind = 'sign_in_closed')",
         "SELECT (SELECT SUM(email_verified) FROM users)
            <> (SELECT COUNT(*) FROM audit_events WHERE event = 'email_verified')",
         // One key signs for each algorithm, at most one waits, and each is told of but the first.

@@ -352,14 +352,18 @@ async fn a_change_writes_what_it_tells_to_whom_it_tells_it_and_nothing_without_i
     assert_eq!(mails, wanted);
 }
 
-/// What an answer says, without what differs by chance, and what was asked for it.
-pub async fn asked(world: &World, path: &str, body: &Value) -> (u16, Value, Vec<String>, Vec<&'static str>) {
+/// What somebody was told, and what was asked for it: ports, and statements.
+pub type Told = (u16, Value, Vec<String>, Vec<&'static str>, Vec<&'static str>);
+
+/// Asks for something from an address that nobody else has.
+pub async fn asked(world: &World, path: &str, body: &Value) -> Told {
     world.host.switchboard.set(Plan::Healthy);
-    // From an address of its own.
+    drop(world.host.database.plans());
     let ip = format!("198.51.100.{}", world.count("SELECT COUNT(*) FROM mail_outbox"));
     let answer = world.isolate.post_from(&ip, path, body).await;
     let headers = answer.headers.keys().map(ToString::to_string).collect();
-    (answer.status, answer.body, headers, world.host.switchboard.calls())
+    let statements = world.host.database.plans().unwrap().into_iter().map(|(sql, _)| sql).collect();
+    (answer.status, answer.body, headers, world.host.switchboard.calls(), statements)
 }
 
 /// Has something of a user changed behind everyone's back.
