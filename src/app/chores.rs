@@ -7,7 +7,7 @@ use super::App;
 use crate::{
     domain::{
         audit::Origin,
-        mail::{Kind, Letter, Mail, render},
+        mail::{GIVE_UP_AFTER, Kind, Letter, Mail, render},
         time::Timestamp,
         user::Email,
     },
@@ -99,7 +99,7 @@ impl App {
     async fn try_to_send(&self, row: &Row) -> Fate {
         let now = self.ports.clock.now();
         let waited = now.since(Timestamp::from_millis(row.created_at));
-        if row.expires_at <= now.millis() || waited >= crate::domain::mail::GIVE_UP_AFTER {
+        if row.expires_at <= now.millis() || waited >= GIVE_UP_AFTER {
             return Fate::Dead("it could not be sent in time".to_owned());
         }
         let mail = match self.rendered(row) {

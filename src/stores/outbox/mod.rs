@@ -15,7 +15,7 @@ use crate::{
     domain::{
         audit::Origin,
         id::{RowId, SessionId, UserId},
-        mail::{Details, Kind},
+        mail::{Details, KEEP_SENT, Kind},
         time::Timestamp,
         user::Email,
     },
@@ -24,6 +24,9 @@ use crate::{
 
 /// What an account is told, and what can be asked for it, is counted for so long.
 pub(super) const HOUR: Duration = Duration::from_hours(1);
+/// That sign-in was closed is told again after so long, so that nobody can fill a mailbox by closing an account again and
+/// again.
+const CLOSED_AGAIN_AFTER: Duration = Duration::from_hours(24);
 
 /// A mail to be written down.
 #[derive(Clone, Debug)]
@@ -60,8 +63,7 @@ impl NewLetter {
     }
 }
 
-/// Writes a row. `$account`, `$recipient` and `$state` are expressions over `$from`, in which `u` is the user, if there
-/// is one. What is never sent may be deleted after parameter 6.
+/// Writes a row: expressions over `$from`, in which `u` is the user, if there is one. Parameters 1 to 5 are the letter's.
 macro_rules! insert {
     ($account:literal, $recipient:literal, $state:literal, $next:literal, $from:expr) => {
         concat!(
@@ -139,12 +141,12 @@ pub fn notify_of_new_device(letter: &NewLetter, session: SessionId, an_hour: u32
     Statement::new(sql, params)
 }
 
-/// Writes that sign-in was closed, if it was this attempt that closed it; once a day at most, so that nobody can fill a
-/// mailbox by closing an account again and again. The same is written of names that nobody has, but never sent.
+/// Writes that sign-in was closed, if it was this attempt that closed it, and that was not told lately. The same is
+/// written of names that nobody has, but never sent.
 #[must_use]
 pub fn write_if_closed(letter: &NewLetter, attempt: RowId) -> Statement {
-    let day_ago = letter.at.minus(Duration::from_hours(24));
-    let forget_at = letter.at.plus(crate::domain::mail::KEEP_SENT);
+    let day_ago = letter.at.minus(CLOSED_AGAIN_AFTER);
+    let forget_at = letter.at.plus(KEEP_SENT);
     let mut params = letter.params().to_vec();
     params.extend([attempt.to_string().into(), day_ago.millis().into(), forget_at.millis().into()]);
     let sql = insert!(
