@@ -38,6 +38,7 @@ mod login;
 mod logout;
 mod logout_all;
 mod mail;
+mod mail_delivery;
 mod mail_reset;
 mod mail_sign_in;
 mod mail_verify;
