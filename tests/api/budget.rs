@@ -127,6 +127,7 @@ async fn changes_of_ones_own_account_are_counted_too() {
 async fn refusals_make_no_trip() {
     let world = World::new();
     let ada = world.user("ada", None).await;
+    world.isolate.app.do_chores().await;
     trips(&world);
     let mut broken = ada.access.clone();
     broken.pop();

@@ -72,6 +72,7 @@ async fn a_cookie_that_does_not_stand_is_as_good_as_none() {
     let (world, browser) = signed_in().await;
     let (name, value) = browser.cookie.split_once('=').unwrap();
     let changed = |from: &str, to: &str| Browser { cookie: browser.cookie.replacen(from, to, 1), ..browser.clone() };
+    world.isolate.app.do_chores().await;
     world.host.switchboard.set(Plan::Healthy);
     for stranger in [
         changed(value, ""),

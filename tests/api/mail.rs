@@ -2,17 +2,7 @@
 
 use std::time::Duration;
 
-use edgewarden::{
-    domain::{
-        audit::Origin,
-        id::{SessionId, UserId},
-        mail::{Kind, Mail},
-        user::Email,
-    },
-    native::switchboard::Plan,
-    ports::{Database, Statement, Value as Sql},
-    stores::outbox,
-};
+use edgewarden::{domain::mail::Mail, native::switchboard::Plan, ports::Value as Sql};
 use serde_json::{Value, json};
 
 use crate::harness::{PASSWORD, URL, World};
@@ -156,41 +146,6 @@ async fn developers_see_all_mails_and_the_world_none() {
     assert!(!world.isolate.is_own(&head));
     world.isolate.proxy(&head).await.expect(404);
     world.isolate.get("/dev/outbox", None).await.expect(404);
-}
-
-#[tokio::test]
-async fn a_change_writes_what_it_tells_to_whom_it_tells_it_and_nothing_without_it() {
-    let world = World::new();
-    let id = UserId::parse(&world.register("ada", None).await).unwrap();
-    world.isolate.sign_in("ada").await;
-    let session = world.host.database.look("SELECT id FROM sessions", &[]).unwrap().0.remove(0);
-    let session = SessionId::parse(session["id"].as_str().unwrap()).unwrap();
-    let app = &world.isolate.app;
-    let origin = Origin { request: app.ports.new_request_id(), ip: None, user_agent: None };
-    let letter = |kind| app.letter(kind, &origin, app.ports.clock.now());
-    let old = Email::parse("ada@example.org").unwrap();
-    let rename = |to: &str| {
-        let sql = "UPDATE users SET email = ?1, email_key = ?1 WHERE username = 'ada' AND email <> ?1";
-        Statement::new(sql, [to.into()])
-    };
-    let batches = [
-        vec![rename("x@y.org"), outbox::write_to_if_changed(&letter(Kind::EmailChanged), id, &old)],
-        vec![rename("z@y.org"), outbox::write_if_changed(&letter(Kind::VerifyEmail), id)],
-        vec![outbox::write_if_session(&letter(Kind::NewDevice), session)],
-        vec![outbox::write_if_session(&letter(Kind::NewDevice), app.ports.new_session_id())],
-        vec![rename("z@y.org"), outbox::write_if_changed(&letter(Kind::PasswordChanged), id)],
-    ];
-    for batch in batches {
-        // Put twice, as one whose answer was lost.
-        world.host.database.batch(batch.clone()).await.unwrap();
-        world.host.database.batch(batch).await.unwrap();
-    }
-    let sql = "SELECT kind || ' ' || recipient AS mail FROM mail_outbox ORDER BY mail";
-    let rows = world.host.database.look(sql, &[]).unwrap().0;
-    let mails: Vec<_> = rows.iter().map(|row| row["mail"].as_str().unwrap()).collect();
-    let wanted =
-        ["email_changed ada@example.org", "new_device z@y.org", "verify_email ada@example.org", "verify_email z@y.org"];
-    assert_eq!(mails, wanted);
 }
 
 /// What somebody was told, and what was asked for it: ports, and statements.

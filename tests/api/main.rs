@@ -41,6 +41,7 @@ mod mail;
 mod mail_delivery;
 mod mail_reset;
 mod mail_sign_in;
+mod mail_told;
 mod mail_verify;
 mod outage;
 mod plans;
