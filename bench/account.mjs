@@ -1,4 +1,4 @@
-// An account on the Edgewarden that is measured, and tokens of it.
+// Accounts on the Edgewarden that is measured, and tokens of one.
 
 import { sendExpecting } from "./load.mjs";
 
@@ -6,10 +6,24 @@ const USERNAME = "ada";
 /** Its password. */
 export const PASSWORD = "Correct-Horse-7";
 
-/** Creates the account. */
+/** So many accounts are closed: of one, a hundred failures are looked at in a quarter of an hour. */
+const CLOSED = 4;
+
+/** Creates the account that is used, and some that are closed. */
 export async function register(port) {
-  const body = JSON.stringify({ username: USERNAME, email: "ada@example.org", password: PASSWORD });
-  const headers = { "content-type": "application/json" };
+  await create(port, USERNAME);
+  for (let number = 0; number < CLOSED; number += 1) {
+    await create(port, `closed-${number}`);
+    const token = await signIn(port, undefined, `closed-${number}`);
+    const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
+    const body = JSON.stringify({ password: PASSWORD });
+    await sendExpecting(200, { port, method: "DELETE", path: "/api/v1/users/me", headers, body });
+  }
+}
+
+async function create(port, username) {
+  const body = JSON.stringify({ username, email: `${username}@example.org`, password: PASSWORD });
+  const headers = { "content-type": "application/json", "cf-connecting-ip": nextAddress() };
   await sendExpecting(201, { port, method: "POST", path: "/api/v1/users/register", headers, body });
 }
 
@@ -26,11 +40,22 @@ function nextAddress() {
 }
 
 /** Signs in and gives the access token. */
-export async function signIn(port, agent) {
-  const body = new URLSearchParams({ grant_type: "password", username: USERNAME, password: PASSWORD }).toString();
-  const headers = { "content-type": "application/x-www-form-urlencoded", "cf-connecting-ip": nextAddress() };
-  const { text } = await sendExpecting(200, { port, method: "POST", path: "/api/v1/auth/token", headers, body, agent });
+export async function signIn(port, agent, username = USERNAME) {
+  const { text } = await trySignIn(200, port, agent, username, PASSWORD);
   return JSON.parse(text).access_token;
+}
+
+/** Sign-ins that come to nothing, by what is wrong with them. */
+export const FAILURES = {
+  unknown: (port, agent, count) => trySignIn(401, port, agent, `nobody-${count}`, PASSWORD),
+  wrong: (port, agent) => trySignIn(401, port, agent, USERNAME, "Wrong-Horse-7"),
+  inactive: (port, agent, count) => trySignIn(401, port, agent, `closed-${count % CLOSED}`, PASSWORD),
+};
+
+function trySignIn(expected, port, agent, username, password) {
+  const body = new URLSearchParams({ grant_type: "password", username, password }).toString();
+  const headers = { "content-type": "application/x-www-form-urlencoded", "cf-connecting-ip": nextAddress() };
+  return sendExpecting(expected, { port, method: "POST", path: "/api/v1/auth/token", headers, body, agent });
 }
 
 /** The same token with one bit of its signature turned; well-formed, and nobody's. */

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 
 import { fail, root, say } from "../scripts/lib.mjs";
-import { PASSWORD, broken, register, signIn } from "./account.mjs";
+import { FAILURES, PASSWORD, broken, register, signIn } from "./account.mjs";
 import { keptConnections, load } from "./load.mjs";
 import { report } from "./report.mjs";
 import { checkSame } from "./same.mjs";
@@ -105,13 +105,19 @@ function rotated(list, by) {
   return list.map((_, index) => list[(index + by) % list.length]);
 }
 
-/** Sign-ins one after another, each beside one bare hash at the same cost; in milliseconds. */
+let failed = 0;
+
+/** Sign-ins one after another, each beside one that fails of each kind, and one bare hash at the same cost; in milliseconds. */
 async function timedSignIns(port) {
   const agent = keptConnections(1);
-  const times = { signIn: [], hash: [] };
+  const times = { signIn: [], unknown: [], wrong: [], inactive: [], hash: [] };
   try {
     for (let count = 0; count < settings.signIns; count += 1) {
       times.signIn.push(await timed(() => signIn(port, agent)));
+      for (const [why, fail] of rotated(Object.entries(FAILURES), count)) {
+        times[why].push(await timed(() => fail(port, agent, failed)));
+      }
+      failed += 1;
       times.hash.push(await timed(bareHash));
     }
   } finally {

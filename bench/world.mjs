@@ -78,6 +78,8 @@ function edgewardenVars(url) {
     AUDIENCE: text(AUDIENCE),
     // One token must outlast the run.
     ACCESS_TTL: text("1h"),
+    // So many failures are measured, not refused.
+    MAX_LOGIN_FAILURES: text("100"),
     ARGON2_MEMORY_KIB: text(`${PASSWORD_COST.memory}`),
     ARGON2_ITERATIONS: text(`${PASSWORD_COST.passes}`),
     ARGON2_PARALLELISM: text(`${PASSWORD_COST.parallelism}`),

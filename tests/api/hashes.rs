@@ -1,6 +1,7 @@
 //! How many hashes are computed, which is what a sign-in costs. Each takes its memory in one piece, so what is
 //! allocated tells.
 
+use edgewarden::native::switchboard::Plan;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
@@ -50,6 +51,33 @@ fn a_sign_in_computes_one_hash_whoever_exists_and_a_refused_one_none() {
     for (number, username) in [(40, "ada"), (41, "nobody")] {
         assert_eq!(hashes(&world, number, username, PASSWORD, 429), 0, "{username}");
     }
+}
+
+#[test]
+fn over_two_hundred_tries_each_unknown_wrong_and_inactive_take_the_same() {
+    let world = World::new();
+    runtime().block_on(async {
+        for username in ["ada", "gone"] {
+            world.register(username, None).await;
+        }
+        world.isolate.get("/.well-known/jwks.json", None).await.expect(200);
+        world.isolate.app.do_chores().await;
+        world.host.database.look("UPDATE users SET is_active = 0 WHERE username = 'gone'", &[]).unwrap();
+    });
+    let mut seen = std::collections::BTreeSet::new();
+    for number in 0..200 {
+        // What was tried before counts no more, so that each is looked at.
+        world.host.clock.advance(std::time::Duration::from_hours(1));
+        for (username, password) in [("nobody", PASSWORD), ("ada", WRONG), ("gone", PASSWORD)] {
+            world.host.switchboard.set(Plan::Healthy);
+            drop(world.host.database.plans());
+            let hashed = hashes(&world, number, username, password, 401);
+            let statements: Vec<_> = world.host.database.plans().unwrap().into_iter().map(|(sql, _)| sql).collect();
+            seen.insert((hashed, world.host.switchboard.calls(), statements));
+        }
+    }
+    assert_eq!(seen.len(), 1, "one number of hashes, one list of calls, one of statements");
+    assert_eq!(seen.first().unwrap().0, 1);
 }
 
 /// How many a sign-in to a stored hash takes, right and wrong, and to a name that nobody has.

@@ -18,13 +18,14 @@ use crate::{
 const NEW: &str = "Other-Horse-8";
 
 /// The newest mail to an address whose subject begins so.
-fn mail(client: &impl Client, to: &str, subject: &str) -> Value {
+pub fn mail(client: &impl Client, to: &str, subject: &str) -> Value {
     let outbox = client.get("/dev/outbox", None).expect(200).body;
     let is_it = |mail: &&Value| mail["to"] == to && mail["subject"].as_str().unwrap().starts_with(subject);
     outbox["items"].as_array().unwrap().iter().find(is_it).cloned().unwrap_or_else(|| panic!("none to {to}: {outbox}"))
 }
 
-fn token(mail: &Value) -> String {
+/// The token in a mail.
+pub fn token(mail: &Value) -> String {
     let text = mail["text"].as_str().unwrap();
     text.split_once("#token=").unwrap().1.split_whitespace().next().unwrap().to_owned()
 }

@@ -28,6 +28,7 @@ mod races;
 mod server;
 mod sessions;
 mod status_table;
+mod story;
 
 use std::{process::ExitCode, sync::Arc};
 
@@ -78,6 +79,7 @@ const TESTS: &[(&str, Test)] = tests![
     mail::addresses_are_proven_and_passwords_chosen_by_mail,
     sessions::a_browser_signs_in_and_out,
     sessions::sessions_are_listed_and_ended_from_afar,
+    story::from_registration_to_deactivation,
     status_table::every_endpoint_and_route_answers_every_caller_as_the_table_says,
 ];
 
@@ -95,6 +97,7 @@ const LIFECYCLE: &[(&str, Test)] = tests![
     limits::an_idle_object_deletes_itself,
     limits::what_is_over_is_deleted_while_it_counts,
     mail::a_mail_api_is_handed_each_mail_with_its_id,
+    races::without_a_grace_the_first_replay_is_theft,
     lifecycle::a_dead_origin_is_a_502,
     lifecycle::a_bad_configuration_stops_it_with_one_sentence,
 ];

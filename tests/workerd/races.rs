@@ -43,9 +43,24 @@ pub fn twenty_refreshes_have_one_successor(server: &Server) {
     let mut successors: Vec<_> = answers.iter().map(|answer| answer.str("/refresh_token")).collect();
     successors.dedup();
     assert_eq!(successors.len(), 1);
-    server.refresh(successors[0]).expect(200);
+    let last = server.refresh(successors[0]).expect(200);
     let theft = server.refresh(&user.refresh).expect(401);
     assert!(theft.str("/detail").contains("reuse"));
+    // With it everything of the session is over, what was issued last as well.
+    server.refresh(last.str("/refresh_token")).expect(401);
+    for access in answers.iter().map(|answer| answer.str("/access_token")).chain([last.str("/access_token")]) {
+        server.get("/demo/private/x", Some(access)).expect(401);
+        server.get("/demo/strict/x", Some(access)).expect(401);
+    }
+}
+
+pub fn without_a_grace_the_first_replay_is_theft(server: &Server) {
+    let beside = server.try_beside(&[("REFRESH_GRACE", "0s")]).unwrap_or_else(|log| panic!("no start:\n{log}"));
+    let user = beside.user("hasty");
+    let next = beside.refresh(&user.refresh).expect(200);
+    assert!(beside.refresh(&user.refresh).expect(401).str("/detail").contains("reuse"));
+    beside.refresh(next.str("/refresh_token")).expect(401);
+    beside.get("/demo/private/x", Some(next.str("/access_token"))).expect(401);
 }
 
 /// Nothing is shared between requests that verify one token for the first time.
