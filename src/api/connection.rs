@@ -9,6 +9,7 @@ use crate::{
         cookies,
         id::RequestId,
         net::ClientIp,
+        session::cookie::SessionCookie,
     },
     error::ApiError,
 };
@@ -58,6 +59,12 @@ impl Connection {
     /// The values of all cookies of a name.
     pub fn cookies(&self, name: &'static str) -> impl Iterator<Item = &str> {
         cookies::find(self.cookies.iter().map(String::as_str), name)
+    }
+
+    /// The session cookie, if we gave it out.
+    pub fn session_cookie(&self, app: &App) -> Option<SessionCookie> {
+        let mut values = self.cookies(app.config.cookies().session());
+        values.find_map(|value| SessionCookie::decode(value, &app.config.token_mac_key))
     }
 
     /// A row for the log about this request, to be completed.

@@ -82,9 +82,7 @@ impl Principal {
 
 /// The session cookie of a request, if we gave it out. One that changes something must come from a page of ours.
 pub fn session_cookie(app: &App, connection: &Connection, method: &Method) -> Result<Option<SessionCookie>, ApiError> {
-    let keys = &app.config.token_mac_key;
-    let mut values = connection.cookies(app.config.cookies().session());
-    let Some(cookie) = values.find_map(|value| SessionCookie::decode(value, keys)) else { return Ok(None) };
+    let Some(cookie) = connection.session_cookie(app) else { return Ok(None) };
     if !is_safe(method.as_str()) {
         connection.require_own_page()?;
     }

@@ -21,7 +21,7 @@ use crate::domain::{
     rate_limit::{Limit, Rule},
     revocation::Revocation,
     secret::SecretList,
-    session::Lifetimes,
+    session::{Lifetimes, ReuseRevokes},
     token::{
         algorithm::Algorithm,
         claims::Optional,
@@ -70,6 +70,8 @@ pub struct Config {
     pub audience: Vec<String>,
     /// How long things live.
     pub lifetimes: Lifetimes,
+    /// What ends where a refresh token is used that had been replaced.
+    pub reuse_revokes: ReuseRevokes,
     /// A user has at most so many sessions.
     pub session_limit: u32,
     /// Whether `auth/token` takes the OAuth2 password form.
@@ -188,6 +190,7 @@ impl Config {
             api_prefix: vars.api_prefix()?,
             audience: vars.audience()?,
             lifetimes,
+            reuse_revokes: vars.reuse_revokes()?,
             session_limit: vars.number("SESSION_LIMIT", 20, 1..=100)?,
             password_grant: vars.on_off("PASSWORD_GRANT", true)?,
             revocation_bound: vars.duration("REVOCATION_BOUND", "10s", 1..=300)?,

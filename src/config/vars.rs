@@ -10,6 +10,7 @@ use crate::{
         password::{Cost, hash::MAX_PEPPER_ID},
         revocation::Revocation,
         secret::SecretList,
+        session::ReuseRevokes,
         token::{algorithm::Algorithm, claims::Optional, rotation::Schedule},
     },
     duration,
@@ -97,6 +98,14 @@ impl Vars<'_> {
             None | Some("bounded") => Ok(Revocation::Bounded),
             Some("strict") => Ok(Revocation::Strict),
             Some(_) => Err(fault("REVOCATION", "must be bounded or strict")),
+        }
+    }
+
+    pub(super) fn reuse_revokes(&self) -> Result<ReuseRevokes, ConfigError> {
+        match self.text("REUSE_REVOKES").as_deref() {
+            None | Some("family") => Ok(ReuseRevokes::Family),
+            Some("user") => Ok(ReuseRevokes::User),
+            Some(_) => Err(fault("REUSE_REVOKES", "must be family or user")),
         }
     }
 

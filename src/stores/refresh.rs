@@ -12,10 +12,10 @@ use super::{
 use crate::{
     domain::{
         audit::Entry,
-        id::UserId,
+        id::{SessionId, UserId},
         revocation::{self, Revoked},
         scope::Scope,
-        session::EndReason,
+        session::{EndReason, ReuseRevokes},
         time::{Timestamp, millis},
         token::refresh::RefreshToken,
         user::User,
@@ -44,6 +44,8 @@ pub struct Terms<'a> {
     pub expires_at: Timestamp,
     /// Until when the session's access tokens could matter.
     pub revoked_until: Timestamp,
+    /// What ends where the token had been replaced long since.
+    pub reuse_revokes: ReuseRevokes,
 }
 
 /// What came of presenting a refresh token.
@@ -115,7 +117,7 @@ pub async fn present(
     let asked: Vec<_> = terms.scope.iter().flat_map(|scope| scope.names()).collect();
     let ids: [Value; 3] = [token.session.to_string().into(), token.salt_text().into(), token.generation.into()];
     let [session, salt, generation] = ids;
-    let batch = vec![
+    let mut batch = vec![
         // Our own rotation, repeated because its answer was lost, is no reuse: `rotated_by` tells.
         Statement::new(
             "UPDATE sessions SET ended_at = ?4, end_reason = ?5, ended_by = ?6
@@ -135,6 +137,11 @@ pub async fn present(
         ),
         audit::write_if_changed(&entries.reuse),
         revocations::record_if_changed(&Revoked::Session(token.session), token.session, now, terms.revoked_until),
+    ];
+    if terms.reuse_revokes == ReuseRevokes::User {
+        batch.extend(end_everything(token.session, terms.revoked_until, &entries.reuse));
+    }
+    batch.extend([
         Statement::new(
             "UPDATE refresh_tokens SET generation = generation + 1, rotated_at = ?4, rotated_by = ?5,
                expires_at = MIN(?6, (SELECT expires_at FROM sessions WHERE id = ?1))
@@ -167,11 +174,35 @@ pub async fn present(
         ),
         revocations::read_of_session(token.session, None),
         keys::read_version(),
-    ];
+    ]);
     let mut rows = run(database, batch).await?;
     let keys_version = keys::version(rows.pop().unwrap_or_default())?;
     let revoked = revocations::entries(rows.pop().unwrap_or_default())?;
     judge(last(rows).first::<Row>()?, token, terms.scope, &request, now, keys_version, revoked)
+}
+
+/// Ends every session of a session's user as well, and every token that was issued to them, if the statement before
+/// recorded that it ended.
+fn end_everything(session: SessionId, until: Timestamp, entry: &Entry) -> [Statement; 3] {
+    let (id, now) = (session.to_string(), entry.at.millis());
+    [
+        Statement::new(
+            "UPDATE users SET token_version = token_version + 1, updated_at = ?2
+             WHERE id = (SELECT user_id FROM sessions WHERE id = ?1) AND changes() = 1",
+            [id.as_str().into(), now.into()],
+        ),
+        revocations::record_version_if_changed(session, entry.at, until),
+        Statement::new(
+            "UPDATE sessions SET ended_at = ?2, end_reason = ?3, ended_by = ?4
+             WHERE ended_at IS NULL AND user_id = (SELECT user_id FROM sessions WHERE id = ?1) AND changes() = 1",
+            [
+                id.as_str().into(),
+                now.into(),
+                EndReason::TokenReuse.as_str().into(),
+                entry.origin.request.to_string().into(),
+            ],
+        ),
+    ]
 }
 
 fn judge(

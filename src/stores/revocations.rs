@@ -122,7 +122,7 @@ pub(super) fn read_of_session(session: SessionId, token: Option<TokenId>) -> Sta
             columns!(),
             " WHERE (kind = 'session' AND value = ?1) OR (kind = 'token' AND value = ?2)
              OR (kind = 'user' AND user_id = (
-                   SELECT user_id FROM sessions WHERE id = ?1 AND end_reason IN ('logout_all', 'password_reset')))"
+                   SELECT user_id FROM sessions WHERE id = ?1 AND end_reason IN ('logout_all', 'password_reset', 'token_reuse')))"
         ),
         [session.to_string().into(), token.map(|token| token.to_string()).into()],
     )

@@ -131,6 +131,34 @@ async fn an_account_that_changes_while_it_signs_in_leaves_no_session() {
 }
 
 #[tokio::test]
+async fn the_session_that_the_browser_had_ends_whosever_it_was() {
+    let world = World::new();
+    for username in ["ada", "bob"] {
+        world.register(username, None).await;
+    }
+    let before = world.isolate.log_in("bob").await;
+    let elsewhere = world.another_isolate();
+    elsewhere.browse_through(&before, "GET", "/demo/private/x", None).await.expect(200);
+    let again = |cookie: String| {
+        let request = Request::post("/api/v1/auth/login")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::ORIGIN, URL)
+            .header(header::COOKIE, cookie);
+        world.isolate.send(request.body(credentials(PASSWORD).to_string().into()).unwrap())
+    };
+    // A wrong password ends nothing, nor does a cookie that is not ours.
+    let other = Browser { cookie: format!("{}A", before.cookie), ..before.clone() };
+    again(other.cookie).await.expect(200);
+    world.isolate.browse_through(&before, "GET", "/demo/private/x", None).await.expect(200);
+    let answer = again(before.cookie.clone()).await.expect(200);
+    world.isolate.browse_through(&Browser::of(&answer), "GET", "/demo/private/x", None).await.expect(200);
+    world.isolate.browse_through(&before, "GET", "/demo/private/x", None).await.expect(401);
+    elsewhere.browse_through(&before, "GET", "/demo/strict/x", None).await.expect(401);
+    assert_eq!(world.audited("session_ended"), 1);
+    assert_eq!(world.count("SELECT COUNT(*) FROM sessions WHERE end_reason = 'renewed'"), 1);
+}
+
+#[tokio::test]
 async fn a_development_server_on_plain_http_has_cookies_too() {
     let world = World::with(&[("ENVIRONMENT", "development"), ("PUBLIC_URL", "http://127.0.0.1:8787")]);
     world.register("ada", None).await;

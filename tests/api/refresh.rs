@@ -147,6 +147,33 @@ async fn it_ends_with_disuse_with_the_session_and_with_the_account() {
 }
 
 #[tokio::test]
+async fn theft_can_be_made_to_end_everything_of_the_user() {
+    for (revokes, status) in [("family", 200), ("user", 401)] {
+        let world = World::with(&[("REUSE_REVOKES", revokes)]);
+        let (ada, bob) = (world.user("ada", None).await, world.user("bob", None).await);
+        let (other, browser) = (world.isolate.sign_in("ada").await, world.isolate.log_in("ada").await);
+        let elsewhere = world.warm_isolate(&[&other, &bob]).await;
+        let second = world.isolate.refresh(&ada.refresh).await.expect(200);
+        world.isolate.refresh(second.text("/refresh_token")).await.expect(200);
+        for _ in 0..2 {
+            let theft = world.isolate.refresh(&ada.refresh).await.expect(401);
+            assert!(theft.text("/detail").contains("reuse"));
+        }
+        world.host.clock.advance(Duration::from_secs(10));
+        for isolate in [&world.isolate, &elsewhere] {
+            let proxied = isolate.proxy_get("/demo/private/x", Some(&other.access)).await;
+            assert_eq!(proxied.status, status, "{revokes}");
+            let proxied = isolate.browse_through(&browser, "GET", "/demo/private/x", None).await;
+            assert_eq!(proxied.status, status, "{revokes}");
+            isolate.proxy_get("/demo/private/x", Some(&bob.access)).await.expect(200);
+        }
+        assert_eq!(world.isolate.refresh(&other.refresh).await.status, status);
+        assert_eq!(world.audited("token_reuse_detected"), 1);
+        assert!(world.count("SELECT MAX(token_version) FROM users") <= 2, "once");
+    }
+}
+
+#[tokio::test]
 async fn a_forged_token_costs_no_call() {
     let world = World::new();
     let ada = world.user("ada", None).await;

@@ -47,7 +47,7 @@ pub async fn login(
     (headers, answer)
 }
 
-/// (1) From where. (2) What. (3) Who; a session that the browser had goes on by itself until it ends.
+/// (1) From where. (2) What. (3) Who; a session that the browser had ends.
 async fn open(
     app: &Arc<App>,
     connection: &Connection,

@@ -58,6 +58,7 @@ pub async fn exchange(
         grace: lifetimes.refresh_grace,
         expires_at: now.plus(lifetimes.refresh),
         revoked_until: app.revoked_until(now),
+        reuse_revokes: app.config.reuse_revokes,
     };
     let entry = |event| Entry {
         id: app.ports.new_row_id(),

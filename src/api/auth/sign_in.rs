@@ -115,8 +115,9 @@ async fn prove(app: &App, connection: &Connection, identifier: &Identifier, type
     Err(fail(app, attempt, entries).await)
 }
 
-/// (1) Whatever the session is held by is made; and a new hash, where the stored one is not as one is made now. (2) One batch records it, and ends the session that was used longest ago
-/// where there are too many; only then is anything given out. (3) What that ended is told. (4) The browser gets a cookie
+/// (1) Whatever the session is held by is made; and a new hash, where the stored one is not as one is made now. (2) One
+/// batch records it, and ends the session that the browser had, and the one that was used longest ago where there are too
+/// many; only then is anything given out. (3) What that ended is told. (4) The browser gets a cookie
 /// by which it is known again.
 async fn open(
     app: &App,
@@ -151,6 +152,11 @@ async fn open(
     let (success, ended) = (entry(Event::LoginSuccess), entry(Event::SessionEnded));
     let known = Known { user: user.id, password_version };
     let is_known = device.as_ref().is_some_and(|device| device.users().contains(&known));
+    // What was known to whoever used this browser before is worth nothing after.
+    let replaced = match holding {
+        Holding::Cookie { .. } => connection.session_cookie(app),
+        Holding::Tokens => None,
+    };
     let new_device = app.letter(Kind::NewDevice, &connection.origin, now);
     let opening = Opening {
         attempt,
@@ -159,6 +165,7 @@ async fn open(
         session: &session,
         amr: &amr,
         scope: scope.as_deref(),
+        replaced,
         max_sessions: app.config.session_limit,
         revoked_until: app.revoked_until(now),
         success: &success,

@@ -79,6 +79,16 @@ pub fn noted_every(idle: Duration) -> Duration {
     idle / SEEN_PARTS
 }
 
+/// What ends where a refresh token is used that had been replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReuseRevokes {
+    /// Its session, with every token that descends from that sign-in.
+    #[default]
+    Family,
+    /// Every session of its user.
+    User,
+}
+
 /// Why a session ended, as its row says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {

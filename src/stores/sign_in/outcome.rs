@@ -8,7 +8,7 @@ use crate::{
         audit::Entry,
         id::RowId,
         revocation,
-        session::{EndReason, Holding, NewSession},
+        session::{EndReason, Holding, NewSession, cookie::SessionCookie},
         time::{Timestamp, millis},
         token::refresh::salt_text,
         user::User,
@@ -109,6 +109,8 @@ pub struct Opening<'a> {
     pub amr: &'a [String],
     /// What the session is narrowed to, if it is.
     pub scope: Option<&'a str>,
+    /// The session that the browser had before: it ends, whosever it was.
+    pub replaced: Option<SessionCookie>,
     /// A user has at most so many sessions: of more, those end that were used longest ago.
     pub max_sessions: u32,
     /// Until when what an ended session issued could matter.
@@ -122,7 +124,7 @@ pub struct Opening<'a> {
 }
 
 /// Records a success: the session, its first refresh token if tokens hold it, the account's last sign-in, and that the
-/// failures before it count no more. Says what is revoked with the sessions that there were too many of. Nothing is
+/// failures before it count no more. Says what is revoked with the sessions that end by it. Nothing is
 /// recorded, and the answer is `None`, if the account changed since it was read: the attempt is to be recorded as a
 /// failure then.
 pub async fn record_success(
@@ -155,7 +157,7 @@ pub async fn record_success(
     batch.push(audit::write_if_session(success));
     batch.extend(succeeded(attempt, success));
     batch.extend([
-        end_those_too_many(&opening, &request),
+        end_others(&opening, &request),
         audit::write_if_any_changed(ended),
         revocations::record_sessions_ended_by(&request, now, opening.revoked_until),
         revocations::read_sessions_ended_by(&request),
@@ -214,16 +216,18 @@ fn first_refresh_token(session: &NewSession, now: Timestamp) -> Statement {
     )
 }
 
-/// Ends the sessions that are one too many, if the new one is there.
-fn end_those_too_many(opening: &Opening<'_>, request: &str) -> Statement {
+/// Ends the session that the new one replaces, and those that are one too many, if the new one is there.
+fn end_others(opening: &Opening<'_>, request: &str) -> Statement {
     Statement::new(
         concat!(
-            "UPDATE sessions SET ended_at = ?2, end_reason = ?4, ended_by = ?5
-             WHERE EXISTS (SELECT 1 FROM sessions WHERE id = ?3) AND id IN (
-               SELECT s.id FROM sessions s WHERE s.user_id = ?1 AND s.id <> ?3 AND ",
+            "UPDATE sessions SET ended_at = ?2, end_reason = CASE id WHEN ?7 THEN ?9 ELSE ?4 END, ended_by = ?5
+             WHERE ended_at IS NULL AND EXISTS (SELECT 1 FROM sessions WHERE id = ?3) AND id IN (
+               SELECT id FROM sessions WHERE id = ?7 AND salt = ?8
+               UNION ALL
+               SELECT id FROM (SELECT s.id FROM sessions s WHERE s.user_id = ?1 AND s.id <> ?3 AND s.id IS NOT ?7 AND ",
             is_live!(),
             " ORDER BY COALESCE((SELECT rotated_at FROM refresh_tokens WHERE session_id = s.id),
-                 s.last_seen_at, s.created_at) DESC, s.id DESC LIMIT -1 OFFSET ?6 - 1)"
+                 s.last_seen_at, s.created_at) DESC, s.id DESC LIMIT -1 OFFSET ?6 - 1))"
         ),
         [
             opening.user.id.to_string().into(),
@@ -232,6 +236,9 @@ fn end_those_too_many(opening: &Opening<'_>, request: &str) -> Statement {
             EndReason::TooMany.as_str().into(),
             request.into(),
             opening.max_sessions.into(),
+            opening.replaced.map(|cookie| cookie.session.to_string()).into(),
+            opening.replaced.map(|cookie| cookie.salt_text()).into(),
+            EndReason::Renewed.as_str().into(),
         ],
     )
 }
