@@ -228,10 +228,9 @@ impl ApiError {
             }
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, None),
             Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
-            Self::ForeignOrigin => (StatusCode::FORBIDDEN, None),
+            Self::ForeignOrigin | Self::EmailNotVerified => (StatusCode::FORBIDDEN, None),
             Self::InvalidScope(_) => (StatusCode::BAD_REQUEST, Some("invalid_scope")),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
-            Self::EmailNotVerified => (StatusCode::FORBIDDEN, None),
             Self::NotFound => (StatusCode::NOT_FOUND, None),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
