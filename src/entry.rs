@@ -179,13 +179,9 @@ async fn scheduled(event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let done = if event.cron() == PROBE_CRON {
         vec![app.deliver_mails().await, app.probe_revocation(&origin).await]
     } else {
-        // One failing does not stop the others.
-        vec![
-            app.keep_keys(&origin).await,
-            app.forget_attempts().await,
-            app.forget_revocations().await,
-            app.forget_mails().await,
-        ]
+        let mut done = vec![app.keep_keys(&origin).await];
+        done.extend(app.clean_up().await);
+        done
     };
     for done in done {
         if let Err(error) = done {

@@ -1,36 +1,90 @@
 //! Forgetting what nobody looks at any more.
+//!
+//! The hourly cron has it done. Each kind is deleted in batches of bounded size, and in a bounded number of them; what is
+//! left waits for the next hour, and the log tells of it. Nothing is remembered between two runs: what is over is found
+//! by when it was over, so a run that was cut off is simply gone on with by the next.
 
 use std::time::Duration;
+
+use futures_util::future::BoxFuture;
 
 use super::App;
 use crate::{
     domain::attempts::RESOLVED_WITHIN,
     error::ApiError,
-    stores::{outbox, revocations, sign_in},
+    stores::{audit, outbox, revocations, sessions, sign_in},
 };
 
 /// Nobody looks at an attempt any more once it is out of the window and no request is left that could resolve
 /// it; so much longer it is kept, since clocks differ.
 const KEEP_LONGER: Duration = Duration::from_hours(1);
 
+/// A session that is over is kept for `REFRESH_TTL`, and for no less than this: longer than an access token of it can
+/// live, its copy in KV is believed, and its revocation is kept (an hour each, and a little).
+const KEEP_SESSIONS: Duration = Duration::from_hours(24);
+
 impl App {
+    /// Deletes what is over. One kind failing does not stop the others: what became of each.
+    pub async fn clean_up(&self) -> Vec<Result<(), ApiError>> {
+        let kinds: [BoxFuture<'_, _>; 5] = [
+            Box::pin(self.forget_attempts()),
+            Box::pin(self.forget_revocations()),
+            Box::pin(self.forget_mails()),
+            Box::pin(self.forget_sessions()),
+            Box::pin(self.forget_audit()),
+        ];
+        let mut done = Vec::with_capacity(kinds.len());
+        for kind in kinds {
+            done.push(kind.await);
+        }
+        done
+    }
+
     /// Deletes attempts to sign in that count no more, and locks that are over.
     pub async fn forget_attempts(&self) -> Result<(), ApiError> {
         let now = self.ports.clock.now();
         let keep = self.config.attempts.window.max(RESOLVED_WITHIN) + KEEP_LONGER;
-        if !sign_in::forget_old(self.ports.database.as_ref(), now.minus(keep), now).await? {
-            self.log_fault("cleanup", "there are more old sign-in attempts or locks than can be deleted at once");
-        }
+        let all = sign_in::forget_old(self.ports.database.as_ref(), now.minus(keep), now).await?;
+        self.tell_if_left(all, "sign-in attempts or locks");
         Ok(())
     }
 
     /// Deletes mails that were sent, or given up, long ago.
     pub async fn forget_mails(&self) -> Result<(), ApiError> {
-        outbox::delivery::forget(self.ports.database.as_ref(), self.ports.clock.now()).await
+        let all = outbox::delivery::forget(self.ports.database.as_ref(), self.ports.clock.now()).await?;
+        self.tell_if_left(all, "mails");
+        Ok(())
     }
 
     /// Deletes revocations of what is over by itself.
     pub async fn forget_revocations(&self) -> Result<(), ApiError> {
-        revocations::forget(self.ports.database.as_ref(), self.ports.clock.now()).await
+        let all = revocations::forget(self.ports.database.as_ref(), self.ports.clock.now()).await?;
+        self.tell_if_left(all, "revocations");
+        Ok(())
+    }
+
+    /// Deletes sessions, with their refresh tokens, that have been over for so long that nothing they gave out could
+    /// still be good under any reading. Until then the use of a stolen refresh token is told as what it is; after
+    /// that it is a 401 like that of any token that we do not know.
+    pub async fn forget_sessions(&self) -> Result<(), ApiError> {
+        let keep = self.config.lifetimes.refresh.max(KEEP_SESSIONS);
+        let before = self.ports.clock.now().minus(keep);
+        let all = sessions::forget(self.ports.database.as_ref(), before).await?;
+        self.tell_if_left(all, "sessions");
+        Ok(())
+    }
+
+    /// Deletes rows of the log that are older than `AUDIT_RETENTION`.
+    pub async fn forget_audit(&self) -> Result<(), ApiError> {
+        let before = self.ports.clock.now().minus(self.config.audit_retention);
+        let all = audit::forget(self.ports.database.as_ref(), before).await?;
+        self.tell_if_left(all, "audit rows");
+        Ok(())
+    }
+
+    fn tell_if_left(&self, all: bool, what: &str) {
+        if !all {
+            self.log_fault("cleanup", &format!("there are more old {what} than can be deleted at once"));
+        }
     }
 }

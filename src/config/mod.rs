@@ -104,6 +104,8 @@ pub struct Config {
     pub reset_limit: Limit,
     /// Failed sign-ins of one account.
     pub attempts: AttemptRules,
+    /// How long the log's rows are kept.
+    pub audit_retention: Duration,
     /// Whether nobody signs in before their address is proven.
     pub require_verified_email: bool,
     /// Mails.
@@ -206,6 +208,7 @@ impl Config {
             mail_limit: mail_limit(),
             mails_an_hour: MAILS_AN_HOUR,
             reset_limit: reset_limit(),
+            audit_retention: vars.duration("AUDIT_RETENTION", "365d", 86_400..=3660 * 86_400)?,
             require_verified_email: vars.switch("REQUIRE_VERIFIED_EMAIL", false)?,
             attempts: AttemptRules {
                 max_failures: vars.number("MAX_LOGIN_FAILURES", 5, 1..=100)?,

@@ -3,10 +3,11 @@
 use serde::Deserialize;
 use serde_json::json;
 
+use super::forget::in_rounds;
 use crate::{
-    domain::{audit::Entry, id::RowId},
+    domain::{audit::Entry, id::RowId, time::Timestamp},
     error::ApiError,
-    ports::{Log, Rows, Statement, Value},
+    ports::{Database, Log, Rows, Statement, Value},
 };
 
 fn params(entry: &Entry) -> Vec<Value> {
@@ -159,6 +160,21 @@ pub fn written(rows: Rows) -> Result<Vec<String>, ApiError> {
         id: String,
     }
     Ok(rows.all::<Row>()?.into_iter().map(|row| row.id).collect())
+}
+
+/// At most so many batches at once, which is 50,000 rows.
+const ROUNDS: usize = 100;
+
+/// Deletes rows that were written at `before` or earlier. Says whether all are gone.
+pub async fn forget(database: &dyn Database, before: Timestamp) -> Result<bool, ApiError> {
+    let batch = vec![
+        Statement::new(
+            "DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events WHERE at <= ?1 LIMIT 500)",
+            [before.millis().into()],
+        ),
+        Statement::new("SELECT EXISTS (SELECT 1 FROM audit_events WHERE at <= ?1) AS left", [before.millis().into()]),
+    ];
+    in_rounds(database, ROUNDS, batch).await
 }
 
 /// Shows an entry that was written to the log, so that any log sink can watch.

@@ -5,6 +5,7 @@ pub mod blacklist;
 pub mod bundle;
 pub mod edge_copy;
 pub mod feed;
+mod forget;
 pub mod health;
 mod keys;
 pub mod outbox;

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::{last, run};
+use super::{forget::in_rounds, last, run};
 use crate::{
     domain::{
         id::{SessionId, TokenId, UserId},
@@ -65,32 +65,26 @@ pub(super) fn record_users_version_if_changed(user: UserId, now: Timestamp, unti
     )
 }
 
-/// Deletes rows that can matter no more (but the newest, by which one tells a record that was put back), 500 at once, in 20 rounds at most: the rest waits for the next time.
-pub async fn forget(database: &dyn Database, now: Timestamp) -> Result<(), ApiError> {
-    const ROUNDS: usize = 20;
-    #[derive(Deserialize)]
-    struct Left {
-        left: i64,
-    }
-    for _ in 0..ROUNDS {
-        let batch = vec![
-            Statement::new(
-                "DELETE FROM revocations WHERE seq IN (
-                   SELECT seq FROM revocations
-                   WHERE until <= ?1 AND seq < (SELECT MAX(seq) FROM revocations) LIMIT 500)",
-                [now.millis().into()],
-            ),
-            Statement::new(
-                "SELECT EXISTS (SELECT 1 FROM revocations
-                 WHERE until <= ?1 AND seq < (SELECT MAX(seq) FROM revocations)) AS left",
-                [now.millis().into()],
-            ),
-        ];
-        if last(run(database, batch).await?).first::<Left>()?.is_none_or(|found| found.left == 0) {
-            break;
-        }
-    }
-    Ok(())
+/// At most so many batches at once, which is 10,000 revocations.
+const ROUNDS: usize = 20;
+
+/// Deletes rows that can matter no more, but for the newest, by which one tells a record that was put back. Says whether
+/// all are gone.
+pub async fn forget(database: &dyn Database, now: Timestamp) -> Result<bool, ApiError> {
+    let batch = vec![
+        Statement::new(
+            "DELETE FROM revocations WHERE seq IN (
+               SELECT seq FROM revocations
+               WHERE until <= ?1 AND seq < (SELECT MAX(seq) FROM revocations) LIMIT 500)",
+            [now.millis().into()],
+        ),
+        Statement::new(
+            "SELECT EXISTS (SELECT 1 FROM revocations
+             WHERE until <= ?1 AND seq < (SELECT MAX(seq) FROM revocations)) AS left",
+            [now.millis().into()],
+        ),
+    ];
+    in_rounds(database, ROUNDS, batch).await
 }
 
 /// Records a single token's revocation.

@@ -18,6 +18,7 @@ mod attempts;
 mod browser;
 mod budget;
 mod change_password;
+mod cleanup;
 mod cookie;
 mod devices;
 mod emergency;

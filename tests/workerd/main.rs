@@ -16,6 +16,7 @@ mod common;
 
 mod accounts;
 mod attempts;
+mod cleanup;
 mod client;
 mod gateway;
 mod hostile;
@@ -89,6 +90,7 @@ const LIFECYCLE: &[(&str, Test)] = tests![
     keys::an_emergency_is_in_force_at_once_and_races_leave_one_key,
     keys::the_cron_adds_the_next_key_once,
     attempts::the_cron_forgets_what_counts_no_more,
+    cleanup::the_cron_deletes_sessions_and_audit_rows_that_are_over,
     keys::keys_are_sealed_anew_without_downtime,
     lifecycle::a_role_is_granted_while_it_runs,
     lifecycle::users_and_tokens_outlive_a_restart,

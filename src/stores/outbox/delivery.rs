@@ -10,7 +10,7 @@ use crate::{
     },
     error::ApiError,
     ports::{Database, Rows, Statement},
-    stores::{last, run},
+    stores::{forget::in_rounds, last, run},
 };
 
 /// So many are claimed at once.
@@ -110,31 +110,24 @@ pub async fn settle(
     Ok(())
 }
 
-/// Deletes rows whose time is over, 500 at once, in 20 rounds at most: the rest waits for the next time.
-pub async fn forget(database: &dyn Database, now: Timestamp) -> Result<(), ApiError> {
-    const ROUNDS: usize = 20;
-    #[derive(Deserialize)]
-    struct Left {
-        left: i64,
-    }
-    for _ in 0..ROUNDS {
-        let batch = vec![
-            Statement::new(
-                "DELETE FROM mail_outbox WHERE id IN (
-                   SELECT id FROM mail_outbox WHERE state IN ('sent', 'dead', 'nobody') AND next_at <= ?1 LIMIT 500)",
-                [now.millis().into()],
-            ),
-            Statement::new(
-                "SELECT EXISTS (SELECT 1 FROM mail_outbox
-                 WHERE state IN ('sent', 'dead', 'nobody') AND next_at <= ?1) AS left",
-                [now.millis().into()],
-            ),
-        ];
-        if last(run(database, batch).await?).first::<Left>()?.is_none_or(|found| found.left == 0) {
-            break;
-        }
-    }
-    Ok(())
+/// At most so many batches at once, which is 10,000 mails.
+const ROUNDS: usize = 20;
+
+/// Deletes rows whose time is over. Says whether all are gone.
+pub async fn forget(database: &dyn Database, now: Timestamp) -> Result<bool, ApiError> {
+    let batch = vec![
+        Statement::new(
+            "DELETE FROM mail_outbox WHERE id IN (
+               SELECT id FROM mail_outbox WHERE state IN ('sent', 'dead', 'nobody') AND next_at <= ?1 LIMIT 500)",
+            [now.millis().into()],
+        ),
+        Statement::new(
+            "SELECT EXISTS (SELECT 1 FROM mail_outbox
+             WHERE state IN ('sent', 'dead', 'nobody') AND next_at <= ?1) AS left",
+            [now.millis().into()],
+        ),
+    ];
+    in_rounds(database, ROUNDS, batch).await
 }
 
 /// How many wait, and how many never arrived.

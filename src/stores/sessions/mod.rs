@@ -1,10 +1,12 @@
 //! Sessions: ending them, listing them, and whether one still stands.
 
 mod end;
+mod forget;
 mod list;
 mod live;
 
 pub use end::{Ended, EndedBy, Holder, end, end_all, end_one, end_others};
+pub use forget::forget;
 pub use list::{Listed, list};
 pub use live::{note_uses, snapshot, stands};
 

@@ -1,46 +1,33 @@
 //! What nobody looks at any more.
 
-use serde::Deserialize;
-
 use crate::{
     domain::time::Timestamp,
     error::ApiError,
     ports::{Database, Statement},
-    stores::{last, run},
+    stores::forget::in_rounds,
 };
 
 /// At most so many batches at once, which is 100,000 attempts and as many locks; the rest waits for the next time.
 const ROUNDS: usize = 200;
 
-/// Deletes attempts that were made at `before` or earlier, and locks that are over at `now`. Each batch
-/// deletes few, so that none keeps others waiting. Says whether all are gone.
+/// Deletes attempts that were made at `before` or earlier, and locks that are over at `now`. Says whether all are gone.
 pub async fn forget_old(database: &dyn Database, before: Timestamp, now: Timestamp) -> Result<bool, ApiError> {
-    #[derive(Deserialize)]
-    struct Left {
-        left: i64,
-    }
     let (before, now) = (before.millis(), now.millis());
-    for _ in 0..ROUNDS {
-        let batch = vec![
-            Statement::new(
-                "DELETE FROM sign_in_attempts WHERE id IN (SELECT id FROM sign_in_attempts WHERE at <= ?1 LIMIT 500)",
-                [before.into()],
-            ),
-            Statement::new(
-                "DELETE FROM sign_in_locks WHERE (account, slot) IN (
-                   SELECT account, slot FROM sign_in_locks WHERE until <= ?1 LIMIT 500)",
-                [now.into()],
-            ),
-            Statement::new(
-                "SELECT EXISTS (SELECT 1 FROM sign_in_attempts WHERE at <= ?1)
-                 OR EXISTS (SELECT 1 FROM sign_in_locks WHERE until <= ?2) AS left",
-                [before.into(), now.into()],
-            ),
-        ];
-        let left = last(run(database, batch).await?).first::<Left>()?;
-        if left.is_none_or(|found| found.left == 0) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let batch = vec![
+        Statement::new(
+            "DELETE FROM sign_in_attempts WHERE id IN (SELECT id FROM sign_in_attempts WHERE at <= ?1 LIMIT 500)",
+            [before.into()],
+        ),
+        Statement::new(
+            "DELETE FROM sign_in_locks WHERE (account, slot) IN (
+               SELECT account, slot FROM sign_in_locks WHERE until <= ?1 LIMIT 500)",
+            [now.into()],
+        ),
+        Statement::new(
+            "SELECT EXISTS (SELECT 1 FROM sign_in_attempts WHERE at <= ?1)
+             OR EXISTS (SELECT 1 FROM sign_in_locks WHERE until <= ?2) AS left",
+            [before.into(), now.into()],
+        ),
+    ];
+    in_rounds(database, ROUNDS, batch).await
 }
