@@ -66,6 +66,7 @@ endpoints! {
         get "/auth/sessions" => auth::sessions::list,
         delete "/auth/sessions" => auth::sessions::end_others,
         delete "/auth/sessions/{id}" => auth::sessions::end_one,
+        delete "/admin/users/{id}" => admin::remove_user::remove,
         get "/admin/keys" => admin::keys::list,
         post "/admin/keys/rotate" => admin::keys::rotate,
     }

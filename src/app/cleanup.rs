@@ -12,7 +12,7 @@ use super::App;
 use crate::{
     domain::attempts::RESOLVED_WITHIN,
     error::ApiError,
-    stores::{audit, outbox, revocations, sessions, sign_in},
+    stores::{audit, erasure, outbox, revocations, sessions, sign_in},
 };
 
 /// Nobody looks at an attempt any more once it is out of the window and no request is left that could resolve
@@ -26,12 +26,13 @@ const KEEP_SESSIONS: Duration = Duration::from_hours(24);
 impl App {
     /// Deletes what is over. One kind failing does not stop the others: what became of each.
     pub async fn clean_up(&self) -> Vec<Result<(), ApiError>> {
-        let kinds: [BoxFuture<'_, _>; 5] = [
+        let kinds: [BoxFuture<'_, _>; 6] = [
             Box::pin(self.forget_attempts()),
             Box::pin(self.forget_revocations()),
             Box::pin(self.forget_mails()),
             Box::pin(self.forget_sessions()),
             Box::pin(self.forget_audit()),
+            Box::pin(self.finish_erasures()),
         ];
         let mut done = Vec::with_capacity(kinds.len());
         for kind in kinds {
@@ -45,21 +46,21 @@ impl App {
         let now = self.ports.clock.now();
         let keep = self.config.attempts.window.max(RESOLVED_WITHIN) + KEEP_LONGER;
         let all = sign_in::forget_old(self.ports.database.as_ref(), now.minus(keep), now).await?;
-        self.tell_if_left(all, "sign-in attempts or locks");
+        self.tell_if_left(all, "old sign-in attempts or locks");
         Ok(())
     }
 
     /// Deletes mails that were sent, or given up, long ago.
     pub async fn forget_mails(&self) -> Result<(), ApiError> {
         let all = outbox::delivery::forget(self.ports.database.as_ref(), self.ports.clock.now()).await?;
-        self.tell_if_left(all, "mails");
+        self.tell_if_left(all, "old mails");
         Ok(())
     }
 
     /// Deletes revocations of what is over by itself.
     pub async fn forget_revocations(&self) -> Result<(), ApiError> {
         let all = revocations::forget(self.ports.database.as_ref(), self.ports.clock.now()).await?;
-        self.tell_if_left(all, "revocations");
+        self.tell_if_left(all, "old revocations");
         Ok(())
     }
 
@@ -70,7 +71,7 @@ impl App {
         let keep = self.config.lifetimes.refresh.max(KEEP_SESSIONS);
         let before = self.ports.clock.now().minus(keep);
         let all = sessions::forget(self.ports.database.as_ref(), before).await?;
-        self.tell_if_left(all, "sessions");
+        self.tell_if_left(all, "old sessions");
         Ok(())
     }
 
@@ -78,13 +79,20 @@ impl App {
     pub async fn forget_audit(&self) -> Result<(), ApiError> {
         let before = self.ports.clock.now().minus(self.config.audit_retention);
         let all = audit::forget(self.ports.database.as_ref(), before).await?;
-        self.tell_if_left(all, "audit rows");
+        self.tell_if_left(all, "old audit rows");
+        Ok(())
+    }
+
+    /// Removes what is left of people whose accounts were erased.
+    pub async fn finish_erasures(&self) -> Result<(), ApiError> {
+        let all = erasure::finish(self.ports.database.as_ref(), self.ports.clock.now()).await?;
+        self.tell_if_left(all, "traces of erased accounts");
         Ok(())
     }
 
     fn tell_if_left(&self, all: bool, what: &str) {
         if !all {
-            self.log_fault("cleanup", &format!("there are more old {what} than can be deleted at once"));
+            self.log_fault("cleanup", &format!("there are more {what} than can be deleted at once"));
         }
     }
 }

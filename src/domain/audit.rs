@@ -30,8 +30,10 @@ pub enum Event {
     PasswordChanged,
     /// An address was changed.
     EmailChanged,
-    /// An account was closed.
+    /// An account was closed, by its owner or by another.
     AccountDeactivated,
+    /// The person behind an account was removed from it.
+    AccountErased,
     /// An address was proven.
     EmailVerified,
     /// A mail was asked for to choose a new password.
@@ -74,6 +76,7 @@ impl Event {
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
             Self::AccountDeactivated => "account_deactivated",
+            Self::AccountErased => "admin_action",
             Self::EmailVerified => "email_verified",
             Self::PasswordResetRequested => "password_reset_requested",
             Self::PasswordReset => "password_reset",
@@ -101,6 +104,7 @@ impl Event {
             | Self::PasswordChanged
             | Self::EmailChanged
             | Self::AccountDeactivated
+            | Self::AccountErased
             | Self::EmailVerified
             | Self::PasswordResetRequested
             | Self::PasswordReset
@@ -150,4 +154,13 @@ pub struct Entry {
     pub session: Option<SessionId>,
     /// From where.
     pub origin: Origin,
+}
+
+/// A row about what somebody did to another's account. Where it came from is where they were, not whom it is about.
+#[derive(Clone, Debug)]
+pub struct Act {
+    /// What, and to whom.
+    pub entry: Entry,
+    /// Who did it.
+    pub actor: UserId,
 }

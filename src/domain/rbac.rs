@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+/// The role whose holders are out of reach of the API: it is granted on the installation's own machine only.
+const OUT_OF_REACH: &str = "super_admin";
+
 /// One role as it is stored.
 #[derive(Clone, Debug, Default)]
 pub struct RoleRecord {
@@ -75,6 +78,16 @@ impl RoleGraph {
     pub fn reaches(&self, held: &[String], role: &str) -> bool {
         held.iter().filter_map(|held| self.closures.get(held)).any(|closure| closure.roles.contains(role))
     }
+
+    /// Whether who has these permissions may administer an account that holds these roles: nobody does so above
+    /// themselves, nor any `super_admin` at all.
+    pub fn may_administer(&self, own: &BTreeSet<String>, roles: &[String]) -> Result<(), Missing> {
+        if self.reaches(roles, OUT_OF_REACH) {
+            return Err(Missing::OutOfReach);
+        }
+        let lacking: Vec<_> = self.permissions(roles).difference(own).cloned().collect();
+        if lacking.is_empty() { Ok(()) } else { Err(Missing::Permissions(lacking)) }
+    }
 }
 
 /// What a request needs of its caller. Everything that is stated must hold.
@@ -118,6 +131,9 @@ pub enum Missing {
     /// It is someone else's.
     #[error("not the owner")]
     Owner,
+    /// Nobody may, but from the installation's own machine.
+    #[error("an account that is a super_admin is not changed over HTTP")]
+    OutOfReach,
 }
 
 impl Requirement {
@@ -218,6 +234,31 @@ mod tests {
         assert_eq!(check(&needs, &["user"], Some("you")), Err(Missing::Owner));
         assert_eq!(check(&needs, &["user"], None), Err(Missing::Owner));
         assert_eq!(check(&needs, &["admin"], Some("you")), Ok(()));
+    }
+
+    #[test]
+    fn nobody_administers_above_themselves() {
+        let mut records = BTreeMap::new();
+        for (role, inherits, permission) in [
+            ("user", None, "x:u"),
+            ("admin", Some("user"), "x:a"),
+            ("super_admin", None, "x:s"),
+            ("root", Some("super_admin"), "x:r"),
+        ] {
+            let inherits = inherits.map(ToOwned::to_owned).into_iter().collect();
+            records.insert(role.to_owned(), RoleRecord { inherits, permissions: vec![permission.to_owned()] });
+        }
+        let graph = RoleGraph::new(&records);
+        let may = |own: &[&str], roles: &[&str]| {
+            let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
+            graph.may_administer(&own.iter().map(ToString::to_string).collect(), &roles)
+        };
+        assert_eq!(may(&["x:u", "x:a"], &["admin"]), Ok(()));
+        assert_eq!(may(&[], &[]), Ok(()));
+        assert_eq!(may(&["x:u"], &["user", "admin"]), Err(Missing::Permissions(vec!["x:a".into()])));
+        for role in ["super_admin", "root"] {
+            assert_eq!(may(&["x:u", "x:a", "x:s", "x:r"], &["user", role]), Err(Missing::OutOfReach));
+        }
     }
 
     #[test]

@@ -112,6 +112,13 @@ impl Identifier {
     }
 }
 
+/// What stands in the place of name and address once the person behind an account was removed from it. Neither a
+/// username nor an address can be spelled so, so nobody can register it, before or after.
+#[must_use]
+pub fn pseudonym(id: UserId) -> String {
+    format!("erased:{id}")
+}
+
 /// An account, as the database holds it.
 #[derive(Clone, Debug)]
 pub struct User {
@@ -193,6 +200,13 @@ mod tests {
         assert!(FullName::parse(&"é".repeat(100)).is_ok());
         assert!(FullName::parse(&"é".repeat(101)).is_err());
         assert!(FullName::parse("a\u{7}b").is_err());
+    }
+
+    #[test]
+    fn nobody_can_register_a_pseudonym() {
+        let pseudonym = pseudonym(UserId::new(Timestamp::from_secs(1), &[7; 10]));
+        assert!(Username::parse(&pseudonym).is_err() && Email::parse(&pseudonym).is_err(), "{pseudonym}");
+        assert!(Username::parse("erased-0").is_ok(), "which is why it is not spelled with a hyphen");
     }
 
     #[test]

@@ -26,6 +26,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_mail_outbox.sql"),
     include_str!("../../migrations/0007_cookie_sessions.sql"),
     include_str!("../../migrations/0008_cleanup.sql"),
+    include_str!("../../migrations/0009_erasure.sql"),
 ];
 
 /// The name of the feed's own way to it.

@@ -5,7 +5,11 @@ use serde_json::json;
 
 use super::forget::in_rounds;
 use crate::{
-    domain::{audit::Entry, id::RowId, time::Timestamp},
+    domain::{
+        audit::{Act, Entry},
+        id::{RowId, UserId},
+        time::Timestamp,
+    },
     error::ApiError,
     ports::{Database, Log, Rows, Statement, Value},
 };
@@ -51,6 +55,18 @@ pub fn write(entry: &Entry) -> Statement {
 #[must_use]
 pub fn write_if_changed(entry: &Entry) -> Statement {
     Statement::new(insert_where!("changes() = 1"), params(entry))
+}
+
+/// Writes the row of an act if the statement before it changed one row.
+#[must_use]
+pub fn write_act_if_changed(act: &Act) -> Statement {
+    let mut params = params(&act.entry);
+    params.push(act.actor.to_string().into());
+    Statement::new(
+        "INSERT INTO audit_events (id, at, event, severity, subject, session_id, ip, user_agent, request_id, actor)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE changes() = 1 ON CONFLICT (id) DO NOTHING",
+        params,
+    )
 }
 
 /// Writes the row if the statement before it changed any.
@@ -179,12 +195,22 @@ pub async fn forget(database: &dyn Database, before: Timestamp) -> Result<bool, 
 
 /// Shows an entry that was written to the log, so that any log sink can watch.
 pub fn log(log: &dyn Log, entry: &Entry) {
+    log_by(log, entry, None);
+}
+
+/// The same of an act.
+pub fn log_act(log: &dyn Log, act: &Act) {
+    log_by(log, &act.entry, Some(act.actor));
+}
+
+fn log_by(log: &dyn Log, entry: &Entry, actor: Option<UserId>) {
     let line = json!({
         "kind": "audit",
         "at": entry.at.rfc3339(),
         "event": entry.event.name(),
         "severity": entry.event.severity().name(),
         "subject": entry.subject,
+        "actor": actor,
         "session": entry.session,
         "ip": entry.origin.ip,
         "user_agent": entry.origin.user_agent,

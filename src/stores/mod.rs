@@ -4,6 +4,7 @@ pub mod audit;
 pub mod blacklist;
 pub mod bundle;
 pub mod edge_copy;
+pub mod erasure;
 pub mod feed;
 mod forget;
 pub mod health;

@@ -69,6 +69,11 @@ impl Flow {
         self.name.contains("cookie") || self.name.starts_with("ending") || self.name == "sessions"
     }
 
+    /// Whether it is about another's account.
+    fn is_about_another(&self) -> bool {
+        self.name.contains("another's")
+    }
+
     /// So many failures to sign in come before.
     fn failures(&self) -> u16 {
         match self.name {
@@ -93,13 +98,22 @@ impl Flow {
 
 /// The state a flow begins from: in an isolate that knows its keys and roles, or in a fresh one.
 async fn begin(warm: bool) -> (World, SignedIn) {
-    let (world, ada, _) = begin_after(0, false, warm).await;
+    let (world, ada, _) = begin_after(0, false, false, warm).await;
     (world, ada)
 }
 
-/// The same, after so many failures to sign in; and with a browser's session beside, if that is wanted.
-async fn begin_after(failures: u16, with_browser: bool, warm: bool) -> (World, SignedIn, Browser) {
+/// The state that this flow begins from.
+async fn begin_flow(flow: &Flow, warm: bool) -> (World, SignedIn, Browser) {
+    begin_after(flow.failures(), flow.browses(), flow.is_about_another(), warm).await
+}
+
+/// The same, after so many failures to sign in; and with a browser's session beside, and with another user who is signed in,
+/// if that is wanted.
+async fn begin_after(failures: u16, with_browser: bool, with_another: bool, warm: bool) -> (World, SignedIn, Browser) {
     let mut world = World::new();
+    if with_another {
+        world.user("bob", None).await;
+    }
     let ada = world.user("ada", Some("super_admin")).await;
     let browser = if with_browser {
         world.isolate.log_in("ada").await
@@ -164,6 +178,12 @@ async fn request(name: &str, world: &World, ada: &SignedIn, browser: &Browser) -
         "ending all by closing the account" => {
             isolate.send_as(&ada.access, "DELETE", "/api/v1/users/me", &json!({ "password": PASSWORD })).await
         }
+        "ending another's account" | "ending and erasing another's account" => {
+            let rows = world.host.database.look("SELECT id FROM users WHERE id <> ?1", &[ada.id.as_str().into()]);
+            let query = if name.contains("erasing") { "?erase=true" } else { "" };
+            let path = format!("/api/v1/admin/users/{}{query}", rows.unwrap().0[0]["id"].as_str().unwrap());
+            isolate.send_as(&ada.access, "DELETE", &path, &Value::Null).await
+        }
         "me" => isolate.get("/api/v1/users/me", Some(&ada.access)).await,
         "keys" => isolate.get("/api/v1/admin/keys", Some(&ada.access)).await,
         "rotate" => rotate(isolate, ada, "graceful").await,
@@ -193,13 +213,19 @@ async fn request(name: &str, world: &World, ada: &SignedIn, browser: &Browser) -
 /// Rows that refer to what is not there, or that stand alone: there must never be any.
 fn whole(world: &World) {
     for sql in [
-        "SELECT COUNT(*) FROM users u WHERE NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = u.id)",
+        "SELECT COUNT(*) FROM users u WHERE (erased_at IS NOT NULL) = EXISTS (SELECT 1 FROM user_roles WHERE user_id = u.id)",
+        "SELECT COUNT(*) FROM users u WHERE (erased_at IS NOT NULL) <> (SELECT COUNT(*) FROM audit_events WHERE event = 'admin_action' AND subject = u.id)",
+        "SELECT COUNT(*) FROM users u WHERE (erased_at IS NOT NULL) <> EXISTS (SELECT 1 FROM erasures WHERE user_id = u.id)",
+        "SELECT COUNT(*) FROM users u WHERE erased_at IS NOT NULL AND (EXISTS (SELECT 1 FROM sessions WHERE user_id = u.id)
+           OR EXISTS (SELECT 1 FROM mail_outbox WHERE account = u.id) OR NOT EXISTS (
+             SELECT 1 FROM revocations WHERE kind = 'user' AND value = u.id || ':' || u.token_version))",
         "SELECT COUNT(*) FROM users u WHERE (SELECT COUNT(*) FROM audit_events WHERE event = 'register' AND subject = u.id) <> 1",
         "SELECT COUNT(*) FROM sessions s WHERE (kind = 'bearer') <> EXISTS (SELECT 1 FROM refresh_tokens WHERE session_id = s.id)",
         "SELECT COUNT(*) FROM sessions s WHERE (kind = 'cookie') <> (salt IS NOT NULL AND idle_until IS NOT NULL)",
         "SELECT password_version - 1 <> (SELECT COUNT(*) FROM audit_events WHERE event IN ('password_changed', 'password_reset')) FROM users WHERE username = 'ada'",
         "SELECT (email <> 'ada@example.org') <> (SELECT COUNT(*) FROM audit_events WHERE event = 'email_changed') FROM users WHERE username = 'ada'",
-        "SELECT (is_active = 0) <> (SELECT COUNT(*) FROM audit_events WHERE event = 'account_deactivated') FROM users WHERE username = 'ada'",
+        "SELECT (is_active = 0) <> (SELECT COUNT(*) FROM audit_events WHERE event = 'account_deactivated' AND subject = u.id) FROM users u WHERE username = 'ada'",
+        "SELECT COUNT(*) FROM users u WHERE (is_active = 0) <> (SELECT COUNT(*) FROM audit_events WHERE event = 'account_deactivated' AND subject = u.id)",
         // Each began with a sign-in, or goes on after another under its own id.
         "SELECT COUNT(*) FROM sessions s WHERE NOT EXISTS (
            SELECT 1 FROM audit_events WHERE event IN ('login_success', 'password_changed') AND session_id = s.id)",
@@ -208,9 +234,9 @@ fn whole(world: &World) {
            SELECT 1 FROM revocations WHERE value = s.id
            OR (kind = 'user' AND user_id = s.user_id AND s.end_reason IN ('logout_all', 'deactivated', 'password_reset')))",
         // Whoever has an account was written to; so was whoever has another password.
-        "SELECT COUNT(*) FROM users u WHERE NOT EXISTS (
+        "SELECT COUNT(*) FROM users u WHERE erased_at IS NULL AND NOT EXISTS (
            SELECT 1 FROM mail_outbox WHERE account = u.id AND kind = 'verify_email')",
-        "SELECT (SELECT SUM(password_version - 1) FROM users)
+        "SELECT (SELECT SUM(password_version - 1) FROM users WHERE erased_at IS NULL)
            <> (SELECT COUNT(*) FROM mail_outbox WHERE kind = 'password_changed')",
         // Whoever is locked out was told.
         "SELECT COUNT(*) FROM sign_in_locks l WHERE NOT EXISTS (
@@ -365,6 +391,26 @@ const FLOWS: &[Flow] = &[
         },
     },
     Flow {
+        name: "ending another's account",
+        success: 204,
+        holds: |world, done| {
+            whole(world);
+            let closed = world.count("SELECT COUNT(*) FROM users WHERE username = 'bob' AND is_active = 0");
+            assert_eq!(world.count("SELECT COUNT(*) FROM sessions WHERE ended_at IS NOT NULL"), closed);
+            assert!(!done || (closed == 1 && world.blacklisted().len() == 1));
+        },
+    },
+    Flow {
+        name: "ending and erasing another's account",
+        success: 204,
+        holds: |world, done| {
+            whole(world);
+            let erased = world.count("SELECT COUNT(*) FROM users WHERE erased_at IS NOT NULL");
+            assert_eq!(world.count("SELECT COUNT(*) FROM users WHERE username = 'bob'"), 1 - erased);
+            assert!(!done || (erased == 1 && world.blacklisted().len() == 1));
+        },
+    },
+    Flow {
         name: "verify email",
         success: 200,
         holds: |world, done| {
@@ -431,7 +477,7 @@ async fn every_flow_survives_the_loss_of_every_call() {
     // A warm isolate asks nobody for the key set.
     let asks = |(flow, warm): &(&Flow, bool)| flow.name != "key set" || !warm;
     for (flow, warm) in FLOWS.iter().flat_map(|flow| [(flow, true), (flow, false)]).filter(asks) {
-        let (world, ada, browser) = begin_after(flow.failures(), flow.browses(), warm).await;
+        let (world, ada, browser) = begin_flow(flow, warm).await;
         world.host.switchboard.set(Plan::Healthy);
         request(flow.name, &world, &ada, &browser).await.expect(flow.success);
         let calls = world.host.switchboard.calls();
@@ -440,7 +486,7 @@ async fn every_flow_survives_the_loss_of_every_call() {
         for (number, port) in calls.iter().enumerate() {
             for plan in [Plan::DownFrom(number), Plan::LoseOnce(number), Plan::LoseThenDown(number)] {
                 cases += 1;
-                let (world, ada, browser) = begin_after(flow.failures(), flow.browses(), warm).await;
+                let (world, ada, browser) = begin_flow(flow, warm).await;
                 let label = format!("{} (warm: {warm}): call {number} ({port}), {plan:?}", flow.name);
                 world.host.switchboard.set(plan);
                 let answer = request(flow.name, &world, &ada, &browser).await;

@@ -22,6 +22,7 @@ mod cleanup;
 mod cookie;
 mod devices;
 mod emergency;
+mod erase;
 mod fault_sweep;
 mod feed;
 mod gateway;

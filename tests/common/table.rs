@@ -63,6 +63,38 @@ const fn super_admins(caller: Caller) -> u16 {
     }
 }
 
+/// An admin's work, after which there is nothing to say.
+const fn admins_done(caller: Caller) -> u16 {
+    match admins(caller) {
+        200 => 204,
+        other => other,
+    }
+}
+
+/// An admin's work, but not on what is not there.
+const fn admins_missing(caller: Caller) -> u16 {
+    match admins(caller) {
+        200 => 404,
+        other => other,
+    }
+}
+
+/// An admin's work, but not on themselves.
+const fn admins_malformed(caller: Caller) -> u16 {
+    match admins(caller) {
+        200 => 400,
+        other => other,
+    }
+}
+
+/// An admin's work, but what is asked is not said plainly.
+const fn admins_invalid(caller: Caller) -> u16 {
+    match admins(caller) {
+        200 => 422,
+        other => other,
+    }
+}
+
 /// The same, and the body is not good enough.
 const fn super_admins_invalid(caller: Caller) -> u16 {
     match super_admins(caller) {
@@ -236,6 +268,41 @@ pub const TABLE: &[Row] = &[
         path: "/api/v1/auth/password-reset/confirm",
         body: Body::Json("{}"),
         expect: invalid,
+    },
+    Row {
+        name: "DELETE {prefix}/admin/users/{id}",
+        method: "DELETE",
+        path: "/api/v1/admin/users/{me}",
+        body: Body::None,
+        expect: admins_malformed,
+    },
+    Row {
+        name: "DELETE {prefix}/admin/users/{id}",
+        method: "DELETE",
+        path: "/api/v1/admin/users/0190163d-8694-739b-aea5-966c26f8ad91",
+        body: Body::None,
+        expect: admins_missing,
+    },
+    Row {
+        name: "DELETE {prefix}/admin/users/{id}",
+        method: "DELETE",
+        path: "/api/v1/admin/users/{other}?erase=yes",
+        body: Body::None,
+        expect: admins_invalid,
+    },
+    Row {
+        name: "DELETE {prefix}/admin/users/{id}",
+        method: "DELETE",
+        path: "/api/v1/admin/users/{other}",
+        body: Body::None,
+        expect: admins_done,
+    },
+    Row {
+        name: "DELETE {prefix}/admin/users/{id}",
+        method: "DELETE",
+        path: "/api/v1/admin/users/{other}?erase=true",
+        body: Body::None,
+        expect: admins_done,
     },
     Row {
         name: "GET {prefix}/admin/keys",

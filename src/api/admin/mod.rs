@@ -1,3 +1,4 @@
 //! Looking after the installation.
 
 pub mod keys;
+pub mod remove_user;

@@ -108,6 +108,13 @@ impl Hasher {
         Ok(made.to_string())
     }
 
+    /// What stands where a hash does of an account that nobody signs in to any more. It is well-formed, so that a try
+    /// costs what any does, and names no pepper, so that none has to be kept for it.
+    #[must_use]
+    pub fn unusable(&self) -> String {
+        Argon2Hash { pepper: None, ..self.blank(&[0; SALT_BYTES]) }.to_string()
+    }
+
     /// The hash that takes the place of a stale one. From one stale hash always the same is made, so that of two
     /// sign-ins at once neither finds that the other changed the password.
     pub fn renew(&self, stale: &Stale) -> Result<String, HashFailure> {
@@ -217,6 +224,16 @@ mod tests {
 
     fn hash(hasher: &Hasher, text: &str) -> String {
         hasher.hash(&Password::presented(text).unwrap(), &[7; SALT_BYTES]).unwrap()
+    }
+
+    #[test]
+    fn what_is_unusable_is_nobodys_and_faults_nothing() {
+        for hasher in [with(&[]), with(&[OLD]), with(&[NEW])] {
+            let unusable = with(&[OLD]).unusable();
+            for typed in ["", RIGHT, &unusable] {
+                assert_eq!(check(&hasher, &unusable, typed), None);
+            }
+        }
     }
 
     /// Whether it is right, and then whether it is stale.

@@ -1,10 +1,12 @@
 //! Accounts.
 
 mod changes;
+mod removal;
 
 pub use changes::{
     Changed, Confirmation, EmailChange, PasswordChange, ProfileChange, change_password, change_profile, deactivate,
 };
+pub use removal::{Erasure, Removal, Removed, remove};
 
 use serde::Deserialize;
 
