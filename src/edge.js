@@ -29,7 +29,7 @@ const CRON_SETTLE_MS = 10 * 60_000;
 const OUR_COOKIES = /^\s*=?\s*(__Host-edgewarden|edgewarden(-device)?\s*(=|;|$))/i;
 /** Headers by which an origin could reach beyond its own routes. */
 const NOT_AN_ORIGINS = ["clear-site-data", "service-worker-allowed"];
-/** The headers of every answer of ours, for the one answer that Rust does not make. */
+/** The headers of every answer of ours, for the one answer that Rust does not make, and for origins' answers. */
 const ALWAYS = {
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
   "x-content-type-options": "nosniff",
@@ -37,6 +37,11 @@ const ALWAYS = {
   "referrer-policy": "strict-origin-when-cross-origin",
   "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 };
+/** Says that clients are to come by https only, on what is said over https in production. */
+const STRICT_TRANSPORT = ["strict-transport-security", "max-age=31536000; includeSubDomains"];
+/** What an origin's answer gets where the origin said nothing. What its pages may load is its own business. */
+const WHERE_LEFT_OUT = Object.entries(ALWAYS).filter(([name]) => name !== "content-security-policy");
+const STRICTLY_WHERE_LEFT_OUT = [...WHERE_LEFT_OUT, STRICT_TRANSPORT];
 
 export default {
   async fetch(request, env, ctx) {
@@ -53,7 +58,7 @@ export default {
       const { forward, answer } = JSON.parse(verdict);
       return forward ? await pass(request, env, forward) : respond(answer);
     } catch (error) {
-      return bland(error);
+      return bland(error, request, env);
     }
   },
 
@@ -158,13 +163,13 @@ async function pass(request, env, forward) {
 }
 
 /** The answer where the origin gave none. */
-function failed({ request_id }, error, timedOut) {
+function failed({ request_id, strict }, error, timedOut) {
   console.error(JSON.stringify({ kind: "fault", what: "origin", error: String(error), request_id }));
-  return respond(JSON.parse(originFailed(request_id, timedOut)).answer);
+  return respond(JSON.parse(originFailed(request_id, timedOut, strict)).answer);
 }
 
 /** An origin's answer with our headers on it and without what is not an origin's to say. */
-function finish(response, { answer }) {
+function finish(response, { answer, strict }) {
   const { status, webSocket } = response;
   const finished = webSocket ? undefined : new Response(response.body, response);
   const headers = webSocket ? new Headers(response.headers) : finished.headers;
@@ -173,6 +178,9 @@ function finish(response, { answer }) {
   if (cookies.some((cookie) => OUR_COOKIES.test(cookie))) {
     headers.delete("set-cookie");
     for (const cookie of cookies) if (!OUR_COOKIES.test(cookie)) headers.append("set-cookie", cookie);
+  }
+  for (const [name, value] of strict ? STRICTLY_WHERE_LEFT_OUT : WHERE_LEFT_OUT) {
+    if (!headers.has(name)) headers.set(name, value);
   }
   for (const [name, value] of answer) headers.set(name, value);
   return finished ?? new Response(null, { status, webSocket, headers });
@@ -184,7 +192,7 @@ function respond({ status, headers, body }) {
 }
 
 /** What is left to say when nothing else could be. */
-function bland(error) {
+function bland(error, request, env) {
   const request_id = crypto.randomUUID();
   console.error(JSON.stringify({ kind: "fault", what: "request", error: String(error), request_id }));
   const problem = {
@@ -200,5 +208,7 @@ function bland(error) {
     "cache-control": "no-store",
     "x-request-id": request_id,
   };
+  const strict = request.url.startsWith("https:") && env.ENVIRONMENT !== "development";
+  if (strict) headers[STRICT_TRANSPORT[0]] = STRICT_TRANSPORT[1];
   return new Response(JSON.stringify(problem), { status: 500, headers });
 }

@@ -16,7 +16,7 @@ use worker::{
 use crate::{
     api,
     app::App,
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, Environment},
     domain::{audit::Origin, id::RequestId},
     error::ApiError,
     gateway::{
@@ -25,6 +25,7 @@ use crate::{
         head::Head,
     },
     platform,
+    security_headers::Transport,
 };
 
 /// What [`decide`] and [`resolve`] say of a request for our own endpoints.
@@ -61,7 +62,7 @@ pub fn decide(head: &str) -> Option<String> {
     let Some(Ok(Isolate { app, .. })) = ISOLATE.get() else { return None };
     let head = Head::parse(head)?;
     let request = app.ports.new_request_id();
-    outward(app, app.decide(&head, request), request)
+    outward(app, app.decide(&head, request), &head, request)
 }
 
 /// Decides on a request's head, asking whatever that takes.
@@ -70,14 +71,14 @@ pub async fn resolve(head: String, env: wasm_bindgen::JsValue) -> String {
     let env: Env = env.unchecked_into();
     let app = match isolate(&env) {
         Ok(Isolate { app, .. }) => app,
-        Err(error) => return not_configured(&env, error),
+        Err(error) => return not_configured(&env, error, scheme_of(&head)),
     };
     let request = app.ports.new_request_id();
     let Some(head) = Head::parse(&head) else {
-        return answer(app, &ApiError::Internal("no head".to_owned()), request, None);
+        return answer(app, &ApiError::Internal("no head".to_owned()), request, None, Transport::Lax);
     };
     let verdict = app.resolve(&head, request).await;
-    outward(app, verdict, request).unwrap_or_default()
+    outward(app, verdict, &head, request).unwrap_or_default()
 }
 
 /// Whether something that this isolate knows should be asked again beside the answer. Who is told so calls
@@ -111,32 +112,41 @@ pub async fn do_chores() {
     }
 }
 
-/// The answer to a request whose origin gave none.
+/// The answer to a request whose origin gave none. `strict` is as the rewrite had it.
 #[wasm_bindgen]
 #[must_use]
-pub fn origin_failed(request_id: &str, timed_out: bool) -> Option<String> {
+pub fn origin_failed(request_id: &str, timed_out: bool, strict: bool) -> Option<String> {
     let Some(Ok(Isolate { app, .. })) = ISOLATE.get() else { return None };
     let request = RequestId::parse(request_id).ok()?;
     let error = if timed_out { ApiError::GatewayTimeout } else { ApiError::BadGateway };
-    Some(answer(app, &error, request, None))
+    let transport = if strict { Transport::Strict } else { Transport::Lax };
+    Some(answer(app, &error, request, None, transport))
 }
 
-fn outward(app: &App, verdict: Verdict<'_>, request: RequestId) -> Option<String> {
+fn outward(app: &App, verdict: Verdict<'_>, head: &Head<'_>, request: RequestId) -> Option<String> {
     match verdict {
         Verdict::Own => Some(OWN.to_owned()),
         Verdict::Forward(rewrite) => Some(forward_json(&rewrite)),
-        Verdict::Refuse(error, route) => Some(answer(app, &error, request, route.as_deref())),
+        Verdict::Refuse(error, route) => {
+            let transport = Transport::new(app.config.environment, Some(head.scheme));
+            Some(answer(app, &error, request, route.as_deref(), transport))
+        }
         Verdict::Need(_) => None,
     }
 }
 
-fn answer(app: &App, error: &ApiError, request: RequestId, route: Option<&str>) -> String {
+fn answer(app: &App, error: &ApiError, request: RequestId, route: Option<&str>, transport: Transport) -> String {
     app.log_refusal(error, request, route);
-    answer_json(&error.reply(request), request)
+    answer_json(&error.reply(request), request, transport)
+}
+
+/// The scheme of a request, of its head as it came.
+fn scheme_of(head: &str) -> Option<&str> {
+    Head::parse(head).map(|head| head.scheme)
 }
 
 /// Without a usable configuration nothing is served. Developers are told why; the world is not.
-fn not_configured(env: &Env, error: &ConfigError) -> String {
+fn not_configured(env: &Env, error: &ConfigError, scheme: Option<&str>) -> String {
     use crate::ports::{Clock, Rng};
     let mut random = [0; 10];
     platform::PlatformRng.fill(&mut random);
@@ -154,7 +164,8 @@ fn not_configured(env: &Env, error: &ConfigError) -> String {
         });
         reply.body = told.unwrap_or(bland);
     }
-    answer_json(&reply, request)
+    let environment = if is_development { Environment::Development } else { Environment::Production };
+    answer_json(&reply, request, Transport::new(environment, scheme))
 }
 
 /// Our own endpoints.

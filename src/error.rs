@@ -47,6 +47,12 @@ pub enum ApiError {
     /// The body or a header cannot be read.
     #[error("{0}")]
     Malformed(&'static str),
+    /// The host is none of ours (RFC 9110, §15.5.20).
+    #[error("This host is not served here.")]
+    Misdirected,
+    /// It came over plain http; where it should come to.
+    #[error("This is served over https only.")]
+    PlainHttp(String),
     /// The path could be taken in two ways.
     #[error("The path is ambiguous.")]
     AmbiguousPath,
@@ -219,6 +225,9 @@ impl ApiError {
             Self::Malformed(_) | Self::AmbiguousPath | Self::WrongPassword | Self::InvalidMailToken => {
                 (StatusCode::BAD_REQUEST, None)
             }
+            Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, None),
+            // The method and the body stay what they are (RFC 9110, §15.4.9).
+            Self::PlainHttp(_) => (StatusCode::PERMANENT_REDIRECT, None),
             Self::InvalidRequest(_) => (StatusCode::BAD_REQUEST, Some("invalid_request")),
             Self::UnsupportedGrant => (StatusCode::BAD_REQUEST, Some("unsupported_grant_type")),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
@@ -295,6 +304,7 @@ impl ApiError {
             Self::TooManyMails => Some(("too_many_mails", String::new())),
             Self::InvalidMailToken => Some(("invalid_mail_token", String::new())),
             Self::EmailNotVerified => Some(("email_not_verified", String::new())),
+            Self::Misdirected => Some(("misdirected", String::new())),
             Self::AmbiguousPath => Some(("ambiguous_path", String::new())),
             _ => None,
         }
@@ -337,6 +347,9 @@ impl ApiError {
             _ => None,
         };
         headers.extend(wait.map(|wait| (header::RETRY_AFTER, whole_seconds(millis(wait)))));
+        if let Self::PlainHttp(secure) = self {
+            headers.extend(HeaderValue::try_from(secure).ok().map(|value| (header::LOCATION, value)));
+        }
         let body = serde_json::to_string(&problem).unwrap_or_default();
         Reply { status, headers, body }
     }

@@ -31,14 +31,19 @@ use crate::{
     config::{Config, ConfigError, Lookup},
     domain::{
         id::RequestId,
+        revocation::set::Known,
         session::cookie::SessionCookie,
         time::Timestamp,
-        token::{refresh::RefreshToken, verify::Expected},
+        token::{
+            refresh::RefreshToken,
+            verify::{Expected, Refusal},
+        },
     },
     error::ApiError,
     gateway::{
         Findings, World,
         authenticate::{self, Authenticated, Freshness, Outcome},
+        hosts::AllowedHosts,
         knowledge::{Knowledge, Remembered},
         policy::Policy,
         session as by_session,
@@ -60,6 +65,7 @@ pub struct App {
     pub config: Config,
     /// What may reach which origin.
     pub policy: Arc<Policy>,
+    hosts: AllowedHosts,
     /// The world.
     pub ports: Ports,
     knowledge: Mutex<Knowledge>,
@@ -76,6 +82,7 @@ impl App {
     pub fn new(config: Config, lookup: Lookup<'_>, ports: Ports) -> Result<Self, ConfigError> {
         let policy = Arc::new(Policy::parse(POLICY, lookup)?);
         Ok(Self {
+            hosts: AllowedHosts::new(&config, &policy),
             config,
             policy,
             ports,
@@ -90,6 +97,7 @@ impl App {
         Self {
             config: self.config.clone(),
             policy: self.policy.clone(),
+            hosts: self.hosts.clone(),
             ports: self.ports.clone(),
             knowledge: Mutex::default(),
             chores: chores::Chores::default(),
@@ -115,7 +123,7 @@ impl App {
     /// What decisions rest on.
     #[must_use]
     pub fn world(&self) -> World<'_> {
-        World::new(&self.config, &self.policy)
+        World::new(&self.config, &self.policy, &self.hosts)
     }
 
     /// What an access token must say to be for us.
@@ -166,6 +174,17 @@ impl App {
             }
         }
         Err(ask::unsettled())
+    }
+
+    /// Refuses a genuine token that is known to be revoked, without asking anyone.
+    ///
+    /// # Errors
+    /// That it is.
+    pub fn require_not_revoked(&self, token: &Remembered) -> Result<(), ApiError> {
+        match self.knowledge().view.knows(&token.claims.grounds(), self.ports.clock.now()) {
+            Known::Revoked => Err(ApiError::InvalidToken(Refusal::Revoked)),
+            _ => Ok(()),
+        }
     }
 
     /// A refresh token as the client keeps it.

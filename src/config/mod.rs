@@ -5,6 +5,7 @@
 //! Worker with one sentence that names it and says how to make one.
 
 mod mail;
+mod perimeter;
 #[cfg(test)]
 mod tests;
 mod vars;
@@ -17,6 +18,7 @@ use self::vars::Vars;
 use crate::domain::{
     attempts::AttemptRules,
     cookies::CookieNames,
+    host::HostPattern,
     password::Hasher,
     rate_limit::{Limit, Rule},
     revocation::Revocation,
@@ -62,6 +64,12 @@ pub struct Config {
     pub environment: Environment,
     /// Where the world reaches us; also the issuer of our tokens. Never taken from `Host`.
     pub public_url: PublicUrl,
+    /// The hosts that we answer on beside `PUBLIC_URL`'s; if none are named, the policy's.
+    pub allowed_hosts: Option<Vec<HostPattern>>,
+    /// Whose pages may call our endpoints, and read what they answer.
+    pub allowed_origins: Vec<String>,
+    /// Requests to our own endpoints.
+    pub api_limit: Limit,
     /// Path under which pages are; empty, or like `api_prefix`.
     pub pages_prefix: String,
     /// Path under which our endpoints answer; begins with `/`, does not end with it.
@@ -188,6 +196,9 @@ impl Config {
             environment,
             mail: MailConfig::parse(&vars, environment, &public_url, &pages_prefix)?,
             public_url,
+            allowed_hosts: perimeter::allowed_hosts(&vars)?,
+            allowed_origins: perimeter::allowed_origins(&vars, environment)?,
+            api_limit: perimeter::api_limit(&vars)?,
             pages_prefix,
             api_prefix: vars.api_prefix()?,
             audience: vars.audience()?,

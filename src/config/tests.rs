@@ -60,6 +60,18 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ("KEY_ENCRYPTION_KEY", "k1:short", "under 32 bytes"),
         ("REVOCATION", "never", "must be bounded or strict"),
         ("REQUIRE_VERIFIED_EMAIL", "yes", "true or false"),
+        ("API_LIMIT", "0", "between 1 and 10000"),
+        ("ALLOWED_HOSTS", "*", "such as api.example.com"),
+        ("ALLOWED_HOSTS", "a.example.com,", "such as api.example.com"),
+        ("ALLOWED_HOSTS", "https://a.example.com", "such as api.example.com"),
+        ("ALLOWED_ORIGINS", "*", "* and null are any page's"),
+        ("ALLOWED_ORIGINS", "https://a.example.com,null", "* and null are any page's"),
+        ("ALLOWED_ORIGINS", "https://*.example.com", "without a path"),
+        ("ALLOWED_ORIGINS", "https://a.example.com/app", "without a path"),
+        ("ALLOWED_ORIGINS", "a.example.com", "without a path"),
+        ("ALLOWED_ORIGINS", "https://a.example.com,", "without a path"),
+        ("ALLOWED_ORIGINS", "https://a.example.com, http://b.example.com", "https:// in production"),
+        ("ALLOWED_ORIGINS", "chrome-extension://abcdef", "without a path"),
         ("PAGES_PREFIX", "/a//b", "plain path"),
         ("APP_NAME", "two\nlines", "on one line"),
         ("MAIL_FROM", "Example", "like Example <no-reply@example.com>"),
@@ -85,6 +97,26 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         assert!(error.to_string().contains(why), "{error}");
         assert!(value.len() < 9 || !name.ends_with("KEY") || !error.to_string().contains(value));
     }
+}
+
+#[test]
+fn hosts_and_pages_are_spelt_as_requests_spell_them() {
+    let config = parse(&[
+        ("ALLOWED_HOSTS", "API.example.com, *.apps.example.com,a.example.com:443,b.example.com:8443"),
+        ("ALLOWED_ORIGINS", "https://App.example.com/, https://b.example.com:443,https://b.example.com:8443"),
+        ("API_LIMIT", "7"),
+    ])
+    .unwrap();
+    let hosts = ["api.example.com", "*.apps.example.com", "a.example.com", "b.example.com:8443"];
+    assert_eq!(config.allowed_hosts, hosts.map(HostPattern::parse_with_port).into_iter().collect());
+    let origins = ["https://app.example.com", "https://b.example.com", "https://b.example.com:8443"];
+    assert_eq!(config.allowed_origins, origins);
+    assert_eq!(config.api_limit.rules, [Rule::new(7, Duration::from_mins(1))]);
+    let local = parse(&[("ENVIRONMENT", "development"), ("ALLOWED_ORIGINS", "http://localhost:3000")]).unwrap();
+    assert_eq!(local.allowed_origins, ["http://localhost:3000"]);
+    let none = parse(&[]).unwrap();
+    assert!(none.allowed_hosts.is_none() && none.allowed_origins.is_empty());
+    assert_eq!(none.api_limit.rules, [Rule::new(60, Duration::from_mins(1))]);
 }
 
 #[test]

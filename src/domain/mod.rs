@@ -8,6 +8,7 @@ pub mod audit;
 pub mod bundle;
 pub mod cookies;
 pub mod device;
+pub mod host;
 pub mod id;
 pub mod mail;
 pub mod net;

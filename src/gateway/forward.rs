@@ -18,7 +18,7 @@ use crate::{
         rate_limit::Decision,
     },
     error::{Reply, limit_headers},
-    security_headers,
+    security_headers::{self, Transport},
 };
 
 /// How a request goes on to its origin.
@@ -40,6 +40,8 @@ pub struct Rewrite {
     pub set: Vec<(&'static str, String)>,
     /// Headers to set on the answer.
     pub answer: Vec<(String, String)>,
+    /// Whether the answer, or one that must be made in its place, tells clients to come by https only.
+    pub strict: bool,
     /// The request's id, for an answer that must be made when the origin gives none.
     pub request_id: String,
     /// The cookie session that is used by this.
@@ -74,6 +76,7 @@ impl Rewrite {
             remove: changes.remove.iter().map(ToString::to_string).collect(),
             set: changes.set.iter().map(|(name, value)| (*name, value.to_string())).collect(),
             answer,
+            strict: false,
             request_id: request.to_string(),
             uses: None,
         }
@@ -106,11 +109,11 @@ pub fn forward_json(rewrite: &Rewrite) -> String {
 
 /// A finished answer as JSON, with the headers that every answer of ours has.
 #[must_use]
-pub fn answer_json(reply: &Reply, request: RequestId) -> String {
+pub fn answer_json(reply: &Reply, request: RequestId, transport: Transport) -> String {
     let id = request.to_string();
     let own = reply.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
-    let mut headers: Vec<_> = own.collect();
-    headers.extend(security_headers::ALWAYS.iter().copied());
+    let mut headers: Vec<(&str, &str)> = own.collect();
+    headers.extend(security_headers::all(transport).map(|(name, value): (&str, &str)| (name, value)));
     headers.push(("x-request-id", &id));
     write(&Outward::Answer(Answer { status: reply.status.as_u16(), headers, body: &reply.body }))
 }

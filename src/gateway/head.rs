@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use crate::domain::host::split_port;
+
 /// The head of a request.
 #[derive(Debug)]
 pub struct Head<'a> {
@@ -59,16 +61,9 @@ impl<'a> Head<'a> {
     }
 }
 
-/// Host and port, without the colon between.
-fn split_port(authority: &str) -> (&str, &str) {
-    match authority.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => (host, port),
-        _ => (authority, ""),
-    }
-}
-
 fn canonical_authority<'a>(scheme: &str, authority: &'a str) -> Cow<'a, str> {
     let (host, port) = split_port(authority);
+    let port = port.unwrap_or_default();
     let own_port = matches!((scheme, port), (_, "") | ("http", "80") | ("https", "443"));
     let plain = !host.ends_with('.') && !host.bytes().any(|b| b.is_ascii_uppercase());
     if plain && (!own_port || host == authority) {

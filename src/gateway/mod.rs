@@ -10,6 +10,7 @@ pub mod canonical;
 pub mod forward;
 pub mod head;
 pub mod headers;
+pub mod hosts;
 pub mod knowledge;
 pub mod memory;
 pub mod policy;
@@ -28,6 +29,7 @@ use self::{
     canonical::Path,
     forward::Rewrite,
     head::Head,
+    hosts::AllowedHosts,
     knowledge::{Knowledge, TokenDigest},
     policy::{Access, OnLimiterError, Policy, Route},
     same_origin::SameOrigin,
@@ -37,6 +39,7 @@ use crate::{
     config::{Config, Environment},
     domain::{
         cookies::CookieNames,
+        host::is_loopback,
         id::RequestId,
         net::ClientIp,
         rate_limit::{Decision, Limit, LimitKey},
@@ -47,6 +50,7 @@ use crate::{
         token::verify::{Claimed, Refusal},
     },
     error::ApiError,
+    security_headers::Transport,
 };
 
 /// What a decision rests on that does not change while the isolate lives.
@@ -54,6 +58,8 @@ use crate::{
 pub struct World<'a> {
     /// Routes and origins.
     pub policy: &'a Policy,
+    /// Every host that is answered on.
+    pub hosts: &'a AllowedHosts,
     /// Host and port of our own endpoints.
     pub auth_authority: &'a str,
     /// Whether loopback names are the auth host too.
@@ -75,9 +81,10 @@ pub struct World<'a> {
 impl<'a> World<'a> {
     /// From configuration and policy.
     #[must_use]
-    pub fn new(config: &'a Config, policy: &'a Policy) -> Self {
+    pub fn new(config: &'a Config, policy: &'a Policy, hosts: &'a AllowedHosts) -> Self {
         Self {
             policy,
+            hosts,
             auth_authority: config.public_url.authority(),
             environment: config.environment,
             api_prefix: &config.api_prefix,
@@ -223,6 +230,15 @@ pub fn decide<'a>(
     found: &Findings,
     moment: Moment,
 ) -> Verdict<'a> {
+    // Nothing is said under a name that is not ours, and in production nothing over a wire that others can read. The
+    // scheme is the one that the platform says; no header of a client's changes it.
+    if !world.hosts.take(head) {
+        return Verdict::Refuse(ApiError::Misdirected, None);
+    }
+    if world.environment == Environment::Production && head.scheme != "https" {
+        let secure = format!("https://{}{}{}", head.authority, head.raw_path, head.query);
+        return Verdict::Refuse(ApiError::PlainHttp(secure), None);
+    }
     // A control character in a header is no field value (RFC 9110, §5.5), whoever it is for.
     if head.has_control_characters() {
         return Verdict::Refuse(ApiError::Malformed("A header holds a control character."), None);
@@ -248,8 +264,7 @@ fn is_own(head: &Head<'_>, path: &Path, world: &World<'_>) -> bool {
 }
 
 fn is_auth_host(head: &Head<'_>, world: &World<'_>) -> bool {
-    let loopback =
-        || world.environment == Environment::Development && matches!(head.host(), "localhost" | "127.0.0.1" | "[::1]");
+    let loopback = || world.environment == Environment::Development && is_loopback(head.host());
     head.authority == world.auth_authority || loopback()
 }
 
@@ -304,9 +319,10 @@ fn route<'a>(
         Some(Authenticated::Session(live)) => Some(live.snapshot.session),
         _ => None,
     };
+    let strict = Transport::new(world.environment, Some(head.scheme)) == Transport::Strict;
     let moment = Moment { request, now };
     let rewrite = Rewrite::new(head, origin, route.access, path, &changes, tightest, moment);
-    Ok(Verdict::Forward(Box::new(Rewrite { uses, ..rewrite })))
+    Ok(Verdict::Forward(Box::new(Rewrite { strict, uses, ..rewrite })))
 }
 
 fn authenticate<'a>(

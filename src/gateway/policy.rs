@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::ConfigError,
-    domain::{rate_limit::Limit, rbac::Requirement, revocation::Revocation},
+    domain::{host::HostPattern, rate_limit::Limit, rbac::Requirement, revocation::Revocation},
 };
 
 /// Who may make a request.
@@ -124,6 +124,12 @@ impl Policy {
     pub fn find<'p>(&self, method: &str, host: &str, path: &'p canonical::Path) -> Option<(&Route, Params<'p>)> {
         let (index, params) = self.table.find(method, host, path)?;
         Some((self.routes.get(index)?, params))
+    }
+
+    /// Every host that a route names.
+    #[must_use]
+    pub fn hosts(&self) -> &[HostPattern] {
+        self.table.hosts()
     }
 
     /// The origin of a route.

@@ -4,6 +4,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use super::canonical;
+use crate::domain::host::HostPattern;
 
 /// Every method a route may name; one that names none takes all of these, and no other
 /// (an origin that echoes TRACE would show the client what we added).
@@ -16,6 +17,7 @@ pub type Params<'p> = Vec<(String, Cow<'p, str>)>;
 #[derive(Debug, Default)]
 pub struct RouteTable {
     root: Node,
+    hosts: Vec<HostPattern>,
 }
 
 #[derive(Debug, Default)]
@@ -39,39 +41,28 @@ struct Candidate {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {
     Any,
-    Exactly(String),
-    /// `*.example.com`: one label or more before the suffix, which begins with a dot.
-    Under(String),
+    Like(HostPattern),
 }
 
 impl Host {
     fn parse(text: Option<&str>) -> Result<Self, String> {
         let Some(text) = text else { return Ok(Self::Any) };
-        let (wildcard, name) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
-        let valid = !name.is_empty()
-            && name.split('.').all(|label| {
-                !label.is_empty() && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-            });
-        match (valid, wildcard) {
-            (false, _) => Err("host must be a lower-case name, or one under *.".to_owned()),
-            (true, true) => Ok(Self::Under(format!(".{name}"))),
-            (true, false) => Ok(Self::Exactly(name.to_owned())),
-        }
+        let pattern = HostPattern::parse(text);
+        pattern.map(Self::Like).ok_or_else(|| "host must be a lower-case name, or one under *.".to_owned())
     }
 
     fn takes(&self, host: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::Exactly(name) => host == name,
-            Self::Under(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+            Self::Like(pattern) => pattern.takes(host),
         }
     }
 
     /// The more particular, the earlier it is tried.
     const fn rank(&self) -> (u8, usize) {
         match self {
-            Self::Exactly(_) => (0, 0),
-            Self::Under(suffix) => (1, usize::MAX - suffix.len()),
+            Self::Like(HostPattern::Exactly(_)) => (0, 0),
+            Self::Like(HostPattern::Under(suffix)) => (1, usize::MAX - suffix.len()),
             Self::Any => (2, 0),
         }
     }
@@ -101,9 +92,20 @@ impl RouteTable {
         if candidates.iter().any(|other| other.host == host && overlap(&other.methods, methods)) {
             return Err("another route has this path, host and method".to_owned());
         }
+        if let Host::Like(pattern) = &host
+            && !self.hosts.contains(pattern)
+        {
+            self.hosts.push(pattern.clone());
+        }
         candidates.push(Candidate { route, host, methods: methods.to_vec(), params });
         candidates.sort_by_key(|candidate| candidate.host.rank());
         Ok(())
+    }
+
+    /// Every host that a route names.
+    #[must_use]
+    pub fn hosts(&self) -> &[HostPattern] {
+        &self.hosts
     }
 
     /// The route and its parameters. A more particular path on this host hides the less particular

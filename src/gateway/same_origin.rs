@@ -5,7 +5,10 @@
 //! not enough. Every browser says so of every such request (Fetch, "HTTP-network-or-cache fetch").
 
 use super::head::Head;
-use crate::config::{Config, Environment};
+use crate::{
+    config::{Config, Environment},
+    domain::host::{is_loopback, split_port},
+};
 
 /// Which origins are ours.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +39,11 @@ impl<'a> SameOrigin<'a> {
     /// Whether an `Origin` is ours. In development, that of the very loopback address that is asked is, too.
     #[must_use]
     pub fn is(&self, origin: &str, scheme: &str, authority: &str) -> bool {
-        let is_loopback = || {
-            let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let is_this_machine = || {
             self.environment == Environment::Development
-                && matches!(host, "localhost" | "127.0.0.1" | "[::1]")
+                && is_loopback(split_port(authority).0)
                 && origin.split_once("://") == Some((scheme, authority))
         };
-        origin == self.public_url || is_loopback()
+        origin == self.public_url || is_this_machine()
     }
 }
