@@ -1,5 +1,7 @@
 //! Where a request comes from; every handler can ask for it.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 
 use crate::{
@@ -9,6 +11,7 @@ use crate::{
         cookies,
         id::RequestId,
         net::ClientIp,
+        rate_limit::Decision,
         session::cookie::SessionCookie,
     },
     error::ApiError,
@@ -19,7 +22,7 @@ use crate::{
 enum Page {
     /// None is named: it is no browser that changes something.
     Unknown,
-    /// One of ours.
+    /// One of ours, or of those that may act as ours on our own endpoints (`ALLOWED_ORIGINS`).
     Own,
     /// Another's.
     Foreign,
@@ -36,6 +39,7 @@ pub struct Connection {
     pub origin: audit::Origin,
     page: Page,
     cookies: Vec<String>,
+    counted: Arc<OnceLock<Decision>>,
 }
 
 impl Connection {
@@ -45,7 +49,10 @@ impl Connection {
         let ip = ClientIp::parse(text(HeaderName::from_static("cf-connecting-ip")));
         let user_agent = text(header::USER_AGENT).map(|agent| agent.chars().take(MAX_USER_AGENT).collect());
         let (scheme, authority) = (uri.scheme_str().unwrap_or_default(), uri.authority().map_or("", |a| a.as_str()));
-        let is_own = |origin: &str| app.world().same_origin.is(origin, scheme, authority);
+        let is_own = |origin: &str| {
+            let allowed = app.config.allowed_origins.iter().any(|allowed| allowed == origin);
+            allowed || app.world().same_origin.is(origin, scheme, authority)
+        };
         let page = match headers.get(header::ORIGIN).map(|origin| origin.to_str().unwrap_or_default()) {
             None => Page::Unknown,
             Some(origin) if is_own(origin) => Page::Own,
@@ -53,7 +60,14 @@ impl Connection {
         };
         let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
         let cookies = lines.map(ToOwned::to_owned).collect();
-        Self { request, ip, origin: audit::Origin { request, ip: ip.text(), user_agent }, page, cookies }
+        Self {
+            request,
+            ip,
+            origin: audit::Origin { request, ip: ip.text(), user_agent },
+            page,
+            cookies,
+            counted: Arc::default(),
+        }
     }
 
     /// The values of all cookies of a name.
@@ -65,6 +79,22 @@ impl Connection {
     pub fn session_cookie(&self, app: &App) -> Option<SessionCookie> {
         let mut values = self.cookies(app.config.cookies().session());
         values.find_map(|value| SessionCookie::decode(value, &app.config.token_mac_key))
+    }
+
+    /// Notes how this request counted: once.
+    pub(super) fn note_count(&self, decision: Decision) {
+        // Whoever counts looks first whether that was done.
+        let _ = self.counted.set(decision);
+    }
+
+    /// How it counted, if it did.
+    pub(super) fn counted(&self) -> Option<&Decision> {
+        self.counted.get()
+    }
+
+    /// Whether it is made by a page that may act for its user here.
+    pub(super) fn is_own_page(&self) -> bool {
+        self.page == Page::Own
     }
 
     /// A row for the log about this request, to be completed.
@@ -81,7 +111,7 @@ impl Connection {
 
     /// For what only our own pages may have a browser do: what it does by a cookie, and what gives it one.
     pub fn require_own_page(&self) -> Result<(), ApiError> {
-        if self.page == Page::Own { Ok(()) } else { Err(ApiError::ForeignOrigin) }
+        if self.is_own_page() { Ok(()) } else { Err(ApiError::ForeignOrigin) }
     }
 
     /// For what programs do as well, which name no page.

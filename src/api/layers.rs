@@ -1,17 +1,22 @@
-//! What every answer of ours goes through: a request id, the security headers, and problems
+//! What every answer of ours goes through: a request id, OPTIONS, the security headers, and problems
 //! written out in one place.
 
 use std::sync::Arc;
 
 use axum::{
+    body::Body,
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 
-use super::Connection;
-use crate::{app::App, error::ApiError, security_headers};
+use super::{Connection, cors::Cors};
+use crate::{
+    app::App,
+    error::{ApiError, limit_headers},
+    security_headers::{self, Transport},
+};
 
 /// A problem travels as the error itself until the outermost layer writes it.
 #[derive(Clone)]
@@ -27,33 +32,51 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// (1) Knows where the request comes from. (2) Lets it be handled. (3) Writes a problem out and
-/// logs it. (4) Adds the headers that every answer has.
+/// (1) Knows where the request comes from. (2) Lets it be handled; OPTIONS, which no endpoint takes, is answered for
+/// those that there are. (3) Writes a problem out and logs it. (4) Adds the headers that every answer has, what a limit
+/// has left, and who may read it.
 pub async fn outermost(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     // (1)
     let id = app.ports.new_request_id();
     let connection = Connection::of(&app, request.uri(), request.headers(), id);
-    request.extensions_mut().insert(connection);
+    let (cors, is_head) = (Cors::of(&request, &connection), request.method() == Method::HEAD);
+    let transport = Transport::new(app.config.environment, request.uri().scheme_str());
+    request.extensions_mut().insert(connection.clone());
     // (2)
     let mut response = next.run(request).await;
+    if let Some(there_is) = response.headers().get(header::ALLOW) {
+        let there_is = with_options(there_is);
+        response.headers_mut().insert(header::ALLOW, there_is.clone());
+        response = cors.options(&there_is).unwrap_or(response);
+    }
     // (3)
     if let Some(Pending(error)) = response.extensions_mut().remove() {
         app.log_refusal(&error, id, None);
         let reply = error.reply(id);
         let (parts, _) = response.into_parts();
-        response = Response::from_parts(parts, reply.body.into());
+        response = Response::from_parts(parts, if is_head { Body::empty() } else { reply.body.into() });
         *response.status_mut() = reply.status;
         response.headers_mut().remove(header::CONTENT_LENGTH);
         response.headers_mut().extend(reply.headers);
     }
     // (4)
     let headers = response.headers_mut();
-    for (name, value) in security_headers::ALWAYS {
+    for (name, value) in security_headers::all(transport) {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
+    if let Some(decision) = connection.counted() {
+        headers.extend(limit_headers(decision, app.ports.clock.now()));
+    }
+    cors.write(headers);
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         headers.insert(HeaderName::from_static("x-request-id"), value);
     }
     response
+}
+
+/// What `Allow` names, and OPTIONS.
+fn with_options(allow: &HeaderValue) -> HeaderValue {
+    let there_is = allow.to_str().unwrap_or_default().replace(',', ", ");
+    HeaderValue::try_from(format!("{there_is}, OPTIONS")).unwrap_or_else(|_| allow.clone())
 }

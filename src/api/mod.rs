@@ -4,6 +4,7 @@ mod accounts;
 mod admin;
 mod auth;
 mod connection;
+mod cors;
 mod extract;
 mod form;
 mod layers;
@@ -35,6 +36,9 @@ macro_rules! endpoints {
             $((stringify!($method), concat!("{prefix}", $path)),)*
             $((stringify!($root_method), $root_path),)*
         ];
+
+        /// Those that there are in development only.
+        pub const DEVELOPMENT_ENDPOINTS: &[(&str, &str)] = &[$((stringify!($dev_method), $dev_path),)*];
 
         fn routes(prefix: &str, environment: Environment) -> Router<Arc<App>> {
             let api = Router::new()$(.route($path, $method($handler)))*;
@@ -79,11 +83,12 @@ endpoints! {
     }
 }
 
-/// Every endpoint, and what every answer goes through.
+/// Every endpoint, and what every answer goes through. It goes around the endpoints' own router, which says last what
+/// methods there are.
 pub fn router(app: &Arc<App>) -> Router {
-    routes(&app.config.api_prefix, app.config.environment)
+    let endpoints = routes(&app.config.api_prefix, app.config.environment)
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
-        .layer(middleware::from_fn_with_state(app.clone(), layers::outermost))
-        .with_state(app.clone())
+        .with_state(app.clone());
+    Router::new().fallback_service(endpoints).layer(middleware::from_fn_with_state(app.clone(), layers::outermost))
 }

@@ -46,6 +46,7 @@ mod mail_sign_in;
 mod mail_told;
 mod mail_verify;
 mod outage;
+mod perimeter;
 mod plans;
 mod profile;
 mod refresh;

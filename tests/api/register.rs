@@ -101,7 +101,7 @@ async fn what_is_no_json_object_is_refused_by_kind() {
 async fn another_method_is_told_which_are_allowed() {
     let world = World::new();
     let answer = world.isolate.get(PATH, None).await.expect(405);
-    assert_eq!(answer.header("allow"), Some("POST"));
+    assert_eq!(answer.header("allow"), Some("POST, OPTIONS"));
     assert_eq!(answer.text("/title"), "Method Not Allowed");
 }
 
