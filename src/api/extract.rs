@@ -12,11 +12,12 @@ use futures_util::{
 };
 use serde_json::{Map, Value};
 
-use super::Connection;
+use super::{Connection, limits};
 use crate::{
     app::App,
     domain::{
         id::{SessionId, UserId},
+        rate_limit::LimitKey,
         rbac::Requirement,
         session::cookie::SessionCookie,
         strict_json,
@@ -92,19 +93,42 @@ pub fn session_cookie(app: &App, connection: &Connection, method: &Method) -> Re
 impl FromRequestParts<Arc<App>> for Principal {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        if let Some(token) = bearer(&parts.headers) {
-            // What is no token of ours costs no question; for one that is, roles must not be older than the bound.
-            app.believe(token).await?;
-            app.keep_up().await;
-            return app.authenticate(token, Freshness::Record).await.map(Self);
-        }
         let connection = Connection::from_request_parts(parts, app).await?;
-        let cookie = session_cookie(app, &connection, &parts.method)?.ok_or(ApiError::Unauthenticated)?;
-        app.keep_up().await;
-        let who = app.authenticate_session(cookie).await?;
-        app.note_use(cookie.session);
-        Ok(Self(who))
+        let known = match bearer(&parts.headers) {
+            Some(token) => by_token(app, &connection, token).await,
+            None => by_cookie(app, &connection, &parts.method).await,
+        };
+        // Whoever is nobody counts by address; whom the record alone knows to be nobody has counted.
+        if let Err(ApiError::Unauthenticated | ApiError::InvalidToken(_)) = known {
+            limits::count(app, &connection, &connection.ip.limit_key()).await?;
+        }
+        known.map(Self)
     }
+}
+
+/// Who the bearer of a token is. It counts for its subject once it is proven to be ours and not known to be revoked, and
+/// before the record is asked: a forged token, or one that was taken away, uses up nobody's limit but the sender's.
+async fn by_token(app: &App, connection: &Connection, token: &str) -> Result<Authenticated, ApiError> {
+    // What is no token of ours costs no question; for one that is, roles must not be older than the bound.
+    let remembered = app.believe(token).await?;
+    app.keep_up().await;
+    app.require_not_revoked(&remembered)?;
+    limits::count(app, connection, &LimitKey::subject(&remembered.caller.subject)).await?;
+    app.authenticate(token, Freshness::Record).await
+}
+
+/// Who the holder of the session cookie is. A cookie says which session it is of, not whose; where this isolate does not
+/// know that, it counts when the record has told.
+async fn by_cookie(app: &App, connection: &Connection, method: &Method) -> Result<Authenticated, ApiError> {
+    let cookie = session_cookie(app, connection, method)?.ok_or(ApiError::Unauthenticated)?;
+    app.keep_up().await;
+    if let Some(subject) = app.known_holder(cookie) {
+        limits::count(app, connection, &LimitKey::subject(&subject)).await?;
+    }
+    let who = app.authenticate_session(cookie).await?;
+    limits::count(app, connection, &LimitKey::subject(&who.caller().subject)).await?;
+    app.note_use(cookie.session);
+    Ok(who)
 }
 
 fn content_type(request: &Request) -> &str {

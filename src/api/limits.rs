@@ -1,23 +1,37 @@
-//! Limits on our own endpoints, by address.
+//! Limits on our own endpoints. A request asks one limiter, once: the one of its subject, or of its address where nobody
+//! is signed in.
+//!
+//! Not counted is what costs nothing, and what asks no store before a MAC or a signature of ours vouches for it: the key
+//! set, health, refresh, logout, proving an address. Whoever has such a token has it from us, and uses it up.
 
 use axum::http::HeaderMap;
 
 use super::Connection;
 use crate::{
     app::App,
-    domain::rate_limit::Limit,
+    domain::rate_limit::{Decision, Limit, LimitKey},
     error::{ApiError, limit_headers},
 };
 
-/// Counts a request under its address. An answer's `headers` say what is left; where there is nothing
-/// left, or the limiter does not answer, the request ends here.
+/// Counts a request of nobody in particular under its address, by a limit of its endpoint's own and by `API_LIMIT`, in
+/// one question. An answer's `headers` say what is left; where there is nothing left, or the limiter does not answer, the
+/// request ends here.
 pub async fn admit(app: &App, connection: &Connection, limit: &Limit, headers: &mut HeaderMap) -> Result<(), ApiError> {
-    let key = connection.ip.limit_key();
-    let decision = app.ports.limiter.admit(&key, std::slice::from_ref(limit)).await?;
-    let now = app.ports.clock.now();
-    if !decision.admitted {
-        return Err(ApiError::RateLimited(decision, now));
-    }
-    headers.extend(limit_headers(&decision, now));
+    let limits = [limit.clone(), app.config.api_limit.clone()];
+    let decision = ask(app, &connection.ip.limit_key(), &limits).await?;
+    headers.extend(limit_headers(&decision, app.ports.clock.now()));
     Ok(())
+}
+
+/// Counts a request by `API_LIMIT`, unless it was counted before; [`layers`](super::layers) tells what is left.
+pub async fn count(app: &App, connection: &Connection, key: &LimitKey) -> Result<(), ApiError> {
+    if connection.counted().is_none() {
+        connection.note_count(ask(app, key, std::slice::from_ref(&app.config.api_limit)).await?);
+    }
+    Ok(())
+}
+
+async fn ask(app: &App, key: &LimitKey, limits: &[Limit]) -> Result<Decision, ApiError> {
+    let decision = app.ports.limiter.admit(key, limits).await?;
+    if decision.admitted { Ok(decision) } else { Err(ApiError::RateLimited(decision, app.ports.clock.now())) }
 }

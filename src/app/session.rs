@@ -6,7 +6,9 @@ use super::App;
 use crate::{
     domain::{
         id::SessionId,
+        revocation::set::Known,
         session::{
+            cookie::SessionCookie,
             noted_every,
             snapshot::{GOOD_FOR, Snapshot},
         },
@@ -45,6 +47,18 @@ impl App {
         found.standing = Some(Standing::Revoked);
         self.knowledge().remember_session(id, Arc::new(SessionFound::Gone));
         Ok(())
+    }
+
+    /// Whose session a cookie is of, if this isolate knows that it stands.
+    #[must_use]
+    pub fn known_holder(&self, cookie: SessionCookie) -> Option<String> {
+        let knowledge = self.knowledge();
+        let now = self.ports.clock.now();
+        let Some(SessionFound::Live(live)) = knowledge.session(&cookie.session).map(AsRef::as_ref) else { return None };
+        let stands = live.snapshot.salt == cookie.salt_text()
+            && now < live.snapshot.expires_at
+            && knowledge.view.knows_session(cookie.session, now) != Known::Revoked;
+        stands.then(|| live.caller.subject.clone())
     }
 
     async fn note_session(&self, snapshot: Snapshot, found: &mut Findings) -> Result<(), ApiError> {

@@ -86,7 +86,7 @@ async fn a_cookie_session_costs_one_trip_at_first_sight() {
         assert_eq!(trips(&world), then, "{path} again");
     }
     world.isolate.browse(&browser, "GET", "/api/v1/users/me", &Value::Null).await.expect(200);
-    assert_eq!(trips(&world), (2, 0, 0, 0), "our own endpoints ask the record, and then do their work");
+    assert_eq!(trips(&world), (2, 0, 1, 0), "our own endpoints count, ask the record, and then do their work");
     // An hour later its use is written down, beside the answer; and the copy is believed no more.
     world.host.clock.advance(Duration::from_hours(1));
     for isolate in [&fresh, &world.isolate] {
@@ -110,17 +110,17 @@ async fn changes_of_ones_own_account_are_counted_too() {
     world.isolate.get("/api/v1/users/me", Some(&ada.access)).await.expect(200);
     trips(&world);
     world.isolate.get("/api/v1/auth/sessions", Some(&ada.access)).await.expect(200);
-    assert_eq!(trips(&world), (2, 0, 0, 0), "the list: who asks, and the list");
+    assert_eq!(trips(&world), (2, 0, 1, 0), "the list: the limit, who asks, and the list");
     let path = format!("/api/v1/auth/sessions/{}", other.session);
     world.isolate.browse(&browser, "DELETE", &path, &Value::Null).await.expect(204);
-    assert_eq!(trips(&world), (2, 1, 0, 1), "one ended");
+    assert_eq!(trips(&world), (2, 1, 1, 1), "one ended");
     world.isolate.sign_in("ada").await;
     trips(&world);
     world.isolate.browse(&browser, "DELETE", "/api/v1/auth/sessions", &Value::Null).await.expect(204);
-    assert_eq!(trips(&world), (2, 2, 0, 1), "the two others ended: an entry each");
+    assert_eq!(trips(&world), (2, 2, 1, 1), "the two others ended: an entry each");
     let body = json!({ "current_password": PASSWORD, "new_password": "Another-Horse-8" });
     world.isolate.browse(&browser, "POST", "/api/v1/auth/change-password", &body).await.expect(200);
-    assert_eq!(trips(&world), (4, 1, 0, 1), "who asks, the account, the attempt, the change");
+    assert_eq!(trips(&world), (4, 1, 1, 1), "the limit, who asks, the account, the attempt, the change");
 }
 
 #[tokio::test]
@@ -153,6 +153,15 @@ async fn refusals_make_no_trip() {
     let forged = format!("{input}.{}", "A".repeat(86));
     world.isolate.proxy_get("/demo/strict/x", Some(&forged)).await.expect(401);
     assert_eq!(trips(&world), (0, 0, 0, 0));
+    // On our own endpoints each is counted, under its sender's address.
+    for token in ["x", &broken, &ada.refresh, &forged] {
+        world.isolate.get("/api/v1/users/me", Some(token)).await.expect(401);
+        assert_eq!(trips(&world), (0, 0, 1, 0));
+    }
+    for path in ["/api/v1/nothing", "/health", "/.well-known/jwks.json"] {
+        world.isolate.get(path, None).await;
+    }
+    assert_eq!(trips(&world), (0, 0, 0, 0), "nor does what is not there, or what costs nothing");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod api_limit;
 mod attempts;
 mod browser;
 mod budget;
