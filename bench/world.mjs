@@ -76,6 +76,8 @@ function edgewardenVars(url) {
     PUBLIC_URL: text(url("edgewarden")),
     DEMO_ORIGIN: text(url("origin")),
     AUDIENCE: text(AUDIENCE),
+    // What is measured is not how soon a limit refuses.
+    API_LIMIT: text("10000"),
     // One token must outlast the run.
     ACCESS_TTL: text("1h"),
     // So many failures are measured, not refused.

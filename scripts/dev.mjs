@@ -122,14 +122,17 @@ function startWorker(origin) {
   return child(...command, { env: wranglerEnv, stdio: ["ignore", "inherit", "inherit"] });
 }
 
-/** Waits until the Worker answers well. One that cannot start says why, once, and that ends all. */
+/**
+ * Waits until the Worker answers well, or, in production mode, that this is not its host (421) or not over http (308). One
+ * that cannot start says why, once, and that ends all.
+ */
 async function answering() {
   const until = Date.now() + START_TIMEOUT_MS;
   let why = "it did not answer";
   while (Date.now() < until && !ending) {
     try {
-      const response = await fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(5000) });
-      if (response.ok) return;
+      const response = await fetch(`http://127.0.0.1:${port}/health`, { redirect: "manual", signal: AbortSignal.timeout(5000) });
+      if (response.ok || [308, 421].includes(response.status)) return;
       const type = response.headers.get("content-type");
       if (response.status === 500 && type === "application/problem+json") {
         why = (await response.json()).detail;

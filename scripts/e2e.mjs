@@ -41,7 +41,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => i
 /** Starts the Worker. Its lines are kept; those in which dev.mjs says what it does are shown. */
 function startWorker(state, algorithm) {
   const env = { ...process.env, PORT: "0", ORIGIN_PORT: "0", PUBLIC_URL: "", STATE: state };
-  const args = [join(root, "scripts", "dev.mjs"), "--until-stdin-closes", `SIGNING_ALG=${algorithm}`];
+  const args = [join(root, "scripts", "dev.mjs"), "--until-stdin-closes", `SIGNING_ALG=${algorithm}`, "API_LIMIT=10000"];
   const child = start(process.execPath, args, { env, stdio: ["pipe", "pipe", "pipe"] });
   child.stdin.on("error", () => {}); // It ended first.
   const lines = [];

@@ -27,6 +27,7 @@ before(async () => {
     ENVIRONMENT: text("development"),
     PUBLIC_URL: text(url("one")),
     DEMO_ORIGIN: text(url("origin")),
+    API_LIMIT: text("10000"),
     ARGON2_MEMORY_KIB: text("7168"),
     ARGON2_ITERATIONS: text("1"),
     KEY_ENCRYPTION_KEY: encryption,

@@ -25,6 +25,7 @@ mod lifecycle;
 mod limits;
 mod mail;
 mod origins;
+mod perimeter;
 mod races;
 mod server;
 mod sessions;
@@ -69,6 +70,10 @@ const TESTS: &[(&str, Test)] = tests![
     origins::an_origin_cannot_reach_beyond_its_routes,
     origins::what_an_origin_sends_arrives_as_it_is,
     origins::an_origin_that_fails_is_a_502_or_504_with_an_id,
+    perimeter::no_other_host_is_answered_for,
+    perimeter::preflights_are_answered_for_what_there_is,
+    perimeter::an_origins_answer_gets_what_it_left_out,
+    perimeter::the_sixty_first_request_in_a_minute_is_refused,
     races::one_of_fifty_registrations_wins,
     races::five_of_forty_sign_ins_are_admitted,
     races::twenty_refreshes_have_one_successor,
@@ -100,6 +105,7 @@ const LIFECYCLE: &[(&str, Test)] = tests![
     limits::what_is_over_is_deleted_while_it_counts,
     mail::a_mail_api_is_handed_each_mail_with_its_id,
     races::without_a_grace_the_first_replay_is_theft,
+    perimeter::production_answers_on_its_own_host_and_leads_to_https,
     lifecycle::a_dead_origin_is_a_502,
     lifecycle::a_bad_configuration_stops_it_with_one_sentence,
 ];

@@ -58,7 +58,8 @@ fn misbehave(mut stream: TcpStream, gate: &Receiver<()>) {
     };
     let evil = "set-cookie: a=1\r\nset-cookie: __Host-edgewarden=evil\r\nset-cookie: =__host-EDGEWARDEN-x=evil\r\n\
                 set-cookie: __Host-edgewarden\r\nset-cookie: b=2\r\nclear-site-data: \"*\"\r\n\
-                service-worker-allowed: /\r\nx-request-id: forged\r\nx-theirs: stays\r\n";
+                service-worker-allowed: /\r\nx-request-id: forged\r\nx-theirs: stays\r\n\
+                x-frame-options: SAMEORIGIN\r\ncontent-security-policy: default-src *\r\n";
     match request.split(' ').nth(1).unwrap_or_default() {
         "/demo/public/cookies" => {
             say(&format!("HTTP/1.1 200 OK\r\n{evil}content-length: 2\r\nconnection: close\r\n\r\nok"));
@@ -114,7 +115,10 @@ fn accept(request: &str) -> String {
 fn only_theirs(headers: &str) {
     let headers = headers.to_lowercase();
     assert!(headers.contains("set-cookie: a=1") && headers.contains("set-cookie: b=2"), "{headers}");
-    assert!(headers.contains("x-theirs: stays"), "{headers}");
+    for theirs in ["x-theirs: stays", "x-frame-options: sameorigin", "content-security-policy: default-src *"] {
+        assert!(headers.contains(theirs), "{theirs}: {headers}");
+    }
+    assert!(headers.contains("x-content-type-options: nosniff") && !headers.contains("deny"), "{headers}");
     for gone in ["edgewarden", "clear-site-data", "service-worker-allowed", "forged"] {
         assert!(!headers.contains(gone), "{gone}: {headers}");
     }
