@@ -69,8 +69,8 @@ pub fn from_registration_to_deactivation(server: &Server) {
     }
     server.try_sign_in(&server.address(), "traveller", SECOND).expect(401);
     // Leave.
-    let last = server.try_sign_in(&server.address(), "traveller", THIRD).expect(200);
-    let access = last.str("/access_token");
+    let leaving = server.try_sign_in(&server.address(), "traveller", THIRD).expect(200);
+    let access = leaving.str("/access_token");
     authorized(access, "DELETE", ME, &json!({ "password": SECOND })).expect(400);
     authorized(access, "DELETE", ME, &json!({ "password": THIRD })).expect(200);
     authorized(access, "GET", ME, &Value::Null).expect(401);
