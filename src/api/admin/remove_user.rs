@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::{Path, RawQuery, State},
-    http::StatusCode,
+    response::NoContent,
 };
 
 use crate::{
@@ -38,7 +38,7 @@ pub async fn remove(
     principal: Principal,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
-) -> Result<StatusCode, ApiError> {
+) -> Result<NoContent, ApiError> {
     // (1)
     principal.require(&app, &Requirement::permission(PERMISSION)).await?;
     let is_erasure = parse_erase(query.as_deref().unwrap_or_default())?;
@@ -74,7 +74,7 @@ pub async fn remove(
         }
         let publication = if written.is_empty() { Publication::Again } else { Publication::First };
         app.publish(&revoked, None, publication).await?;
-        return Ok(StatusCode::NO_CONTENT);
+        return Ok(NoContent);
     }
     Err(ApiError::Unavailable("an account changed again and again".to_owned()))
 }
