@@ -13,6 +13,7 @@ use crate::{
         net::ClientIp,
         rate_limit::Decision,
         session::cookie::SessionCookie,
+        time::Timestamp,
     },
     error::ApiError,
 };
@@ -97,16 +98,9 @@ impl Connection {
         self.page == Page::Own
     }
 
-    /// A row for the log about this request, to be completed.
-    pub fn entry(&self, app: &App, event: Event) -> Entry {
-        Entry {
-            id: app.ports.new_row_id(),
-            at: app.ports.clock.now(),
-            event,
-            subject: None,
-            session: None,
-            origin: self.origin.clone(),
-        }
+    /// A row for the log about this request, to be completed. Rows of one change are of one time.
+    pub fn entry(&self, app: &App, event: Event, at: Timestamp) -> Entry {
+        Entry { id: app.ports.new_row_id(), at, event, subject: None, session: None, origin: self.origin.clone() }
     }
 
     /// For what only our own pages may have a browser do: what it does by a cookie, and what gives it one.

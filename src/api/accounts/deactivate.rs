@@ -49,9 +49,12 @@ pub async fn deactivate(
     let password = password.unwrap_or_default();
     let Confirmed { account, attempt } = confirm(&app, &connection, &user.username, &password).await?;
     // (2)
-    let session = principal.session();
-    let entry =
-        Entry { subject: Some(user.id), session: Some(session), ..connection.entry(&app, Event::AccountDeactivated) };
+    let (session, now) = (principal.session(), app.ports.clock.now());
+    let entry = Entry {
+        subject: Some(user.id),
+        session: Some(session),
+        ..connection.entry(&app, Event::AccountDeactivated, now)
+    };
     let (until, hash) = (app.revoked_until(entry.at), &account.password_hash);
     let confirmed = Confirmation { password_hash: hash, attempt };
     let revoked = users::deactivate(database, &user, session, confirmed, until, &entry).await?;

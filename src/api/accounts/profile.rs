@@ -56,7 +56,8 @@ pub async fn update(
     };
     // (3)
     let (session, now) = (principal.session(), app.ports.clock.now());
-    let entry = Entry { subject: Some(user.id), session: Some(session), ..connection.entry(&app, Event::EmailChanged) };
+    let entry =
+        Entry { subject: Some(user.id), session: Some(session), ..connection.entry(&app, Event::EmailChanged, now) };
     let [proof, told] = [Kind::VerifyEmail, Kind::EmailChanged].map(|kind| app.letter(kind, &connection.origin, now));
     let before = Email::parse(&user.email).ok().filter(|_| user.email_verified);
     let email = email.as_ref().zip(confirmed.as_ref()).map(|(email, Confirmed { account, attempt })| EmailChange {

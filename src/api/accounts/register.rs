@@ -65,14 +65,7 @@ async fn create(
     let password_hash = app.config.hasher.hash(&password, &app.ports.random())?;
     // (4)
     let id = app.ports.new_user_id();
-    let entry = Entry {
-        id: app.ports.new_row_id(),
-        at: app.ports.clock.now(),
-        event: Event::Register,
-        subject: Some(id),
-        session: None,
-        origin: connection.origin,
-    };
+    let entry = Entry { subject: Some(id), ..connection.entry(app, Event::Register, app.ports.clock.now()) };
     let to_verify = app.letter(Kind::VerifyEmail, &entry.origin, entry.at);
     let new = NewUser {
         id,

@@ -90,7 +90,11 @@ async fn may_remove(app: &App, principal: &Principal, user: &User) -> Result<(),
 }
 
 fn act(app: &App, connection: &Connection, principal: &Principal, user: &User, event: Event) -> Result<Act, ApiError> {
-    let entry = Entry { subject: Some(user.id), session: Some(principal.session()), ..connection.entry(app, event) };
+    let entry = Entry {
+        subject: Some(user.id),
+        session: Some(principal.session()),
+        ..connection.entry(app, event, app.ports.clock.now())
+    };
     Ok(Act { entry, actor: principal.user()? })
 }
 

@@ -70,14 +70,7 @@ async fn sign_out(
     // (2)
     let now = app.ports.clock.now();
     let until = app.revoked_until(now);
-    let mut entry = Entry {
-        id: app.ports.new_row_id(),
-        at: now,
-        event,
-        subject: None,
-        session: Some(holder.session()),
-        origin: connection.origin,
-    };
+    let mut entry = Entry { session: Some(holder.session()), ..connection.entry(app, event, now) };
     let database = app.ports.database.as_ref();
     let ended = match event {
         Event::LogoutAll => sessions::end_all(database, holder, until, &entry).await?,

@@ -74,7 +74,7 @@ pub async fn change(
     });
     let goes_on = renewed.as_ref().map_or(session, |renewed| renewed.id);
     let entry =
-        Entry { subject: Some(user.id), session: Some(goes_on), ..connection.entry(&app, Event::PasswordChanged) };
+        Entry { subject: Some(user.id), session: Some(goes_on), ..connection.entry(&app, Event::PasswordChanged, now) };
     let change = PasswordChange {
         user: &user,
         confirmed: Confirmation { password_hash: &account.password_hash, attempt },

@@ -60,14 +60,7 @@ pub async fn exchange(
         revoked_until: app.revoked_until(now),
         reuse_revokes: app.config.reuse_revokes,
     };
-    let entry = |event| Entry {
-        id: app.ports.new_row_id(),
-        at: now,
-        event,
-        subject: None,
-        session: Some(token.session),
-        origin: connection.origin.clone(),
-    };
+    let entry = |event| Entry { session: Some(token.session), ..connection.entry(app, event, now) };
     let mut entries = Entries { rotated: entry(Event::TokenRefresh), reuse: entry(Event::TokenReuseDetected) };
     let standing = match refresh::present(app.ports.database.as_ref(), &token, terms, &entries).await? {
         Presented::Good(standing) => standing,

@@ -65,7 +65,11 @@ pub async fn end_one(
 ) -> Result<StatusCode, ApiError> {
     principal.require_if_narrowed(&app, "profile:write").await?;
     let (user, id) = (principal.user()?, SessionId::parse(&id).map_err(|_| ApiError::NotFound)?);
-    let entry = Entry { subject: Some(user), session: Some(id), ..connection.entry(&app, Event::SessionEnded) };
+    let entry = Entry {
+        subject: Some(user),
+        session: Some(id),
+        ..connection.entry(&app, Event::SessionEnded, app.ports.clock.now())
+    };
     let until = app.revoked_until(entry.at);
     tell(&app, sessions::end_one(app.ports.database.as_ref(), user, id, until, &entry).await?, &entry).await
 }
@@ -78,7 +82,11 @@ pub async fn end_others(
 ) -> Result<StatusCode, ApiError> {
     principal.require_if_narrowed(&app, "profile:write").await?;
     let (user, current) = (principal.user()?, principal.session());
-    let entry = Entry { subject: Some(user), session: Some(current), ..connection.entry(&app, Event::SessionEnded) };
+    let entry = Entry {
+        subject: Some(user),
+        session: Some(current),
+        ..connection.entry(&app, Event::SessionEnded, app.ports.clock.now())
+    };
     let what = EndedBy {
         user,
         keep: Some(current),

@@ -10,7 +10,7 @@ use crate::{
     domain::{
         audit::{Entry, Event},
         device::{Device, Known},
-        id::RowId,
+        id::{RowId, UserId},
         mail::Kind,
         password::{Checked, Stale},
         scope::Scope,
@@ -93,7 +93,7 @@ async fn prove(app: &App, connection: &Connection, identifier: &Identifier, type
         rules,
         at: now,
     };
-    let blocked = connection.entry(app, Event::LoginBlocked);
+    let blocked = connection.entry(app, Event::LoginBlocked, now);
     let (account, keys_version) = match sign_in::reserve(database, &attempt, &blocked).await? {
         Reserved::Attempt { account, keys_version } => (account, keys_version),
         Reserved::Blocked(obstacles) => {
@@ -110,9 +110,7 @@ async fn prove(app: &App, connection: &Connection, identifier: &Identifier, type
     if let (Some(account), Checked::Right { stale }) = (account.filter(|account| account.user.is_active), checked) {
         return Ok(Proven { account, stale, attempt, device, keys_version });
     }
-    let entries = [Event::LoginFailure, Event::AccountLocked]
-        .map(|event| Entry { subject: known, ..connection.entry(app, event) });
-    Err(fail(app, attempt, entries).await)
+    Err(fail(app, connection, attempt, known).await)
 }
 
 /// (1) Whatever the session is held by is made; and a new hash, where the stored one is not as one is made now. (2) One
@@ -148,7 +146,8 @@ async fn open(
     };
     let opened = Opened::new(app, &session, grant, keys_version, now).await?;
     // (2)
-    let entry = |event| Entry { subject: Some(user.id), session: Some(session.id), ..connection.entry(app, event) };
+    let entry =
+        |event| Entry { subject: Some(user.id), session: Some(session.id), ..connection.entry(app, event, now) };
     let (success, ended) = (entry(Event::LoginSuccess), entry(Event::SessionEnded));
     let known = Known { user: user.id, password_version };
     let is_known = device.as_ref().is_some_and(|device| device.users().contains(&known));
@@ -177,9 +176,7 @@ async fn open(
     let Some(revoked) = recorded? else {
         // It changed under way, so that nobody signed in: a failure like any other.
         opened.withdraw(app).await;
-        let failed = [Event::LoginFailure, Event::AccountLocked];
-        let entries = failed.map(|event| Entry { subject: Some(user.id), ..connection.entry(app, event) });
-        return Err(fail(app, attempt, entries).await);
+        return Err(fail(app, connection, attempt, Some(user.id)).await);
     };
     audit::log(app.ports.log.as_ref(), &success);
     // (3)
@@ -206,14 +203,17 @@ async fn require_verified(app: &App, connection: &Connection, proven: &Proven) -
     if user.email_verified || !app.config.require_verified_email {
         return Ok(());
     }
-    let failed = Entry { subject: Some(user.id), ..connection.entry(app, Event::LoginFailure) };
+    let failed = Entry { subject: Some(user.id), ..connection.entry(app, Event::LoginFailure, app.ports.clock.now()) };
     sign_in::record_unverified(app.ports.database.as_ref(), proven.attempt, &failed).await?;
     audit::log(app.ports.log.as_ref(), &failed);
     Err(ApiError::EmailNotVerified)
 }
 
 /// Records a failure, and what it may have closed, and is what is answered then.
-async fn fail(app: &App, attempt: RowId, [failed, locked]: [Entry; 2]) -> ApiError {
+async fn fail(app: &App, connection: &Connection, attempt: RowId, subject: Option<UserId>) -> ApiError {
+    let now = app.ports.clock.now();
+    let entry = |event| Entry { subject, ..connection.entry(app, event, now) };
+    let (failed, locked) = (entry(Event::LoginFailure), entry(Event::AccountLocked));
     let (database, rules) = (app.ports.database.as_ref(), &app.config.attempts);
     let closed = app.letter(Kind::SignInClosed, &failed.origin, failed.at);
     match sign_in::record_failure(database, attempt, rules, &failed, &locked, &closed).await {

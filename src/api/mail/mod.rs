@@ -14,11 +14,7 @@ use serde_json::{Map, Value, json};
 use super::{Connection, form::Fields, limits};
 use crate::{
     app::App,
-    domain::{
-        audit::{Entry, Event},
-        mail::Kind,
-        user::Email,
-    },
+    domain::{audit::Event, mail::Kind, user::Email},
     error::ApiError,
     stores::{
         audit,
@@ -52,7 +48,7 @@ async fn ask(
     // (2)
     let now = app.ports.clock.now();
     let mac = app.config.token_mac_key.current().mac(UNKNOWN_ADDRESS, &[email.key().as_bytes()]);
-    let entry = event.map(|event| entry(app, connection, event));
+    let entry = event.map(|event| connection.entry(app, event, now));
     let asked = Asked {
         email: &email,
         unknown_account: Base64UrlUnpadded::encode_string(&mac),
@@ -66,15 +62,4 @@ async fn ask(
         audit::log(app.ports.log.as_ref(), &entry);
     }
     Ok((StatusCode::ACCEPTED, Json(json!({ "detail": detail }))))
-}
-
-fn entry(app: &App, connection: &Connection, event: Event) -> Entry {
-    Entry {
-        id: app.ports.new_row_id(),
-        at: app.ports.clock.now(),
-        event,
-        subject: None,
-        session: None,
-        origin: connection.origin.clone(),
-    }
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::HeaderMap};
 use serde_json::{Map, Value, json};
 
-use super::{Accepted, ask, entry};
+use super::{Accepted, ask};
 use crate::{
     api::{Connection, extract::JsonObject, form::Fields, limits},
     app::{App, Publication},
     domain::{
-        audit::Event,
+        audit::{Entry, Event},
         mail::{Kind, Proven, Purpose},
         password::Password,
         user::{Email, Username},
@@ -75,11 +75,7 @@ async fn choose(
     let password = allowed(app, &owner, &password)?;
     let hash = app.config.hasher.hash(&password, token.salt())?;
     // (5)
-    let of_owner = |event| {
-        let mut entry = entry(app, connection, event);
-        entry.subject = Some(owner.id);
-        entry
-    };
+    let of_owner = |event| Entry { subject: Some(owner.id), ..connection.entry(app, event, now) };
     let entries = Entries { reset: of_owner(Event::PasswordReset), verified: of_owner(Event::EmailVerified) };
     let until = app.revoked_until(entries.reset.at);
     let told = app.letter(Kind::PasswordChanged, &connection.origin, entries.reset.at);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::HeaderMap};
 use serde_json::{Value, json};
 
-use super::{Accepted, ask, entry};
+use super::{Accepted, ask};
 use crate::{
     api::{Connection, extract::JsonObject, form::Fields},
     app::App,
@@ -35,7 +35,7 @@ pub async fn verify(
     let token = Proven::decode(text, Purpose::VerifyEmail, &app.config.token_mac_key)
         .map_err(|_| ApiError::InvalidMailToken)?;
     // (2)
-    let mut entry = entry(&app, &connection, Event::EmailVerified);
+    let mut entry = connection.entry(&app, Event::EmailVerified, app.ports.clock.now());
     match verify::verify(app.ports.database.as_ref(), token.row(), &entry).await? {
         Verified::Proven { user, now } => {
             if now {
