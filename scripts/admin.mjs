@@ -8,8 +8,8 @@ import { spawnSync } from "node:child_process";
 
 import { fail, root, say, stateFolder, wrangler, wranglerEnv } from "./lib.mjs";
 
-/** No access token lives longer, with the leeway: revocations are kept for as long. */
-const KEPT_MS = (60 * 60 + 5) * 1000;
+/** No access token lives longer, with the leeway and what is under way: revocations are kept for as long. */
+const KEPT_MS = (60 * 60 + 5 + 60) * 1000;
 
 const username = (process.env.USERNAME ?? "").toLowerCase();
 const role = process.env.ROLE || "super_admin";

@@ -55,6 +55,7 @@ export default {
         return answer;
       }
       refreshIfDue(env, ctx);
+      choresIfDue(env, ctx);
       const { forward, answer } = JSON.parse(verdict);
       return forward ? await pass(request, env, forward) : respond(answer);
     } catch (error) {
@@ -73,7 +74,7 @@ function refreshIfDue(env, ctx) {
   beside(ctx, "refresh", () => new Worker(ctx, env).refresh());
 }
 
-/** Has done what a request of ours left to be done beside its answer, such as sending a mail. */
+/** Has done what a request left to be done beside its answer, such as sending a mail, or noting that a session is used. */
 function choresIfDue(env, ctx) {
   if (!synchronously("chores_are_due", choresAreDue)) return;
   beside(ctx, "chores", () => new Worker(ctx, env).do_chores());

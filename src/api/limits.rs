@@ -1,8 +1,10 @@
 //! Limits on our own endpoints. A request asks one limiter, once: the one of its subject, or of its address where nobody
-//! is signed in.
+//! is signed in. What has a tighter limit of its own does not count to `API_LIMIT` as well: whoever makes others' browsers
+//! ask for something else in vain does not keep them from signing in.
 //!
-//! Not counted is what costs nothing, and what asks no store before a MAC or a signature of ours vouches for it: the key
-//! set, health, refresh, logout, proving an address. Whoever has such a token has it from us, and uses it up.
+//! Not counted beforehand is what costs nothing, and what asks no store before a MAC or a signature of ours vouches for it:
+//! the key set, health, refresh, logout, proving an address. A token that is used up is counted once that shows, before
+//! anyone is told of it again.
 
 use axum::http::HeaderMap;
 
@@ -13,12 +15,10 @@ use crate::{
     error::{ApiError, limit_headers},
 };
 
-/// Counts a request of nobody in particular under its address, by a limit of its endpoint's own and by `API_LIMIT`, in
-/// one question. An answer's `headers` say what is left; where there is nothing left, or the limiter does not answer, the
+/// Counts a request of nobody in particular under its address, by a limit of its endpoint's own. An answer's `headers` say what is left; where there is nothing left, or the limiter does not answer, the
 /// request ends here.
 pub async fn admit(app: &App, connection: &Connection, limit: &Limit, headers: &mut HeaderMap) -> Result<(), ApiError> {
-    let limits = [limit.clone(), app.config.api_limit.clone()];
-    let decision = ask(app, &connection.ip.limit_key(), &limits).await?;
+    let decision = ask(app, &connection.ip.limit_key(), std::slice::from_ref(limit)).await?;
     headers.extend(limit_headers(&decision, app.ports.clock.now()));
     Ok(())
 }

@@ -145,12 +145,12 @@ impl App {
         if stands {
             knowledge.view.found_good(who.credential(), as_of);
         } else {
-            let (what, until) = match who {
-                Authenticated::Token(token) => (Revoked::Token(token.claims.token()), token.claims.expires_at()),
-                Authenticated::Session(live) => (Revoked::Session(live.snapshot.session), self.revoked_until(as_of)),
-            };
-            let until = until.plus(crate::domain::token::verify::LEEWAY);
-            knowledge.view.note(&Entry { what, user: None, at: as_of, until }, as_of);
+            // Of a session the copy may know no more than that its user's roles changed: that does not end it.
+            if let Authenticated::Token(token) = who {
+                let until = token.claims.expires_at().plus(crate::domain::token::verify::LEEWAY);
+                let what = Revoked::Token(token.claims.token());
+                knowledge.view.note(&Entry { what, user: None, at: as_of, until }, as_of);
+            }
         }
         found.standing = Some(if stands { Standing::Good } else { Standing::Revoked });
     }

@@ -102,6 +102,10 @@ impl App {
         if row.expires_at <= now.millis() || waited >= GIVE_UP_AFTER {
             return Fate::Dead("it could not be sent in time".to_owned());
         }
+        // One of a kind that only a later version knows is left to that one.
+        if Kind::parse(&row.kind).is_none() {
+            return Fate::Later("of a kind that is not known here".to_owned());
+        }
         let mail = match self.rendered(row) {
             Ok(mail) => mail,
             Err(why) => return Fate::Dead(why),

@@ -1,5 +1,7 @@
 //! Revocations: what this isolate hears of them, and how it tells others of its own.
 
+use std::time::Duration;
+
 use futures_util::future::join;
 
 use super::App;
@@ -13,6 +15,9 @@ use crate::{
     ports::Unavailable,
     stores::{blacklist, revocations},
 };
+
+/// A revocation is dated before it is written; so long after, it is, or its request is over.
+const UNDER_WAY: Duration = Duration::from_mins(1);
 
 /// Whether a revocation is published for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +117,7 @@ impl App {
     /// under any configuration, since the one it was made under may have been another.
     #[must_use]
     pub fn revoked_until(&self, now: Timestamp) -> Timestamp {
-        now.plus(crate::config::MAX_ACCESS_TTL).plus(crate::domain::token::verify::LEEWAY)
+        now.plus(crate::config::MAX_ACCESS_TTL).plus(crate::domain::token::verify::LEEWAY).plus(UNDER_WAY)
     }
 }
 

@@ -64,7 +64,7 @@ impl App {
     async fn note_session(&self, snapshot: Snapshot, found: &mut Findings) -> Result<(), ApiError> {
         let bundle = self.bundle().await?;
         let id = snapshot.session;
-        let live = LiveSession::new(snapshot, self.config.public_url.as_str(), &bundle.roles);
+        let live = LiveSession::new(snapshot, self.config.public_url.as_str(), &bundle);
         let session = Arc::new(SessionFound::Live(Arc::new(live)));
         self.knowledge().remember_session(id, session.clone());
         found.session = Some(session);

@@ -63,10 +63,11 @@ pub fn is_ours(name: &str) -> bool {
     starts("__Host-edgewarden") || is("edgewarden") || is("edgewarden-device")
 }
 
-/// The values of all cookies of a name, in the lines of a request. The platform joins several lines with commas, which
-/// no value of ours holds.
+/// The values of all cookies of a name, in the lines of a request. Only a semicolon ends a cookie: a comma is part of a
+/// value that a sibling host, or an origin, may have set, and what follows it is nobody's but theirs. Of several lines,
+/// which the platform joins with commas and no browser sends, only the first cookie is read as one.
 pub fn find<'a>(lines: impl Iterator<Item = &'a str>, name: &'static str) -> impl Iterator<Item = &'a str> {
-    lines.flat_map(|line| line.split([';', ','])).filter_map(move |pair| {
+    lines.flat_map(|line| line.split(';')).filter_map(move |pair| {
         let (other, value) = pair.trim().split_once('=')?;
         (other == name).then_some(value)
     })
@@ -103,8 +104,14 @@ mod tests {
 
     #[test]
     fn every_value_of_a_name_is_found() {
-        let lines = ["a=1; edgewarden=x;edgewarden = y", "edgewarden=z, edgewarden=w; edgewardens=v"];
+        let lines = ["a=1; edgewarden=x;edgewarden = y", "edgewarden=z; edgewardens=v"];
         let values: Vec<_> = find(lines.into_iter(), "edgewarden").collect();
-        assert_eq!(values, ["x", "z", "w"]);
+        assert_eq!(values, ["x", "z"]);
+    }
+
+    #[test]
+    fn what_stands_in_anothers_value_is_not_ours() {
+        let lines = ["a=x,edgewarden=planted; b=\"edgewarden=planted\", edgewarden=planted"];
+        assert_eq!(find(lines.into_iter(), "edgewarden").count(), 0);
     }
 }

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// So often a request waits for another's question about revocations, before it is told that nobody knows.
-const MAX_WAITS: u8 = 4;
+pub(super) const MAX_WAITS: u8 = 4;
 
 /// Who is calling, and by what that is known.
 #[derive(Clone, Debug)]
@@ -43,6 +43,15 @@ impl Authenticated {
         match self {
             Self::Token(token) => &token.caller,
             Self::Session(session) => &session.caller,
+        }
+    }
+
+    /// The user's token version when it was made.
+    #[must_use]
+    pub fn version(&self) -> i64 {
+        match self {
+            Self::Token(token) => token.claims.claims().ver,
+            Self::Session(session) => session.snapshot.version,
         }
     }
 

@@ -8,16 +8,17 @@ use std::sync::Arc;
 
 use super::{
     Findings, Standing, Want, World,
-    authenticate::{Authenticated, Freshness, Outcome, settle, usable},
+    authenticate::{Authenticated, Freshness, MAX_WAITS, Outcome, settle, usable},
     caller::Caller,
     head::Head,
     knowledge::Knowledge,
     memory::Weigh,
+    view::ViewAge,
 };
 use crate::{
     domain::{
+        bundle::Bundle,
         cookies,
-        rbac::RoleGraph,
         revocation::set::Known,
         session::{cookie::SessionCookie, snapshot::Snapshot},
         time::Timestamp,
@@ -32,13 +33,16 @@ pub struct LiveSession {
     pub snapshot: Snapshot,
     /// Who that is.
     pub caller: Caller,
+    /// Under which version of the roles.
+    pub roles_version: i64,
 }
 
 impl LiveSession {
     /// Works out who the holder is; `issuer` is ours.
     #[must_use]
-    pub fn new(snapshot: Snapshot, issuer: &str, roles: &RoleGraph) -> Self {
-        Self { caller: Caller::from_session(&snapshot, issuer, roles), snapshot }
+    pub fn new(snapshot: Snapshot, issuer: &str, bundle: &Bundle) -> Self {
+        let caller = Caller::from_session(&snapshot, issuer, &bundle.roles);
+        Self { caller, snapshot, roles_version: bundle.versions.roles }
     }
 }
 
@@ -52,6 +56,11 @@ pub enum SessionFound {
 }
 
 impl SessionFound {
+    /// Whether it was worked out under this version of the roles.
+    fn is_under(&self, roles_version: i64) -> bool {
+        matches!(self, Self::Gone) || matches!(self, Self::Live(live) if live.roles_version == roles_version)
+    }
+
     /// Whether another finding is at least as good: what is gone stays gone, and of two snapshots the later one counts.
     #[must_use]
     pub fn is_replaced_by(&self, other: &Self) -> bool {
@@ -99,13 +108,22 @@ pub fn session<'a>(
         return Ok(Outcome::NotResponsible);
     }
     // (2) Keys and roles, as for a token.
-    match usable(knowledge, found, now)? {
-        Outcome::Known(_) => {}
+    let (bundle, _) = match usable(knowledge, found, now)? {
+        Outcome::Known(usable) => usable,
         Outcome::NotResponsible => return Ok(Outcome::NotResponsible),
         Outcome::Need(want) => return Ok(Outcome::Need(want)),
+    };
+    // (3) What is known of revocations and of roles, as fresh as is wanted, before anything rests on it: what the record
+    //     says of a session is held against a copy of the roles. Where nobody tells, that is not waited for here.
+    let is_asked = freshness != Freshness::Record && found.view.is_none() && !view.is_failing(now);
+    let is_old = freshness == Freshness::Strict || view.age(now, world.revocation_bound) == ViewAge::Old;
+    if is_asked && is_old {
+        let waits = freshness == Freshness::Bounded && view.is_being_asked(now) && found.waits_for_view < MAX_WAITS;
+        return Ok(Outcome::Need(if waits { Want::WaitForView } else { Want::View }));
     }
-    // (3) What the session stands for, as this request itself was told, or another before.
-    let remembered = found.session.as_ref().or_else(|| knowledge.session(&cookie.session)).map(AsRef::as_ref);
+    // (4) What the session stands for, as this request itself was told, or another before; under the roles as they are.
+    let told = found.session.as_ref().filter(|found| found.is_under(bundle.versions.roles));
+    let remembered = told.or_else(|| knowledge.session(&cookie.session)).map(AsRef::as_ref);
     let live = match remembered {
         None => return Ok(Outcome::Need(Want::Session { cookie, of_record: freshness == Freshness::Record })),
         Some(SessionFound::Gone) => return Ok(Outcome::NotResponsible),
@@ -115,7 +133,7 @@ pub fn session<'a>(
     if snapshot.salt != cookie.salt_text() || now >= snapshot.expires_at {
         return Ok(Outcome::NotResponsible);
     }
-    // (4) Whom this request asked of the record is believed. It is asked where the snapshot is too old, where roles or
+    // (5) Whom this request asked of the record is believed. It is asked where the snapshot is too old, where roles or
     //     account may have changed since, and where the session may have gone unused for too long: elsewhere it may
     //     have been used.
     let who = Authenticated::Session(live.clone());
@@ -126,6 +144,6 @@ pub fn session<'a>(
     if !snapshot.is_good(now) || is_outdated || now >= snapshot.idle_until {
         return Ok(Outcome::Need(Want::Record(who)));
     }
-    // (5) Otherwise what is known of revocations decides, as fresh as is wanted.
+    // (6) Otherwise what is known of revocations decides, as fresh as is wanted.
     settle(who, known, world, knowledge, found, freshness, now)
 }

@@ -16,8 +16,8 @@ pub enum MailFailure {
 }
 
 impl MailFailure {
-    /// What the status of a mail API's answer means. That it does not know us (401, 403) is for the operator to mend,
-    /// not this mail's fault; 409 says that a mail of this id was taken before.
+    /// What the status of a mail API's answer means. Only what says that this very mail is not one (400, 413, 415, 422) is
+    /// its end: everything else is for somebody to mend. 409 says that a mail of this id was taken before.
     ///
     /// # Errors
     /// What is not a success.
@@ -25,8 +25,7 @@ impl MailFailure {
         let said = format!("status {status}");
         match status {
             200..=299 | 409 => Ok(()),
-            401 | 403 | 408 | 429 => Err(Self::Unavailable(said)),
-            400..=499 => Err(Self::Refused(said)),
+            400 | 413 | 415 | 422 => Err(Self::Refused(said)),
             _ => Err(Self::Unavailable(said)),
         }
     }
@@ -49,10 +48,10 @@ mod tests {
         for status in [200, 202, 409] {
             assert_eq!(is(status), Ok(()));
         }
-        for status in [400, 404, 413, 422] {
+        for status in [400, 413, 415, 422] {
             assert!(matches!(is(status), Err(MailFailure::Refused(_))), "{status}");
         }
-        for status in [0, 302, 401, 403, 408, 429, 500, 503] {
+        for status in [0, 302, 401, 402, 403, 404, 408, 429, 500, 503] {
             assert!(matches!(is(status), Err(MailFailure::Unavailable(_))), "{status}");
         }
     }

@@ -111,16 +111,19 @@ pub fn write_if_session(entry: &Entry) -> Statement {
     Statement::new(insert_where!("EXISTS (SELECT 1 FROM sessions WHERE id = ?6)"), params(entry))
 }
 
-/// Writes the row if the entry's session stands, and the salt, if there is one, is its own.
+/// Writes the row if the entry's session stands, and the salt, if there is one, is its own; a refresh token's generation
+/// must be the newest, or the one before it, whose answer may have been lost.
 #[must_use]
-pub fn write_if_session_stands(entry: &Entry, salt: Value) -> Statement {
+pub fn write_if_session_stands(entry: &Entry, salt: Value, generation: Value) -> Statement {
     let mut params = params(entry);
-    params.push(salt);
+    params.extend([salt, generation]);
     Statement::new(
         insert_where!(
             "EXISTS (SELECT 1 FROM sessions WHERE id = ?6 AND ended_at IS NULL AND expires_at > ?2
              AND (kind <> 'cookie' OR idle_until > ?2)
-             AND (?10 IS NULL OR ?10 = COALESCE(salt, (SELECT salt FROM refresh_tokens WHERE session_id = ?6))))"
+             AND (?10 IS NULL OR ?10 = COALESCE(salt, (SELECT salt FROM refresh_tokens WHERE session_id = ?6))))
+             AND (?11 IS NULL OR EXISTS (SELECT 1 FROM refresh_tokens
+               WHERE session_id = ?6 AND expires_at > ?2 AND generation - ?11 IN (0, 1)))"
         ),
         params,
     )

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{
     common::forge::claims_of,
-    harness::{Answer, Isolate, World},
+    harness::{Answer, Isolate, PASSWORD, World},
+    mail::token_in,
     tokens::forge,
 };
 
@@ -97,27 +98,52 @@ async fn what_is_forged_or_over_counts_by_address_and_uses_up_nobodys_limit() {
 }
 
 #[tokio::test]
-async fn what_has_a_limit_of_its_own_asks_for_both_at_once() {
+async fn what_has_a_limit_of_its_own_counts_by_that_alone() {
     let world = World::with(&[("API_LIMIT", "2")]);
-    world.host.switchboard.set(Plan::Healthy);
-    let reset = async || {
-        let request = Request::post("/api/v1/auth/password-reset")
-            .header("content-type", "application/json")
-            .header("cf-connecting-ip", "192.0.2.1");
-        let body = json!({ "email": "nobody@example.org" }).to_string();
-        world.isolate.send(request.body(Body::from(body)).unwrap()).await
-    };
-    for left in ["1", "0"] {
-        let answer = reset().await.expect(202);
-        assert_eq!(
-            (answer.header("x-ratelimit-limit"), answer.header("x-ratelimit-remaining")),
-            (Some("2"), Some(left))
-        );
+    world.register("ada", None).await;
+    // Whoever has a browser ask for something in vain does not keep it from signing in.
+    for status in [401, 401, 429] {
+        me_from(&world.isolate, "192.0.2.1", None).await.expect(status);
     }
-    reset().await.expect(429);
-    assert_eq!(world.host.switchboard.count("limiter"), 3);
-    world.isolate.try_sign_in("192.0.2.1", "nobody", "Wrong-Horse-7").await.expect(429);
-    me_from(&world.isolate, "192.0.2.1", None).await.expect(429);
+    world.isolate.app.do_chores().await;
+    world.host.switchboard.set(Plan::Healthy);
+    for left in (0..5).rev() {
+        let answer = world.isolate.try_sign_in("192.0.2.1", "ada", PASSWORD).await.expect(200);
+        assert_eq!(answer.header("x-ratelimit-remaining"), Some(left.to_string().as_str()));
+    }
+    assert_eq!(world.host.switchboard.count("limiter"), 5, "one question each");
+}
+
+#[tokio::test]
+async fn a_token_that_is_used_up_is_counted_before_anyone_is_told_of_it_again() {
+    let world = World::with(&[("API_LIMIT", "2")]);
+    let ada = world.user("ada", None).await;
+    let second = world.isolate.refresh(&ada.refresh).await.expect(200);
+    world.isolate.refresh(second.text("/refresh_token")).await.expect(200);
+    world.isolate.refresh(&ada.refresh).await.expect(401);
+    let bob = world.user("bob", None).await;
+    let browser = world.isolate.log_in("bob").await;
+    world.isolate.browse(&browser, "POST", "/api/v1/auth/logout", &Value::Null).await.expect(200);
+    world.isolate.logout(&bob.access).await.expect(200);
+    for (status, told) in [(401, true), (401, true), (429, false)] {
+        world.host.switchboard.set(Plan::Healthy);
+        world.isolate.refresh(&ada.refresh).await.expect(status);
+        assert_eq!(world.host.switchboard.count("feed") > 0, told, "{status}");
+    }
+    world.host.switchboard.set(Plan::Healthy);
+    world.isolate.browse(&browser, "POST", "/api/v1/auth/logout", &Value::Null).await.expect(429);
+    world.isolate.logout(&bob.access).await.expect(429);
+    assert_eq!(world.host.switchboard.count("feed"), 0);
+    // So is a mail's token, once it was used.
+    world.isolate.app.do_chores().await;
+    let mails = world.host.mailer.sent();
+    let token = token_in(mails.iter().find(|mail| mail.to.as_str() == "bob@example.org").unwrap());
+    let verify = json!({ "token": token });
+    let path = "/api/v1/auth/verify-email";
+    world.isolate.post_from("192.0.2.7", path, &verify).await.expect(200);
+    for status in [200, 200, 429] {
+        world.isolate.post_from("192.0.2.7", path, &verify).await.expect(status);
+    }
 }
 
 #[tokio::test]

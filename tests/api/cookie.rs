@@ -96,6 +96,40 @@ async fn a_cookie_that_does_not_stand_is_as_good_as_none() {
 }
 
 #[tokio::test]
+async fn a_cookie_that_others_planted_in_a_value_of_theirs_is_not_read() {
+    let (world, victim) = signed_in().await;
+    world.register("eve", None).await;
+    let eve = world.isolate.log_in("eve").await;
+    // Browsers let a comma stand in a value, and send such a cookie of a sibling host's before ours.
+    let planted = Browser { cookie: format!("a=x,{}; {}", eve.cookie, victim.cookie), ..victim.clone() };
+    let proxied = world.isolate.browse_through(&planted, "GET", PRIVATE, None).await.expect(200);
+    assert_eq!(proxied.sets("x-auth-username"), Some("ada"));
+    assert_eq!(proxied.sets("cookie"), Some("theme=dark; a=x"), "nor is it sent on");
+    let me = world.isolate.browse(&planted, "GET", ME, &Value::Null).await.expect(200);
+    assert_eq!(me.text("/username"), "ada");
+    let alone = Browser { cookie: format!("a=x,{}", eve.cookie), ..victim };
+    world.isolate.browse(&alone, "GET", ME, &Value::Null).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_session_goes_by_roles_as_they_are_now_at_first_sight_too() {
+    let (world, browser) = signed_in().await;
+    let stale = world.another_isolate();
+    stale.proxy_get(PRIVATE, Some(&world.user("bob", None).await.access)).await.expect(200);
+    world.host.clock.advance(HOUR);
+    stale.app.ask_view().await;
+    stale.app.refresh().await;
+    world.host.clock.advance(Duration::from_mins(2));
+    world.host.database.look("DELETE FROM role_permissions WHERE permission = 'content:create'", &[]).unwrap();
+    // The feed hears of it when it asks the record, which it is asked to by somebody else.
+    world.hear(&world.isolate).await;
+    for path in [PRIVATE, STRICT] {
+        let proxied = stale.browse_through(&browser, "GET", path, None).await.expect(200);
+        assert!(!proxied.sets("x-auth-scopes").unwrap().contains("content:create"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_of_another_salt_is_not_opened() {
     let (world, browser) = signed_in().await;
     world.host.database.look("UPDATE sessions SET salt = 'another'", &[]).unwrap();

@@ -151,10 +151,10 @@ async fn what_no_key_vouches_for_is_a_stranger() {
     // A bad one does not hide a good one.
     let both = format!("__Host-edgewarden-device=x; {good}");
     from(&world.isolate, number, &both, "ada", PASSWORD).await.expect(200);
-    // Nor do others that came in a line of their own, which the platform joins with commas.
-    for joined in [format!("a=1, {good}"), format!("{good}, a=1"), format!("a=1; b=2,{good},c=3; d=4")] {
+    // What stands in another cookie's value is that one's, whoever put it there.
+    for joined in [format!("a=1, {good}"), format!("a=1; b=2,{good},c=3; d=4")] {
         number += 1;
-        from(&world.isolate, number, &joined, "ada", PASSWORD).await.expect(200);
+        from(&world.isolate, number, &joined, "ada", PASSWORD).await.expect(429);
     }
 }
 

@@ -247,6 +247,12 @@ async fn what_changes_under_way_is_judged_again() {
     remove(&world.isolate, &admin, &bob.id, "?erase=true").await.expect(401);
     assert_eq!(world.count("SELECT COUNT(*) FROM users WHERE username = 'bob' AND is_active = 1"), 1);
     assert_eq!(world.count("SELECT COUNT(*) FROM audit_events WHERE actor IS NOT NULL"), 0);
+    // Who is no admin any more by then, with their session as it was.
+    let admin = world.isolate.sign_in("admin").await;
+    remove(&world.isolate, &admin, "x", "").await.expect(404);
+    world.host.database.meddle(3, "UPDATE users SET token_version = token_version + 1 WHERE username = 'admin'");
+    remove(&world.isolate, &admin, &bob.id, "?erase=true").await.expect(401);
+    assert_eq!(world.count("SELECT COUNT(*) FROM users WHERE username = 'bob' AND is_active = 1"), 1);
 }
 
 #[tokio::test]

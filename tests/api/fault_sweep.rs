@@ -236,7 +236,7 @@ fn whole(world: &World) {
         // Whoever has an account was written to; so was whoever has another password.
         "SELECT COUNT(*) FROM users u WHERE erased_at IS NULL AND NOT EXISTS (
            SELECT 1 FROM mail_outbox WHERE account = u.id AND kind = 'verify_email')",
-        "SELECT (SELECT SUM(password_version - 1) FROM users WHERE erased_at IS NULL)
+        "SELECT (SELECT COALESCE(SUM(password_version - 1), 0) FROM users WHERE erased_at IS NULL AND email_verified = 1)
            <> (SELECT COUNT(*) FROM mail_outbox WHERE kind = 'password_changed')",
         // Whoever is locked out was told.
         "SELECT COUNT(*) FROM sign_in_locks l WHERE NOT EXISTS (

@@ -55,6 +55,24 @@ async fn a_refresh_token_alone_is_enough_and_twice_is_once() {
 }
 
 #[tokio::test]
+async fn an_old_refresh_token_signs_nobody_out() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let second = world.isolate.refresh(&ada.refresh).await.expect(200).text("/refresh_token").to_owned();
+    let third = world.isolate.refresh(&second).await.expect(200).text("/refresh_token").to_owned();
+    world.isolate.post(PATH, &json!({ "refresh_token": ada.refresh })).await.expect(401);
+    assert_eq!((world.audited("logout_all"), world.count("SELECT token_version FROM users")), (0, 1));
+    // Over by itself, it is worth as little; the one before the newest may be all that a client has.
+    let late = world.another_isolate();
+    world.host.clock.advance(Duration::from_hours(7 * 24));
+    late.post(PATH, &json!({ "refresh_token": third })).await.expect(401);
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.refresh(&ada.refresh).await.expect(200);
+    world.isolate.post(PATH, &json!({ "refresh_token": ada.refresh })).await.expect(200);
+}
+
+#[tokio::test]
 async fn with_what_does_not_stand_nobody_is_signed_out() {
     let world = World::new();
     let (ada, phone) = (world.user("ada", None).await, world.isolate.sign_in("ada").await);

@@ -23,6 +23,7 @@ fn closed(world: &World, state: &'static str) -> i64 {
 async fn who_is_locked_out_is_told_once_a_day() {
     let world = World::with(&[("MAX_LOGIN_FAILURES", "2")]);
     world.register("ada", None).await;
+    change(&world, "UPDATE users SET email_verified = 1 WHERE username = ?1", "ada");
     deliver(&world).await;
     fail(&world, "ada", 0..1).await;
     assert!(!world.isolate.app.chores_are_due());
@@ -46,6 +47,7 @@ async fn closing_does_the_same_work_whoever_exists() {
     for username in ["ada", "gone"] {
         world.register(username, None).await;
     }
+    change(&world, "UPDATE users SET email_verified = 1 WHERE username = ?1", "ada");
     change(&world, "UPDATE users SET is_active = 0 WHERE username = ?1", "gone");
     for (number, username) in [(0, "ada"), (10, "nobody"), (20, "gone")] {
         fail(&world, username, number..number + 4).await;
@@ -58,6 +60,7 @@ async fn closing_does_the_same_work_whoever_exists() {
     assert_eq!((closed(&world, "pending"), closed(&world, "nobody")), (1, 2));
     // Put twice, the batch writes one.
     world.register("bob", None).await;
+    change(&world, "UPDATE users SET email_verified = 1 WHERE username = ?1", "bob");
     fail(&world, "bob", 30..34).await;
     world.host.switchboard.set(Plan::LoseOnce(2));
     attempt(&world, 34, "bob", "Wrong-Horse-7").await.expect(401);

@@ -81,6 +81,7 @@ async fn new_browsers_are_told_of_three_times_an_hour_and_only_where_the_address
 async fn another_password_is_told_of_three_times_an_hour() {
     let world = World::new();
     let ada = world.user("ada", None).await;
+    change(&world, "UPDATE users SET email_verified = 1 WHERE username = ?1", "ada");
     let before = deliver(&world).await.len();
     let passwords = [PASSWORD, NEW, "Third-Horse-9", "Fourth-Horse-1", "Fifth-Horse-2"];
     for pair in passwords.windows(2) {
@@ -146,4 +147,55 @@ async fn nobody_has_mails_sent_to_whom_they_like() {
     let ada = world.isolate.sign_in("ada").await;
     let body = json!({ "email": "mine@example.org", "current_password": PASSWORD });
     put(&world, &ada, &body).await.expect(200);
+}
+
+#[tokio::test]
+async fn who_was_away_for_long_is_told_too() {
+    let world = World::new();
+    world.register("ada", None).await;
+    change(&world, "UPDATE users SET email_verified = 1 WHERE username = ?1", "ada");
+    sign_in_with(&world, "Mozilla/5.0 (X11; Linux) Firefox/145.0", None).await;
+    let before = deliver(&world).await.len();
+    world.host.clock.advance(Duration::from_hours(60 * 24));
+    world.host.database.look("DELETE FROM refresh_tokens", &[]).unwrap();
+    world.host.database.look("DELETE FROM sessions", &[]).unwrap();
+    sign_in_with(&world, "Mozilla/5.0 (Windows NT 10.0) Chrome/142.0.0.0 Safari/537.36", None).await;
+    assert_eq!(since(&world, before).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_stranger_does_not_keep_anyone_from_changing_their_address() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    change(&world, "UPDATE users SET email_verified = 1 WHERE username = ?1", "ada");
+    world.host.clock.advance(Duration::from_hours(2));
+    let ada = SignedIn::from(&world.isolate.refresh(&ada.refresh).await.expect(200));
+    for _ in 0..3 {
+        let body = json!({ "email": "ada@example.org" });
+        world.isolate.post("/api/v1/auth/verify-email/resend", &body).await.expect(202);
+    }
+    put(&world, &ada, &json!({ "email": "new@example.org", "current_password": PASSWORD })).await.expect(200);
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_proven_is_told_of_nothing_but_what_is_asked_of_it() {
+    let world = World::with(&[("MAX_LOGIN_FAILURES", "2")]);
+    let ada = world.user("ada", None).await;
+    let before = deliver(&world).await.len();
+    let body = json!({ "current_password": PASSWORD, "new_password": NEW });
+    world.isolate.post_as(&ada.access, "/api/v1/auth/change-password", &body).await.expect(200);
+    crate::attempts::fail(&world, "ada", 0..2).await;
+    assert!(since(&world, before).await.is_empty(), "it may be somebody else's");
+}
+
+#[tokio::test]
+async fn what_came_to_nothing_uses_up_no_try() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.register("bob", None).await;
+    for _ in 0..6 {
+        let body = json!({ "email": "bob@example.org", "current_password": PASSWORD });
+        put(&world, &ada, &body).await.expect(409);
+    }
+    world.isolate.sign_in("ada").await;
 }

@@ -308,7 +308,7 @@ async fn bodies_are_of_the_kind_and_size_that_is_read() {
     let (name, token) = bearer(&ada);
     let huge = format!("{{\"x\":\"{}\"}}", "x".repeat(70_000));
     for (method, path) in endpoints().filter(|(method, _)| method != "GET") {
-        if path.contains("/auth/sessions") {
+        if path.contains("/auth/sessions") || path.contains("/admin/users/") {
             continue; // It reads none.
         }
         let post = async |kind: Option<&str>, body: &str| {

@@ -152,7 +152,7 @@ async fn what_is_over_is_forgotten_everywhere() {
     let other = world.another_isolate();
     other.app.refresh().await;
     assert_eq!(other.app.knowledge().view.len(), 2);
-    world.host.clock.advance(Duration::from_secs(3606));
+    world.host.clock.advance(Duration::from_secs(3666));
     world.host.feed.alarm();
     other.app.refresh().await;
     assert_eq!(other.app.knowledge().view.len(), 0);

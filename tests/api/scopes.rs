@@ -52,6 +52,9 @@ async fn of_which_one_holds_nothing_is_refused_after_the_password() {
     world.register("ada", None).await;
     assert_eq!(sign_in(&world, "keys:manage").await.expect(400).text("/error"), "invalid_scope");
     assert_eq!(world.count("SELECT COUNT(*) FROM sessions"), 0);
+    // Who finds out that a password is right leaves a row; and its owner's tries are not used up.
+    assert_eq!(world.audited("login_failure"), 1);
+    assert_eq!(world.count("SELECT COUNT(*) FROM sign_in_attempts WHERE outcome = 'pending'"), 0);
     let wrong = [("username", "ada"), ("password", "Wrong-Horse-7"), ("scope", "keys:manage")];
     world.isolate.form("192.0.2.1", &wrong).await.expect(401);
 }

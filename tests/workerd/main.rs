@@ -104,7 +104,7 @@ const LIFECYCLE: &[(&str, Test)] = tests![
     limits::an_idle_object_deletes_itself,
     limits::what_is_over_is_deleted_while_it_counts,
     mail::a_mail_api_is_handed_each_mail_with_its_id,
-    races::without_a_grace_the_first_replay_is_theft,
+    races::without_a_grace_the_first_replay_is_theft_and_use_is_noted_where_it_happens,
     perimeter::production_answers_on_its_own_host_and_leads_to_https,
     lifecycle::a_dead_origin_is_a_502,
     lifecycle::a_bad_configuration_stops_it_with_one_sentence,

@@ -1,6 +1,8 @@
 //! Many at once.
 
-use std::{collections::HashMap, thread};
+use std::{collections::HashMap, thread, time::Duration};
+
+use serde_json::Value;
 
 use crate::{
     client::{Answer, Client, PASSWORD},
@@ -54,13 +56,26 @@ pub fn twenty_refreshes_have_one_successor(server: &Server) {
     }
 }
 
-pub fn without_a_grace_the_first_replay_is_theft(server: &Server) {
-    let beside = server.try_beside(&[("REFRESH_GRACE", "0s")]).unwrap_or_else(|log| panic!("no start:\n{log}"));
+pub fn without_a_grace_the_first_replay_is_theft_and_use_is_noted_where_it_happens(server: &Server) {
+    let vars = [("REFRESH_GRACE", "0s"), ("SESSION_IDLE", "300s")];
+    let beside = server.try_beside(&vars).unwrap_or_else(|log| panic!("no start:\n{log}"));
+    beside.try_register("browsing").expect(201);
+    let browser = beside.log_in("browsing");
     let user = beside.user("hasty");
     let next = beside.refresh(&user.refresh).expect(200);
     assert!(beside.refresh(&user.refresh).expect(401).str("/detail").contains("reuse"));
     beside.refresh(next.str("/refresh_token")).expect(401);
     beside.get("/demo/private/x", Some(next.str("/access_token"))).expect(401);
+    // A 24th of five minutes later, requests that only go through are noted as use.
+    thread::sleep(Duration::from_millis(12_600));
+    let seen = || {
+        for _ in 0..20 {
+            beside.browse(&browser, "GET", "/demo/private/x", &Value::Null).expect(200);
+            thread::sleep(Duration::from_millis(50));
+        }
+        beside.count("SELECT COUNT(*) FROM sessions WHERE last_seen_at > created_at")
+    };
+    assert!((0..20).any(|_| seen() == 1), "never noted");
 }
 
 /// Nothing is shared between requests that verify one token for the first time.

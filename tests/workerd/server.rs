@@ -146,17 +146,7 @@ impl Server {
 
     /// The Worker's own database, read beside it.
     fn database(&self) -> Connection {
-        let folder = self.state.join("v3/d1/miniflare-D1DatabaseObject");
-        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-        let has_users = |path: &PathBuf| {
-            let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
-            connection.prepare("SELECT 1 FROM users").is_ok()
-        };
-        let path = files
-            .filter(|path| path.extension().is_some_and(|ext| ext == "sqlite"))
-            .find(has_users)
-            .expect("the Worker's database");
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap()
+        database(&self.state)
     }
 
     /// What one query gives, as one number.
@@ -249,6 +239,28 @@ pub struct Beside {
     pub url: String,
     state: PathBuf,
     running: Option<Running>,
+}
+
+impl Beside {
+    /// What one query gives, as one number.
+    pub fn count(&self, sql: &str) -> i64 {
+        database(&self.state).query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+}
+
+/// The database of a Worker whose state is in a folder.
+fn database(state: &Path) -> Connection {
+    let folder = state.join("v3/d1/miniflare-D1DatabaseObject");
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let has_users = |path: &PathBuf| {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
+        connection.prepare("SELECT 1 FROM users").is_ok()
+    };
+    let path = files
+        .filter(|path| path.extension().is_some_and(|ext| ext == "sqlite"))
+        .find(has_users)
+        .expect("the Worker's database");
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap()
 }
 
 impl Drop for Beside {

@@ -21,7 +21,7 @@ use crate::{
     },
     error::{ApiError, FieldError},
     stores::{
-        audit,
+        audit, sign_in,
         users::{self, Changed, Confirmation, EmailChange, ProfileChange},
     },
 };
@@ -71,7 +71,11 @@ pub async fn update(
     });
     let changes_email = email.is_some();
     let change = ProfileChange { user: &user, session, full_name: full_name.as_ref(), at: now, email };
-    let (user, revoked) = match users::change_profile(database, change).await? {
+    let changed = users::change_profile(database, change).await?;
+    if let (Changed::EmailTaken | Changed::TooManyMails, Some(confirmed)) = (&changed, &confirmed) {
+        sign_in::resolve(database, confirmed.attempt).await?;
+    }
+    let (user, revoked) = match changed {
         Changed::User(user, revoked) => (user, revoked),
         Changed::EmailTaken => return Err(ApiError::Conflict(vec![FieldError::new("email", "is taken")])),
         Changed::TooManyMails => return Err(ApiError::TooManyMails),

@@ -58,6 +58,7 @@ pub async fn remove(
         let removal = Removal {
             user: &user,
             session: principal.session(),
+            actor_version: principal.0.version(),
             closed: &closed,
             revoked_until: app.revoked_until(closed.entry.at),
             erased: is_erasure.then_some(Erasure { password_hash: &hash, act: &erased }),

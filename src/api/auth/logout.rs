@@ -15,6 +15,7 @@ use crate::{
         Connection,
         extract::{OptionalJsonObject, bearer, session_cookie},
         form::Fields,
+        limits,
     },
     app::{App, Publication},
     domain::{
@@ -83,8 +84,12 @@ async fn sign_out(
             audit::log(app.ports.log.as_ref(), &entry);
             (revoked, Publication::First)
         }
-        Ended::Before { revoked } => (revoked, Publication::Again),
+        Ended::Before { revoked } => {
+            limits::count(app, &connection, &connection.ip.limit_key()).await?;
+            (revoked, Publication::Again)
+        }
         Ended::NotTheirs => {
+            limits::count(app, &connection, &connection.ip.limit_key()).await?;
             return Err(match holder {
                 Holder::Access(_) => ApiError::InvalidToken(Refusal::Revoked),
                 Holder::Refresh(_) => ApiError::InvalidRefresh,

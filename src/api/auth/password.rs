@@ -7,7 +7,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, HeaderValue, header},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     device,
@@ -38,15 +38,29 @@ use crate::{
 };
 
 /// (1) The fields, of which the new password is held against the rules. (2) The old one confirms it, as an attempt that
-/// counts. (3) One batch changes it and ends every other session; a cookie session goes on under another id. (4) Everyone
-/// is told; only then is it answered.
+/// counts. (3) One batch changes it and ends every other session; a cookie session goes on under another id. (4) The
+/// browser gets its new cookies, whatever comes after: the old ones are worth nothing. (5) Everyone is told; only then is it
+/// said that it is done.
 pub async fn change(
     State(app): State<Arc<App>>,
     connection: Connection,
     principal: Principal,
     JsonObject(body): JsonObject,
-) -> Result<(HeaderMap, Json<Value>), ApiError> {
-    principal.require_if_narrowed(&app, "profile:write").await?;
+) -> (HeaderMap, Result<Json<Value>, ApiError>) {
+    let mut headers = HeaderMap::new();
+    let answer = replace(&app, &connection, &principal, body, &mut headers).await;
+    let detail = "The password is changed; every other session is over.";
+    (headers, answer.map(|()| Json(json!({ "detail": detail }))))
+}
+
+async fn replace(
+    app: &App,
+    connection: &Connection,
+    principal: &Principal,
+    body: Map<String, Value>,
+    headers: &mut HeaderMap,
+) -> Result<(), ApiError> {
+    principal.require_if_narrowed(app, "profile:write").await?;
     let user = users::by_id(app.ports.database.as_ref(), principal.user()?).await?;
     let user = user.ok_or(ApiError::Unauthenticated)?;
     // (1)
@@ -64,7 +78,7 @@ pub async fn change(
         return Err(ApiError::Invalid(vec![FieldError::new("new_password", "is the one that you have")]));
     }
     // (2)
-    let Confirmed { account, attempt } = confirm(&app, &connection, &user.username, &current).await?;
+    let Confirmed { account, attempt } = confirm(app, connection, &user.username, &current).await?;
     // (3)
     let (session, now) = (principal.session(), app.ports.clock.now());
     let new_hash = app.config.hasher.hash(&chosen, &app.ports.random())?;
@@ -74,7 +88,7 @@ pub async fn change(
     });
     let goes_on = renewed.as_ref().map_or(session, |renewed| renewed.id);
     let entry =
-        Entry { subject: Some(user.id), session: Some(goes_on), ..connection.entry(&app, Event::PasswordChanged, now) };
+        Entry { subject: Some(user.id), session: Some(goes_on), ..connection.entry(app, Event::PasswordChanged, now) };
     let change = PasswordChange {
         user: &user,
         confirmed: Confirmation { password_hash: &account.password_hash, attempt },
@@ -91,8 +105,6 @@ pub async fn change(
     audit::log(app.ports.log.as_ref(), &entry);
     app.note_mail();
     // (4)
-    app.publish(&revoked, None, Publication::First).await?;
-    let mut headers = HeaderMap::new();
     let cookies = app.config.cookies();
     if let (Some(renewed), Authenticated::Session(before)) = (renewed, &principal.0) {
         let cookie = SessionCookie { session: renewed.id, salt: renewed.salt }.encode(&app.config.token_mac_key);
@@ -105,8 +117,9 @@ pub async fn change(
         headers.extend(line.map(|line| (header::SET_COOKIE, line)));
     }
     let known = Known { user: user.id, password_version: account.password_version.saturating_add(1) };
-    let device = device::read(&connection, &app.config, now).unwrap_or_else(|| Device::new(app.ports.random()));
+    let device = device::read(connection, &app.config, now).unwrap_or_else(|| Device::new(app.ports.random()));
     let line = device::set_cookie(&device.with_user(known), &app.config, now);
     headers.extend(line.map(|line| (header::SET_COOKIE, line)));
-    Ok((headers, Json(json!({ "detail": "The password is changed; every other session is over." }))))
+    // (5)
+    app.publish(&revoked, None, Publication::First).await
 }

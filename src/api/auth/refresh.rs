@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 
 use super::TokenAnswer;
 use crate::{
-    api::{Connection, extract::JsonObject, form::Fields},
+    api::{Connection, extract::JsonObject, form::Fields, limits},
     app::{App, Grant, Publication},
     domain::{
         audit::{Entry, Event},
@@ -64,12 +64,17 @@ pub async fn exchange(
     let mut entries = Entries { rotated: entry(Event::TokenRefresh), reuse: entry(Event::TokenReuseDetected) };
     let standing = match refresh::present(app.ports.database.as_ref(), &token, terms, &entries).await? {
         Presented::Good(standing) => standing,
-        Presented::Refused => return Err(ApiError::InvalidRefresh),
+        Presented::Refused => {
+            limits::count(app, &connection, &connection.ip.limit_key()).await?;
+            return Err(ApiError::InvalidRefresh);
+        }
         Presented::Beyond => return Err(ScopeProblem::Beyond.into()),
         Presented::Reuse { user, ended_now, revoked } => {
             if ended_now {
                 entries.reuse.subject = Some(user);
                 audit::log(app.ports.log.as_ref(), &entries.reuse);
+            } else {
+                limits::count(app, &connection, &connection.ip.limit_key()).await?;
             }
             // The thief is told no more than the owner; what is not yet everywhere is logged.
             if let Err(error) = app.publish(&revoked, None, Publication::Again).await {

@@ -132,8 +132,11 @@ async fn open(
     // (1)
     let session = NewSession::open(app.ports.new_session_id(), holding, app.ports.random(), &app.config.lifetimes, now);
     let scope = match scope {
-        Some(scope) => Some(scope.granted(&user.roles, &app.bundle().await?.roles)?),
         None => None,
+        Some(scope) => match scope.granted(&user.roles, &app.bundle().await?.roles) {
+            Ok(scope) => Some(scope),
+            Err(problem) => return Err(refuse(app, connection, attempt, user.id, problem.into()).await),
+        },
     };
     let amr = [PASSWORD.to_owned()];
     let grant = Grant {
@@ -156,6 +159,8 @@ async fn open(
         Holding::Cookie { .. } => connection.session_cookie(app),
         Holding::Tokens => None,
     };
+    // The first sign-in of all is no news.
+    let tells = !is_known && user.last_login_at.is_some();
     let new_device = app.letter(Kind::NewDevice, &connection.origin, now);
     let opening = Opening {
         attempt,
@@ -169,7 +174,7 @@ async fn open(
         revoked_until: app.revoked_until(now),
         success: &success,
         ended: &ended,
-        new_device: (!is_known).then_some((&new_device, app.config.mails_an_hour)),
+        new_device: tells.then_some((&new_device, app.config.mails_an_hour)),
     };
     let record = sign_in::record_success(app.ports.database.as_ref(), opening);
     let (recorded, ()) = futures_util::future::join(record, opened.spread(app)).await;
@@ -203,10 +208,19 @@ async fn require_verified(app: &App, connection: &Connection, proven: &Proven) -
     if user.email_verified || !app.config.require_verified_email {
         return Ok(());
     }
-    let failed = Entry { subject: Some(user.id), ..connection.entry(app, Event::LoginFailure, app.ports.clock.now()) };
-    sign_in::record_unverified(app.ports.database.as_ref(), proven.attempt, &failed).await?;
-    audit::log(app.ports.log.as_ref(), &failed);
-    Err(ApiError::EmailNotVerified)
+    Err(refuse(app, connection, proven.attempt, user.id, ApiError::EmailNotVerified).await)
+}
+
+/// Records that the password was right but nobody signed in, and is what is answered then: it is in the log like any
+/// failure, and counts as none.
+async fn refuse(app: &App, connection: &Connection, attempt: RowId, user: UserId, why: ApiError) -> ApiError {
+    let now = app.ports.clock.now();
+    let failed = Entry { subject: Some(user), ..connection.entry(app, Event::LoginFailure, now) };
+    match sign_in::record_refused(app.ports.database.as_ref(), attempt, &failed).await {
+        Ok(()) => audit::log(app.ports.log.as_ref(), &failed),
+        Err(error) => return error,
+    }
+    why
 }
 
 /// Records a failure, and what it may have closed, and is what is answered then.

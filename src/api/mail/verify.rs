@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Accepted, ask};
 use crate::{
-    api::{Connection, extract::JsonObject, form::Fields},
+    api::{Connection, extract::JsonObject, form::Fields, limits},
     app::App,
     domain::{
         audit::Event,
@@ -41,10 +41,15 @@ pub async fn verify(
             if now {
                 entry.subject = Some(user);
                 audit::log(app.ports.log.as_ref(), &entry);
+            } else {
+                limits::count(&app, &connection, &connection.ip.limit_key()).await?;
             }
             Ok(Json(json!({ "detail": "The email address is confirmed." })))
         }
-        Verified::NotGood => Err(ApiError::InvalidMailToken),
+        Verified::NotGood => {
+            limits::count(&app, &connection, &connection.ip.limit_key()).await?;
+            Err(ApiError::InvalidMailToken)
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use crate::domain::{
 /// A snapshot is believed for so long. Less than revocations are told for, which is an hour at least.
 pub const GOOD_FOR: Duration = Duration::from_mins(55);
 
+/// Clocks differ by no more than that.
+const CLOCKS_DIFFER: Duration = Duration::from_mins(1);
+
 /// A cookie session and its user, as of one moment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -51,8 +54,8 @@ impl Snapshot {
     /// Whether it is still believed.
     #[must_use]
     pub fn is_good(&self, now: Timestamp) -> bool {
-        // One that was taken later than now tells of clocks that differ.
-        now.since(self.as_of) < GOOD_FOR && self.as_of.since(now) < GOOD_FOR
+        // One that was taken later than now tells of clocks that differ, which they do by little.
+        now.since(self.as_of) < GOOD_FOR && self.as_of.since(now) < CLOCKS_DIFFER
     }
 
     /// How long it may go unused.

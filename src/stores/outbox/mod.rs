@@ -93,8 +93,8 @@ pub fn write_if_changed(letter: &NewLetter, to: UserId) -> Statement {
     Statement::new(sql, params)
 }
 
-/// The same, of what an account may be told so often an hour at most: nobody is to fill a mailbox by doing something again
-/// and again.
+/// The same, to an address that is proven, so often an hour at most: nobody is to fill a mailbox by doing something again and
+/// again, least of all somebody else's.
 #[must_use]
 pub fn notify_if_changed(letter: &NewLetter, to: UserId, an_hour: u32) -> Statement {
     let mut params = letter.params().to_vec();
@@ -104,7 +104,7 @@ pub fn notify_if_changed(letter: &NewLetter, to: UserId, an_hour: u32) -> Statem
         "u.email",
         "'pending'",
         "?4",
-        "users u WHERE u.id = ?6 AND changes() = 1 AND (SELECT COUNT(*) FROM mail_outbox
+        "users u WHERE u.id = ?6 AND changes() = 1 AND u.email_verified = 1 AND (SELECT COUNT(*) FROM mail_outbox
            WHERE account = u.id AND kind = ?2 AND created_at > ?7) < ?8"
     );
     Statement::new(sql, params)
@@ -120,7 +120,7 @@ pub fn write_to_if_changed(letter: &NewLetter, to: UserId, address: &Email) -> S
 }
 
 /// Writes that somebody signed in from a browser that had not signed in before, to an address that is proven: if the
-/// session is there, others were before it, and none of a browser that calls itself the same.
+/// session is there, and none that is still on record is of a browser that calls itself the same.
 #[must_use]
 pub fn notify_of_new_device(letter: &NewLetter, session: SessionId, an_hour: u32) -> Statement {
     let mut params = letter.params().to_vec();
@@ -132,7 +132,6 @@ pub fn notify_of_new_device(letter: &NewLetter, session: SessionId, an_hour: u32
         "?4",
         "sessions s JOIN users u ON u.id = s.user_id
          WHERE s.id = ?6 AND u.email_verified = 1
-         AND EXISTS (SELECT 1 FROM sessions o WHERE o.user_id = u.id AND o.id <> s.id)
          AND NOT EXISTS (SELECT 1 FROM sessions o
            WHERE o.user_id = u.id AND o.id <> s.id AND o.user_agent IS s.user_agent)
          AND (SELECT COUNT(*) FROM mail_outbox
@@ -151,9 +150,9 @@ pub fn write_if_closed(letter: &NewLetter, attempt: RowId) -> Statement {
     params.extend([attempt.to_string().into(), day_ago.millis().into(), forget_at.millis().into()]);
     let sql = insert!(
         "own.account",
-        "CASE WHEN u.is_active = 1 THEN u.email ELSE '' END",
-        "CASE WHEN u.is_active = 1 THEN 'pending' ELSE 'nobody' END",
-        "CASE WHEN u.is_active = 1 THEN ?4 ELSE ?8 END",
+        "CASE WHEN u.is_active = 1 AND u.email_verified = 1 THEN u.email ELSE '' END",
+        "CASE WHEN u.is_active = 1 AND u.email_verified = 1 THEN 'pending' ELSE 'nobody' END",
+        "CASE WHEN u.is_active = 1 AND u.email_verified = 1 THEN ?4 ELSE ?8 END",
         "sign_in_attempts AS own
          JOIN sign_in_locks AS lock ON lock.account = own.account AND lock.slot = own.slot
          LEFT JOIN users u ON u.id = own.account

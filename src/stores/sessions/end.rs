@@ -84,6 +84,13 @@ fn read_ended(session: &Value, salt: Value) -> Statement {
 }
 
 impl Holder<'_> {
+    fn generation(&self) -> Value {
+        match self {
+            Self::Refresh(token) => token.generation.into(),
+            Self::Access(_) | Self::Cookie(_) => Value::Null,
+        }
+    }
+
     /// The salt of a refresh token or a cookie must be the session's own; an access token was signed.
     fn salt(&self) -> Value {
         match self {
@@ -155,7 +162,7 @@ pub async fn end_all(
     let id: Value = session.to_string().into();
     let batch = vec![
         // (1)
-        audit::write_if_session_stands(entry, holder.salt()),
+        audit::write_if_session_stands(entry, holder.salt(), holder.generation()),
         // (2)
         Statement::new(
             "UPDATE users SET token_version = token_version + 1, updated_at = ?2

@@ -6,7 +6,7 @@ mod cleanup;
 mod outcome;
 
 pub use cleanup::forget_old;
-pub use outcome::{Opening, VerifiedHash, record_failure, record_success, record_unverified, succeeded};
+pub use outcome::{Opening, VerifiedHash, record_failure, record_refused, record_success, resolve, succeeded};
 
 use serde::Deserialize;
 use serde_json::json;

@@ -72,16 +72,22 @@ pub async fn record_failure<'e>(
     Ok([failed, locked].into_iter().filter(|entry| written.contains(&entry.id.to_string())).collect())
 }
 
-/// Records that the password was right but nobody signed in, since the address is to be proven first: the attempt counts
-/// no more, those before it do.
-pub async fn record_unverified(database: &dyn Database, attempt: RowId, failed: &Entry) -> Result<(), ApiError> {
-    let batch = vec![
-        Statement::new(
-            "UPDATE sign_in_attempts SET outcome = 'succeeded' WHERE id = ?1 AND outcome = 'pending'",
-            [attempt.to_string().into()],
-        ),
-        audit::write(failed),
-    ];
+/// Resolves an attempt whose password was right, but which came to nothing that is recorded: it counts no more.
+pub async fn resolve(database: &dyn Database, attempt: RowId) -> Result<(), ApiError> {
+    run(database, vec![resolve_pending(attempt)]).await.map(drop).map_err(ApiError::from)
+}
+
+fn resolve_pending(attempt: RowId) -> Statement {
+    Statement::new(
+        "UPDATE sign_in_attempts SET outcome = 'succeeded' WHERE id = ?1 AND outcome = 'pending'",
+        [attempt.to_string().into()],
+    )
+}
+
+/// Records that the password was right but nobody signed in, for another reason: the attempt counts no more, those before
+/// it do.
+pub async fn record_refused(database: &dyn Database, attempt: RowId, failed: &Entry) -> Result<(), ApiError> {
+    let batch = vec![resolve_pending(attempt), audit::write(failed)];
     run(database, batch).await.map(drop).map_err(ApiError::from)
 }
 

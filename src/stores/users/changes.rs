@@ -179,7 +179,7 @@ pub async fn change_profile(database: &dyn Database, change: ProfileChange<'_>) 
              AND EXISTS (SELECT 1 FROM sessions WHERE id = ?6 AND user_id = ?1 AND ended_at IS NULL)
              AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?7)
              AND (SELECT COUNT(*) FROM mail_outbox
-                  WHERE account = ?1 AND kind = 'verify_email' AND created_at > ?8) < ?9",
+                  WHERE account = ?1 AND kind = 'verify_email' AND state <> 'nobody' AND created_at > ?8) < ?9",
             [
                 id.as_str().into(),
                 confirmed.password_hash.into(),
@@ -211,7 +211,7 @@ pub async fn change_profile(database: &dyn Database, change: ProfileChange<'_>) 
         revocations::read_of_user(session, change.at),
         Statement::new(
             "SELECT EXISTS (SELECT 1 FROM audit_events WHERE id = ?1) AS was_made, (SELECT COUNT(*) FROM mail_outbox
-               WHERE account = ?2 AND kind = 'verify_email' AND created_at > ?3) AS mails",
+               WHERE account = ?2 AND kind = 'verify_email' AND state <> 'nobody' AND created_at > ?3) AS mails",
             [entry_id.clone().into(), id.as_str().into(), change.at.minus(HOUR).millis().into()],
         ),
         Statement::new(

@@ -28,6 +28,8 @@ pub struct Removal<'a> {
     pub user: &'a User,
     /// The session that the actor does it from.
     pub session: SessionId,
+    /// The actor's token version when it was judged.
+    pub actor_version: i64,
     /// The row in the log, if it was open until then.
     pub closed: &'a Act,
     /// Until when what was issued could matter.
@@ -63,10 +65,12 @@ pub enum Removed {
     Overtaken,
 }
 
-/// Whether everything is as it was judged: the roles of the account, and the actor's session. Parameters 1 to 5.
+/// Whether everything is as it was judged: the roles of the account, and the actor's own (their token version goes up with
+/// them) and session. Parameters 1 to 5.
 macro_rules! is_as_judged {
     () => {
-        "(SELECT json_group_array(role) FROM (SELECT role FROM user_roles WHERE user_id = ?1 ORDER BY role)) = ?3
+        "(SELECT json_group_array(role) FROM (SELECT role FROM user_roles WHERE user_id = ?1 ORDER BY role))
+           || (SELECT ' ' || token_version FROM users WHERE id = ?5 AND is_active = 1) = ?3
          AND EXISTS (SELECT 1 FROM sessions WHERE id = ?4 AND user_id = ?5 AND ended_at IS NULL)"
     };
 }
@@ -78,7 +82,7 @@ pub async fn remove(database: &dyn Database, what: Removal<'_>) -> Result<Remove
     let judged: [Value; 5] = [
         user.id.to_string().into(),
         entry.at.millis().into(),
-        json!(user.roles).to_string().into(),
+        format!("{} {}", json!(user.roles), what.actor_version).into(),
         what.session.to_string().into(),
         what.closed.actor.to_string().into(),
     ];
@@ -107,9 +111,10 @@ pub async fn remove(database: &dyn Database, what: Removal<'_>) -> Result<Remove
         audit::read_written(entry),
         Statement::new(
             "SELECT is_active, erased_at,
-               EXISTS (SELECT 1 FROM sessions WHERE id = ?2 AND user_id = ?3 AND ended_at IS NULL) AS stands
+               EXISTS (SELECT 1 FROM sessions s JOIN users a ON a.id = s.user_id
+                 WHERE s.id = ?2 AND a.id = ?3 AND s.ended_at IS NULL AND a.is_active = 1 AND a.token_version = ?4) AS stands
              FROM users WHERE id = ?1",
-            [id, session, actor],
+            [id, session, actor, what.actor_version.into()],
         ),
     ]);
     outcome(run(database, batch).await?, what.erased.is_some())
