@@ -58,5 +58,6 @@ mod sessions;
 mod sign_in;
 mod status_table;
 mod story;
+mod story_cookies;
 mod timeline;
 mod tokens;
