@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    domain::{id::SessionId, time::Timestamp},
+    domain::time::Timestamp,
     error::ApiError,
     ports::{Database, Statement},
     stores::{forget::AT_ONCE, last, run},
@@ -20,9 +20,10 @@ const ROUNDS: usize = 100;
 /// sessions. What is over does not come back, so nothing is looked at again in between; whoever deletes the same beside
 /// this does no harm.
 pub async fn forget(database: &dyn Database, before: Timestamp) -> Result<bool, ApiError> {
+    // As text: a row that is not as ours are goes the same way.
     #[derive(Deserialize)]
     struct Over {
-        id: SessionId,
+        id: String,
     }
     for _ in 0..ROUNDS {
         // (1)
