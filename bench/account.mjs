@@ -3,6 +3,8 @@
 import { sendExpecting } from "./load.mjs";
 
 const USERNAME = "ada";
+/** Who signs in again and again: of too many sessions the oldest ends, which is not to be the measured token's. */
+export const SIGNER = "bea";
 /** Its password. */
 export const PASSWORD = "Correct-Horse-7";
 
@@ -12,11 +14,13 @@ const CLOSED = 4;
 /** Creates the account that is used, and some that are closed. */
 export async function register(port) {
   await create(port, USERNAME);
+  await create(port, SIGNER);
   for (let number = 0; number < CLOSED; number += 1) {
     await create(port, `closed-${number}`);
     const token = await signIn(port, undefined, `closed-${number}`);
-    const headers = { "content-type": "application/json", authorization: `Bearer ${token}` };
     const body = JSON.stringify({ password: PASSWORD });
+    // Node says how long a body is by itself, but not of a DELETE.
+    const headers = { "content-type": "application/json", "content-length": body.length, authorization: `Bearer ${token}` };
     await sendExpecting(200, { port, method: "DELETE", path: "/api/v1/users/me", headers, body });
   }
 }
@@ -48,7 +52,7 @@ export async function signIn(port, agent, username = USERNAME) {
 /** Sign-ins that come to nothing, by what is wrong with them. */
 export const FAILURES = {
   unknown: (port, agent, count) => trySignIn(401, port, agent, `nobody-${count}`, PASSWORD),
-  wrong: (port, agent) => trySignIn(401, port, agent, USERNAME, "Wrong-Horse-7"),
+  wrong: (port, agent) => trySignIn(401, port, agent, SIGNER, "Wrong-Horse-7"),
   inactive: (port, agent, count) => trySignIn(401, port, agent, `closed-${count % CLOSED}`, PASSWORD),
 };
 

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 
 import { fail, root, say } from "../scripts/lib.mjs";
-import { FAILURES, PASSWORD, broken, register, signIn } from "./account.mjs";
+import { FAILURES, PASSWORD, SIGNER, broken, register, signIn } from "./account.mjs";
 import { keptConnections, load } from "./load.mjs";
 import { report } from "./report.mjs";
 import { checkSame } from "./same.mjs";
@@ -27,6 +27,8 @@ const CONNECTIONS = 16;
 const REQUESTS_PER_SIGN_IN = 125;
 /** Rounds that nobody counts, while engines compile what is hot. */
 const WARM_UPS = 2;
+/** Sign-ins that came to nothing so far, of each kind. */
+let failed = 0;
 
 /** The pass-through checks nothing, so it answers both with what the origin says. */
 const SCENARIOS = {
@@ -105,15 +107,13 @@ function rotated(list, by) {
   return list.map((_, index) => list[(index + by) % list.length]);
 }
 
-let failed = 0;
-
 /** Sign-ins one after another, each beside one that fails of each kind, and one bare hash at the same cost; in milliseconds. */
 async function timedSignIns(port) {
   const agent = keptConnections(1);
   const times = { signIn: [], unknown: [], wrong: [], inactive: [], hash: [] };
   try {
     for (let count = 0; count < settings.signIns; count += 1) {
-      times.signIn.push(await timed(() => signIn(port, agent)));
+      times.signIn.push(await timed(() => signIn(port, agent, SIGNER)));
       for (const [why, fail] of rotated(Object.entries(FAILURES), count)) {
         times[why].push(await timed(() => fail(port, agent, failed)));
       }

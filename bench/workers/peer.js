@@ -58,6 +58,12 @@ async function know({ DB, JWKS_URL }) {
 
 const app = new Hono();
 
+/** What an origin's answer gets where the origin said nothing. */
+const WHERE_LEFT_OUT = ["x-content-type-options", "x-frame-options", "referrer-policy", "permissions-policy"].map((name) => [
+  name,
+  REFUSAL_HEADERS[name],
+]);
+
 app.all("/demo/private/*", async (c, next) => {
   c.set("requestId", crypto.randomUUID());
   const [, token] = c.req.header("authorization")?.match(/^bearer +(.+)$/i) ?? [];
@@ -91,6 +97,7 @@ app.all("/demo/private/*", async (c) => {
   const finished = new Response(answer.body, answer);
   finished.headers.delete("clear-site-data");
   finished.headers.delete("service-worker-allowed");
+  for (const [name, value] of WHERE_LEFT_OUT) if (!finished.headers.has(name)) finished.headers.set(name, value);
   finished.headers.set("x-request-id", c.get("requestId"));
   return finished;
 });
