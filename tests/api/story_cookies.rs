@@ -177,9 +177,9 @@ impl Story {
                     "INSERT INTO user_roles SELECT id, 'moderator', 0 FROM users WHERE username = ?1"
                 };
                 let database = &self.world.host.database;
-                database.look(turn, &[name.clone()]).unwrap();
+                database.look(turn, std::slice::from_ref(&name)).unwrap();
                 let version = "UPDATE users SET token_version = token_version + 1 WHERE username = ?1";
-                database.look(version, &[name.clone()]).unwrap();
+                database.look(version, std::slice::from_ref(&name)).unwrap();
                 let tell = "INSERT INTO revocations (kind, value, user_id, created_at, until)
                             SELECT 'user', id || ':' || token_version, id, ?2, ?2 + 3665000 FROM users WHERE username = ?1";
                 database.look(tell, &[name, now]).unwrap();
