@@ -272,27 +272,31 @@ impl Story {
     }
 }
 
+/// Tells so many random stories, each from its beginning, and adds up what `story` says of each.
+pub fn tell_stories<E: Clone + std::fmt::Debug>(
+    cases: u32,
+    event: impl Strategy<Value = E>,
+    story: impl AsyncFn(Vec<E>) -> usize,
+) -> usize {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let total = Cell::new(0);
+    let config = Config { cases, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
+    let told = |events| {
+        total.set(total.get() + runtime.block_on(story(events)));
+        Ok(())
+    };
+    proptest::test_runner::TestRunner::new(config).run(&prop::collection::vec(event, 60..160), told).unwrap();
+    total.get()
+}
+
 #[test]
 fn no_token_outlives_its_end_by_more_than_the_bound() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let late = Cell::new(0);
-    let mut runner = proptest::test_runner::TestRunner::new(Config {
-        cases: 150,
-        failure_persistence: None,
-        max_shrink_iters: 200,
-        ..Config::default()
+    let late = tell_stories(150, event(), async |events| {
+        let mut story = Story::begin().await;
+        for event in events {
+            story.tell(event).await;
+        }
+        story.late
     });
-    runner
-        .run(&prop::collection::vec(event(), 60..160), |events| {
-            runtime.block_on(async {
-                let mut story = Story::begin().await;
-                for event in events {
-                    story.tell(event).await;
-                }
-                late.set(late.get() + story.late);
-            });
-            Ok(())
-        })
-        .unwrap();
-    assert!(late.get() > 20, "only {} tokens were accepted within the bound after their end", late.get());
+    assert!(late > 20, "only {late} tokens were accepted within the bound after their end");
 }

@@ -27,9 +27,7 @@ use crate::{
 
 /// What was sent, as JSON or as a form.
 struct Sent {
-    identifier: String,
-    password: String,
-    scope: Option<String>,
+    credentials: Credentials,
     remember: bool,
     /// Where a form leads to; JSON is answered.
     return_to: Option<ReturnTo>,
@@ -58,11 +56,9 @@ async fn open(
     connection.require_own_page()?;
     // (2)
     let sent = Sent::read(app, request).await?;
-    let credentials =
-        Credentials { identifier: &sent.identifier, password: &sent.password, scope: sent.scope.as_deref() };
     // (3)
     let holding = Holding::Cookie { remember: sent.remember };
-    let Opened::Cookie(opened) = sign_in(app, connection, credentials, holding, headers).await? else {
+    let Opened::Cookie(opened) = sign_in(app, connection, &sent.credentials, holding, headers).await? else {
         return Err(ApiError::Internal("tokens where a cookie was asked for".to_owned()));
     };
     headers.extend(opened.set_cookie(&app.config).map(|line| (header::SET_COOKIE, line)));
@@ -77,18 +73,14 @@ impl Sent {
         if is_json(&request) {
             let JsonObject(body) = JsonObject::from_request(request, app).await?;
             let mut fields = Fields::new(body);
-            let [identifier, password] = ["username", "password"].map(|name| fields.required_text(name));
-            let scope = fields.optional_text("scope");
+            let credentials = Credentials::of_json(&mut fields);
             let remember = fields.optional_flag("remember_me").unwrap_or(false);
             fields.refuse()?;
-            let (identifier, password) = (identifier.unwrap_or_default(), password.unwrap_or_default());
-            return Ok(Self { identifier, password, scope, remember, return_to: None });
+            return Ok(Self { credentials, remember, return_to: None });
         }
         let form = OauthForm::from_request(request, app).await?;
         Ok(Self {
-            identifier: form.required("username")?.to_owned(),
-            password: form.required("password")?.to_owned(),
-            scope: form.value("scope").map(ToOwned::to_owned),
+            credentials: Credentials::of_form(&form)?,
             remember: matches!(form.value("remember_me"), Some("on" | "true" | "1")),
             return_to: Some(ReturnTo::parse(form.value("return_to"))?),
         })

@@ -5,7 +5,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 
 use super::{Opened, device};
 use crate::{
-    api::{Connection, limits},
+    api::{Connection, extract::OauthForm, form::Fields, limits},
     app::{App, Grant, Publication},
     domain::{
         audit::{Entry, Event},
@@ -31,13 +31,31 @@ const PASSWORD: &str = "pwd";
 const UNKNOWN_ACCOUNT: &str = "edgewarden unknown account v1";
 
 /// What somebody signs in with.
-pub struct Credentials<'a> {
+pub struct Credentials {
     /// A username or an address, as typed.
-    pub identifier: &'a str,
+    identifier: String,
     /// The password, as typed.
-    pub password: &'a str,
+    password: String,
     /// What the session is to be narrowed to.
-    pub scope: Option<&'a str>,
+    scope: Option<String>,
+}
+
+impl Credentials {
+    /// Of a JSON object; what is wrong with it, `fields` know.
+    pub fn of_json(fields: &mut Fields) -> Self {
+        let [identifier, password] =
+            ["username", "password"].map(|name| fields.required_text(name).unwrap_or_default());
+        Self { identifier, password, scope: fields.optional_text("scope") }
+    }
+
+    /// Of a form.
+    pub fn of_form(form: &OauthForm) -> Result<Self, ApiError> {
+        Ok(Self {
+            identifier: form.required("username")?.to_owned(),
+            password: form.required("password")?.to_owned(),
+            scope: form.value("scope").map(ToOwned::to_owned),
+        })
+    }
 }
 
 /// (1) The limit by address, before any work; if it cannot answer, nobody signs in. (2) What is asked for. (3) Who it
@@ -48,20 +66,20 @@ pub struct Credentials<'a> {
 pub async fn sign_in(
     app: &App,
     connection: &Connection,
-    credentials: Credentials<'_>,
+    credentials: &Credentials,
     holding: Holding,
     headers: &mut HeaderMap,
 ) -> Result<Opened, ApiError> {
     // (1)
     limits::admit(app, connection, &app.config.sign_in_limit, headers).await?;
     // (2)
-    let scope = match credentials.scope {
+    let scope = match &credentials.scope {
         Some(text) => Some(Scope::parse(text, &app.bundle().await?.roles)?),
         None => None,
     };
     // (3)
-    let identifier = Identifier::new(credentials.identifier);
-    let proven = prove(app, connection, &identifier, credentials.password).await?;
+    let identifier = Identifier::new(&credentials.identifier);
+    let proven = prove(app, connection, &identifier, &credentials.password).await?;
     require_verified(app, connection, &proven).await?;
     // (4)
     open(app, connection, proven, scope.as_ref(), holding, headers).await
@@ -193,7 +211,7 @@ async fn open(
         }
     }
     // (4)
-    if !is_known {
+    if tells {
         app.note_mail();
     }
     let device = device.unwrap_or_else(|| Device::new(app.ports.random())).with_user(known);

@@ -45,19 +45,14 @@ async fn grant(
     if is_json(&request) {
         let JsonObject(body) = JsonObject::from_request(request, app).await?;
         let mut fields = Fields::new(body);
-        let [identifier, password] = ["username", "password"].map(|name| fields.required_text(name));
-        let scope = fields.optional_text("scope");
+        let credentials = Credentials::of_json(&mut fields);
         fields.refuse()?;
-        let (identifier, password) = (identifier.unwrap_or_default(), password.unwrap_or_default());
-        let credentials = Credentials { identifier: &identifier, password: &password, scope: scope.as_deref() };
-        return tokens(app, &connection, credentials, headers).await;
+        return tokens(app, &connection, &credentials, headers).await;
     }
     let form = OauthForm::from_request(request, app).await?;
     match form.value("grant_type") {
         None | Some("password") if app.config.password_grant => {
-            let (identifier, password) = (form.required("username")?, form.required("password")?);
-            let credentials = Credentials { identifier, password, scope: form.value("scope") };
-            tokens(app, &connection, credentials, headers).await
+            tokens(app, &connection, &Credentials::of_form(&form)?, headers).await
         }
         Some("refresh_token") => {
             let (token, scope) = (form.required("refresh_token")?, form.value("scope"));
@@ -71,7 +66,7 @@ async fn grant(
 async fn tokens(
     app: &App,
     connection: &Connection,
-    credentials: Credentials<'_>,
+    credentials: &Credentials,
     headers: &mut HeaderMap,
 ) -> Result<TokenAnswer, ApiError> {
     match sign_in(app, connection, credentials, Holding::Tokens, headers).await? {
