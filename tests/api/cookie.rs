@@ -303,10 +303,9 @@ async fn remembered_it_may_go_unused_for_as_long_as_a_refresh_token() {
 
 #[tokio::test]
 async fn mac_keys_rotate() {
-    use crate::harness::{OTHER_SECRET, SECRET};
+    use crate::harness::{BOTH_SECRETS, OTHER_SECRET};
     let (world, browser) = signed_in().await;
-    let both: &'static str = format!("{OTHER_SECRET},{SECRET}").leak();
-    let rotated = World::isolate_over(&world.host, &[("TOKEN_MAC_KEY", both)]);
+    let rotated = World::isolate_over(&world.host, &[("TOKEN_MAC_KEY", BOTH_SECRETS)]);
     rotated.browse_through(&browser, "GET", PRIVATE, None).await.expect(200);
     let without = World::isolate_over(&world.host, &[("TOKEN_MAC_KEY", OTHER_SECRET)]);
     without.browse_through(&browser, "GET", PRIVATE, None).await.expect(401);

@@ -13,7 +13,7 @@ use http::{Request, header};
 
 use crate::{
     attempts::{attempt, fail},
-    harness::{Answer, Isolate, OTHER_SECRET, PASSWORD, SECRET, World},
+    harness::{Answer, BOTH_SECRETS, Isolate, OTHER_SECRET, PASSWORD, SECRET, World},
 };
 
 /// When a world begins, about.
@@ -164,8 +164,7 @@ async fn it_outlives_the_rotation_of_the_mac_key_while_the_old_one_is_listed() {
     world.register("ada", None).await;
     let cookie = kept(&attempt(&world, 0, "ada", PASSWORD).await.expect(200));
     fail(&world, "ada", 1..6).await;
-    let both: &'static str = Box::leak(format!("{OTHER_SECRET},{SECRET}").into_boxed_str());
-    let rotated = World::isolate_over(&world.host, &[("TOKEN_MAC_KEY", both)]);
+    let rotated = World::isolate_over(&world.host, &[("TOKEN_MAC_KEY", BOTH_SECRETS)]);
     let renewed = kept(&from(&rotated, 0, &cookie, "ada", PASSWORD).await.expect(200));
     assert!(renewed.starts_with("__Host-edgewarden-device=k2."), "{renewed}");
     let after = World::isolate_over(&world.host, &[("TOKEN_MAC_KEY", OTHER_SECRET)]);

@@ -27,6 +27,9 @@ use tower::ServiceExt;
 pub const URL: &str = "https://auth.example.com";
 pub const SECRET: &str = "k1:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
 pub const OTHER_SECRET: &str = "k2:zyxwvutsrqponmlkjihgfedcba9876543210ZYXWVUT";
+/// The next one first, and the one it follows: what stands while a key is rotated.
+pub const BOTH_SECRETS: &str =
+    "k2:zyxwvutsrqponmlkjihgfedcba9876543210ZYXWVUT,k1:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
 pub const PASSWORD: &str = "Correct-Horse-7";
 /// 2026-01-01T00:00:00Z.
 const START_SECS: i64 = 1_767_225_600;
