@@ -27,6 +27,8 @@ const SETTLE_MS = 30_000;
 const CRON_SETTLE_MS = 10 * 60_000;
 /** Cookies that an origin may not set: they are ours. */
 const OUR_COOKIES = /^\s*=?\s*(__Host-edgewarden|edgewarden(-device)?\s*(=|;|$))/i;
+/** What is done beside an answer begins so many milliseconds after it. */
+const AFTER_ANSWER_MS = 100;
 /** Headers by which an origin could reach beyond its own routes. */
 const NOT_AN_ORIGINS = ["clear-site-data", "service-worker-allowed"];
 /** The headers of every answer of ours, for the one answer that Rust does not make, and for origins' answers. */
@@ -77,7 +79,11 @@ function refreshIfDue(env, ctx) {
 /** Has done what a request left to be done beside its answer, such as sending a mail, or noting that a session is used. */
 function choresIfDue(env, ctx) {
   if (!synchronously("chores_are_due", choresAreDue)) return;
-  beside(ctx, "chores", () => new Worker(ctx, env).do_chores());
+  // Not before the answer has left: it would be later for whom there is a mail than for whom there is none.
+  beside(ctx, "chores", async () => {
+    await scheduler.wait(AFTER_ANSWER_MS);
+    await new Worker(ctx, env).do_chores();
+  });
 }
 
 /** Has work done that nobody waits for. */
