@@ -101,6 +101,30 @@ pub enum ApiError {
     /// Known, but not allowed.
     #[error("{0}")]
     Forbidden(Missing),
+    /// Known, but a second factor is to be shown first (RFC 9470); how long ago it may have been, if that is stated.
+    #[error("{}", Missing::SecondFactor(*.0))]
+    StepUp(Option<Duration>),
+    /// A second factor that is not right, of who is signed in already.
+    #[error("The code is not right, or was used before.")]
+    WrongCode,
+    /// A second factor that is not right, at sign-in.
+    #[error("The code is not right, or was used before.")]
+    BadCode,
+    /// A token of half a sign-in that is not one, or is over.
+    #[error("This sign-in is over. Begin again with the password.")]
+    InvalidMfaToken,
+    /// There is no second factor.
+    #[error("There is no second factor.")]
+    NoSecondFactor,
+    /// There is a second factor already.
+    #[error("There is a second factor already.")]
+    HasSecondFactor,
+    /// There is no enrolment to be confirmed.
+    #[error("There is no enrolment to confirm, or not any more. Begin again.")]
+    NoSetup,
+    /// The account or the session changed while it was looked at.
+    #[error("Something about the account changed meanwhile. Look again.")]
+    HasChanged,
     /// Nothing is there.
     #[error("There is nothing here.")]
     NotFound,
@@ -219,24 +243,41 @@ struct Problem<'a> {
 }
 
 impl ApiError {
+    /// What is answered to a caller who lacks something.
+    #[must_use]
+    pub fn lacking(missing: Missing) -> Self {
+        match missing {
+            Missing::SecondFactor(max_age) => Self::StepUp(max_age),
+            missing => Self::Forbidden(missing),
+        }
+    }
+
     /// The status, and the RFC 6749 or 6750 code if there is one.
     const fn status(&self) -> (StatusCode, Option<&'static str>) {
         match self {
-            Self::Malformed(_) | Self::AmbiguousPath | Self::WrongPassword | Self::InvalidMailToken => {
-                (StatusCode::BAD_REQUEST, None)
-            }
+            Self::Malformed(_)
+            | Self::AmbiguousPath
+            | Self::WrongPassword
+            | Self::InvalidMailToken
+            | Self::WrongCode
+            | Self::NoSetup => (StatusCode::BAD_REQUEST, None),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, None),
             // The method and the body stay what they are (RFC 9110, §15.4.9).
             Self::PlainHttp(_) => (StatusCode::PERMANENT_REDIRECT, None),
             Self::InvalidRequest(_) => (StatusCode::BAD_REQUEST, Some("invalid_request")),
             Self::UnsupportedGrant => (StatusCode::BAD_REQUEST, Some("unsupported_grant_type")),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
-            Self::Conflict(_) => (StatusCode::CONFLICT, None),
-            Self::BadCredentials | Self::InvalidRefresh | Self::RefreshReuse => {
-                (StatusCode::UNAUTHORIZED, Some("invalid_grant"))
+            Self::Conflict(_) | Self::NoSecondFactor | Self::HasSecondFactor | Self::HasChanged => {
+                (StatusCode::CONFLICT, None)
             }
+            Self::BadCredentials
+            | Self::InvalidRefresh
+            | Self::RefreshReuse
+            | Self::BadCode
+            | Self::InvalidMfaToken => (StatusCode::UNAUTHORIZED, Some("invalid_grant")),
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, None),
             Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
+            Self::StepUp(_) => (StatusCode::UNAUTHORIZED, Some("insufficient_user_authentication")),
             Self::ForeignOrigin | Self::EmailNotVerified => (StatusCode::FORBIDDEN, None),
             Self::InvalidScope(_) => (StatusCode::BAD_REQUEST, Some("invalid_scope")),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
@@ -297,11 +338,13 @@ impl ApiError {
             Self::GatewayTimeout => Some(("gateway_timeout", String::new())),
             Self::InvalidToken(why) => Some(("invalid_token", why.to_string())),
             Self::Forbidden(missing) => Some(("forbidden", missing.to_string())),
+            Self::StepUp(_) => Some(("second_factor", self.to_string())),
             Self::Unauthenticated => Some(("unauthenticated", String::new())),
             Self::ForeignOrigin => Some(("foreign_origin", String::new())),
             Self::RateLimited(..) => Some(("rate_limited", String::new())),
             Self::TooManyFailures(_) => Some(("too_many_failures", String::new())),
             Self::TooManyMails => Some(("too_many_mails", String::new())),
+            Self::InvalidMfaToken => Some(("invalid_mfa_token", String::new())),
             Self::InvalidMailToken => Some(("invalid_mail_token", String::new())),
             Self::EmailNotVerified => Some(("email_not_verified", String::new())),
             Self::Misdirected => Some(("misdirected", String::new())),
@@ -357,7 +400,12 @@ impl ApiError {
     /// `WWW-Authenticate` (RFC 6750, §3): it says what is missing.
     fn challenge(&self) -> Option<HeaderValue> {
         let text = match self {
-            Self::Unauthenticated | Self::BadCredentials | Self::InvalidRefresh | Self::RefreshReuse => {
+            Self::Unauthenticated
+            | Self::BadCredentials
+            | Self::InvalidRefresh
+            | Self::RefreshReuse
+            | Self::BadCode
+            | Self::InvalidMfaToken => {
                 format!("Bearer realm=\"{REALM}\"")
             }
             Self::InvalidToken(_) => format!("Bearer realm=\"{REALM}\", error=\"invalid_token\""),
@@ -366,6 +414,14 @@ impl ApiError {
                 format!("Bearer realm=\"{REALM}\", error=\"insufficient_scope\", scope=\"{scope}\"")
             }
             Self::Forbidden(_) => format!("Bearer realm=\"{REALM}\", error=\"insufficient_scope\""),
+            // RFC 9470, §3.
+            Self::StepUp(max_age) => {
+                let max_age = max_age.map(|age| format!(", max_age=\"{}\"", age.as_secs())).unwrap_or_default();
+                format!(
+                    "Bearer realm=\"{REALM}\", error=\"insufficient_user_authentication\", \
+                     error_description=\"A second factor is required\"{max_age}"
+                )
+            }
             _ => return None,
         };
         HeaderValue::try_from(text).ok()

@@ -12,7 +12,7 @@ use crate::{
         id::RequestId,
         net::ClientIp,
         rate_limit::Decision,
-        session::cookie::SessionCookie,
+        session::{Holding, cookie::SessionCookie},
         time::Timestamp,
     },
     error::ApiError,
@@ -80,6 +80,15 @@ impl Connection {
     pub fn session_cookie(&self, app: &App) -> Option<SessionCookie> {
         let mut values = self.cookies(app.config.cookies().session());
         values.find_map(|value| SessionCookie::decode(value, &app.config.token_mac_key))
+    }
+
+    /// The session that the browser has before it gets another by this: what was known to whoever used it before is worth
+    /// nothing after.
+    pub fn replaced_session(&self, app: &App, holding: Holding) -> Option<SessionCookie> {
+        match holding {
+            Holding::Cookie { .. } => self.session_cookie(app),
+            Holding::Tokens => None,
+        }
     }
 
     /// Notes how this request counted: once.

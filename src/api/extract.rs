@@ -27,6 +27,7 @@ use crate::{
         authenticate::{Authenticated, Freshness, bearer_token},
         same_origin::is_safe,
     },
+    stores::users,
 };
 
 /// A larger body is refused, in bytes. No endpoint of ours needs more.
@@ -69,7 +70,8 @@ impl Principal {
     /// Holds the caller against a requirement.
     pub async fn require(&self, app: &App, requirement: &Requirement) -> Result<(), ApiError> {
         let bundle = app.bundle().await?;
-        requirement.check(self.0.caller().holdings(), &bundle.roles, |_| None).map_err(ApiError::Forbidden)
+        let now = app.ports.clock.now();
+        requirement.check(self.0.caller().holdings(), &bundle.roles, |_| None, now).map_err(ApiError::lacking)
     }
 
     /// For what everyone may do with their own account: who comes with a narrowed scope needs a permission for it.
@@ -90,7 +92,38 @@ pub fn session_cookie(app: &App, connection: &Connection, method: &Method) -> Re
     Ok(Some(cookie))
 }
 
+/// How lately who has a second factor must have shown it, to change something about the installation or about others.
+const RECENT: Duration = Duration::from_mins(30);
+
+impl Principal {
+    /// For what changes the installation or others' accounts: who has a second factor must have shown it lately.
+    pub async fn require_recent_factor(&self, app: &App) -> Result<(), ApiError> {
+        let shown_at = self.0.caller().second_factor_at;
+        if shown_at.is_some_and(|at| app.ports.clock.now().since(at) <= RECENT) {
+            return Ok(());
+        }
+        let user = users::by_id(app.ports.database.as_ref(), self.user()?).await?;
+        match user.ok_or(ApiError::Unauthenticated)?.mfa_enabled {
+            true => Err(ApiError::StepUp(Some(RECENT))),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The same, also if their roles want a second factor that they have not shown: for enrolling and showing one.
+pub struct Enrolling(pub Principal);
+
 impl FromRequestParts<Arc<App>> for Principal {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let Enrolling(principal) = Enrolling::from_request_parts(parts, app).await?;
+        let roles = &app.bundle().await?.roles;
+        principal.0.caller().holdings().require_factor_of_roles(roles).map_err(ApiError::lacking)?;
+        Ok(principal)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Enrolling {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let connection = Connection::from_request_parts(parts, app).await?;
@@ -102,7 +135,7 @@ impl FromRequestParts<Arc<App>> for Principal {
         if let Err(ApiError::Unauthenticated | ApiError::InvalidToken(_)) = known {
             limits::count(app, &connection, &connection.ip.limit_key()).await?;
         }
-        known.map(Self)
+        known.map(|who| Self(Principal(who)))
     }
 }
 
@@ -145,7 +178,8 @@ pub fn is_json(request: &Request) -> bool {
 /// would not see the answer.
 async fn body(app: &App, request: Request) -> Result<Vec<u8>, ApiError> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let announced = announced.and_then(|text| text.parse::<usize>().ok()).unwrap_or(0);
+    // One that is no number that we know is larger than any.
+    let announced = announced.map_or(0, |text| text.parse().unwrap_or(usize::MAX));
     let mut chunks = request.into_body().into_data_stream();
     let (mut body, mut size, mut too_large) = (Vec::new(), 0, announced > MAX_BODY_BYTES);
     let read = async {

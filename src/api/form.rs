@@ -68,6 +68,12 @@ impl Fields {
         }
     }
 
+    /// What was read, if nothing was wrong.
+    pub fn complete<T>(self, read: Option<T>) -> Result<T, ApiError> {
+        self.refuse()?;
+        read.ok_or_else(|| ApiError::Internal("a field is neither there nor refused".to_owned()))
+    }
+
     /// What was wrong, if anything was.
     pub fn refuse(self) -> Result<(), ApiError> {
         if self.errors.is_empty() { Ok(()) } else { Err(ApiError::Invalid(self.errors)) }

@@ -10,6 +10,7 @@ mod form;
 mod layers;
 mod limits;
 mod mail;
+mod mfa;
 mod well_known;
 
 use std::sync::Arc;
@@ -64,6 +65,13 @@ endpoints! {
         post "/auth/verify-email/resend" => mail::verify::resend,
         post "/auth/password-reset" => mail::reset::request,
         post "/auth/password-reset/confirm" => mail::reset::confirm,
+        post "/auth/mfa/verify" => auth::mfa::verify::verify,
+        post "/auth/mfa/step-up" => auth::mfa::step_up::step_up,
+        get "/mfa" => mfa::status::status,
+        post "/mfa/setup" => mfa::setup::setup,
+        post "/mfa/confirm" => mfa::confirm::confirm,
+        post "/mfa/disable" => mfa::disable::disable,
+        post "/mfa/recovery-codes" => mfa::codes::renew,
         post "/auth/logout" => auth::logout::logout,
         post "/auth/logout-all" => auth::logout::logout_all,
         post "/auth/change-password" => auth::password::change,
@@ -71,6 +79,7 @@ endpoints! {
         delete "/auth/sessions" => auth::sessions::end_others,
         delete "/auth/sessions/{id}" => auth::sessions::end_one,
         delete "/admin/users/{id}" => admin::remove_user::remove,
+        post "/admin/users/{id}/reset-mfa" => admin::reset_mfa::reset,
         get "/admin/keys" => admin::keys::list,
         post "/admin/keys/rotate" => admin::keys::rotate,
     }

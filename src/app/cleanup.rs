@@ -12,8 +12,16 @@ use super::App;
 use crate::{
     domain::attempts::RESOLVED_WITHIN,
     error::ApiError,
-    stores::{audit, erasure, outbox, revocations, sessions, sign_in},
+    ports::Unavailable,
+    stores::{
+        audit, erasure,
+        mfa::{self, SealedRow},
+        outbox, revocations, sessions, sign_in,
+    },
 };
+
+/// At most so many pages of secrets are sealed anew in one run, which is 5,000.
+const RESEAL_ROUNDS: usize = 100;
 
 /// Nobody looks at an attempt any more once it is out of the window and no request is left that could resolve
 /// it; so much longer it is kept, since clocks differ.
@@ -26,13 +34,15 @@ const KEEP_SESSIONS: Duration = Duration::from_hours(24);
 impl App {
     /// Deletes what is over. One kind failing does not stop the others: what became of each.
     pub async fn clean_up(&self) -> Vec<Result<(), ApiError>> {
-        let kinds: [BoxFuture<'_, _>; 6] = [
+        let kinds: [BoxFuture<'_, _>; 8] = [
             Box::pin(self.forget_attempts()),
             Box::pin(self.forget_revocations()),
             Box::pin(self.forget_mails()),
             Box::pin(self.forget_sessions()),
             Box::pin(self.forget_audit()),
             Box::pin(self.finish_erasures()),
+            Box::pin(self.forget_factors()),
+            Box::pin(self.reseal_factors()),
         ];
         let mut done = Vec::with_capacity(kinds.len());
         for kind in kinds {
@@ -90,9 +100,45 @@ impl App {
         Ok(())
     }
 
+    /// Deletes enrolments and half sign-ins that are over, and wrong codes of long ago.
+    pub async fn forget_factors(&self) -> Result<(), ApiError> {
+        let all = mfa::forget(self.ports.database.as_ref(), self.ports.clock.now()).await?;
+        self.tell_if_left(all, "old enrolments or half sign-ins");
+        Ok(())
+    }
+
+    /// Seals secrets of second factors anew that are not sealed under the first secret of `KEY_ENCRYPTION_KEY`, so that the
+    /// others can go. What cannot be opened is told, and stays as it is.
+    pub async fn reseal_factors(&self) -> Result<(), ApiError> {
+        let (database, current) = (self.ports.database.as_ref(), self.config.key_encryption_key.current().id());
+        let mut last = None;
+        for _ in 0..RESEAL_ROUNDS {
+            let mut rows = mfa::not_sealed_under(database, current, last.as_ref()).await?;
+            let mut anew = Vec::with_capacity(rows.len());
+            for row in &rows {
+                match self.seal_anew(row).await {
+                    Ok(sealed) => anew.push((row, sealed)),
+                    Err(error) => self.log_fault("second factor", &format!("{}: {error}", row.user_id)),
+                }
+            }
+            mfa::put_anew(database, current, &anew).await?;
+            last = rows.pop();
+            if last.is_none() {
+                return Ok(());
+            }
+        }
+        self.tell_if_left(false, "second factors that are sealed under an older secret");
+        Ok(())
+    }
+
+    async fn seal_anew(&self, row: &SealedRow) -> Result<String, Unavailable> {
+        let (crypto, user) = (self.ports.crypto.as_ref(), row.user_id);
+        crypto.seal_totp(user, &crypto.open_totp(user, &row.secret).await?).await
+    }
+
     fn tell_if_left(&self, all: bool, what: &str) {
         if !all {
-            self.log_fault("cleanup", &format!("there are more {what} than can be deleted at once"));
+            self.log_fault("cleanup", &format!("there are more {what} than can be seen to at once"));
         }
     }
 }

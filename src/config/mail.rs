@@ -70,7 +70,7 @@ impl MailConfig {
         match kind {
             Kind::VerifyEmail => self.verify_email_ttl,
             Kind::ResetPassword => self.reset_ttl,
-            Kind::EmailChanged | Kind::PasswordChanged | Kind::SignInClosed | Kind::NewDevice => GIVE_UP_AFTER,
+            _ => GIVE_UP_AFTER,
         }
     }
 }

@@ -110,6 +110,12 @@ pub struct Config {
     pub mails_an_hour: u32,
     /// Tries from one address to choose a password with a mail's token.
     pub reset_limit: Limit,
+    /// Tries of a second factor from one address.
+    pub mfa_limit: Limit,
+    /// How long a sign-in waits for its second factor.
+    pub mfa_ttl: Duration,
+    /// How long an enrolment waits to be confirmed; and how fresh a sign-in must be to begin one without the password.
+    pub mfa_setup_ttl: Duration,
     /// Failed sign-ins of one account.
     pub attempts: AttemptRules,
     /// How long the log's rows are kept.
@@ -166,6 +172,11 @@ fn reset_limit() -> Limit {
     Limit::new("password-reset", sign_in_limit().rules)
 }
 
+/// As with passwords.
+fn mfa_limit() -> Limit {
+    Limit::new("mfa", sign_in_limit().rules)
+}
+
 /// Verification and reset mails, each.
 const MAILS_AN_HOUR: u32 = 3;
 
@@ -219,6 +230,9 @@ impl Config {
             mail_limit: mail_limit(),
             mails_an_hour: MAILS_AN_HOUR,
             reset_limit: reset_limit(),
+            mfa_limit: mfa_limit(),
+            mfa_ttl: vars.duration("MFA_TTL", "5m", 60..=900)?,
+            mfa_setup_ttl: vars.duration("MFA_SETUP_TTL", "5m", 60..=3600)?,
             audit_retention: vars.duration("AUDIT_RETENTION", "365d", 86_400..=3660 * 86_400)?,
             require_verified_email: vars.switch("REQUIRE_VERIFIED_EMAIL", false)?,
             attempts: AttemptRules {

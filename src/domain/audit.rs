@@ -40,6 +40,22 @@ pub enum Event {
     PasswordResetRequested,
     /// A new password was chosen by such a mail.
     PasswordReset,
+    /// A password was right, and a second factor is asked for.
+    MfaChallenged,
+    /// A second factor was wrong.
+    MfaFailure,
+    /// A second factor was shown again by who is signed in.
+    MfaSteppedUp,
+    /// A second factor was enrolled.
+    MfaEnabled,
+    /// A second factor was taken off by its owner.
+    MfaDisabled,
+    /// A second factor was taken off by another.
+    MfaReset,
+    /// A recovery code was used.
+    MfaRecoveryUsed,
+    /// Recovery codes were replaced by new ones.
+    MfaRecoveryRenewed,
     /// A refresh token was exchanged.
     TokenRefresh,
     /// A refresh token was used that had been replaced long since.
@@ -80,6 +96,14 @@ impl Event {
             Self::EmailVerified => "email_verified",
             Self::PasswordResetRequested => "password_reset_requested",
             Self::PasswordReset => "password_reset",
+            Self::MfaChallenged => "mfa_challenged",
+            Self::MfaFailure => "mfa_failure",
+            Self::MfaSteppedUp => "mfa_stepped_up",
+            Self::MfaEnabled => "mfa_enabled",
+            Self::MfaDisabled => "mfa_disabled",
+            Self::MfaReset => "mfa_reset",
+            Self::MfaRecoveryUsed => "mfa_recovery_used",
+            Self::MfaRecoveryRenewed => "mfa_recovery_renewed",
             Self::TokenRefresh => "token_refresh",
             Self::TokenReuseDetected => "token_reuse_detected",
             Self::KeyAdded | Self::KeysReplaced => "key_rotated",
@@ -94,6 +118,7 @@ impl Event {
             | Self::LoginBlocked
             | Self::AccountLocked
             | Self::TokenReuseDetected
+            | Self::MfaFailure
             | Self::KeysReplaced => Severity::Warning,
             Self::Register
             | Self::UserImported
@@ -108,6 +133,13 @@ impl Event {
             | Self::EmailVerified
             | Self::PasswordResetRequested
             | Self::PasswordReset
+            | Self::MfaChallenged
+            | Self::MfaSteppedUp
+            | Self::MfaEnabled
+            | Self::MfaDisabled
+            | Self::MfaReset
+            | Self::MfaRecoveryUsed
+            | Self::MfaRecoveryRenewed
             | Self::TokenRefresh
             | Self::KeyAdded => Severity::Info,
         }

@@ -1,8 +1,13 @@
 //! Roles, what they inherit, and the one way to say what a request needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
+
+use super::time::Timestamp;
 
 /// The role whose holders are out of reach of the API: it is granted on the installation's own machine only.
 const OUT_OF_REACH: &str = "super_admin";
@@ -14,12 +19,15 @@ pub struct RoleRecord {
     pub inherits: Vec<String>,
     /// Permissions of its own.
     pub permissions: Vec<String>,
+    /// Whether nothing is open to its holders before they have a second factor.
+    pub require_mfa: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Closure {
     roles: BTreeSet<String>,
     permissions: BTreeSet<String>,
+    require_mfa: bool,
 }
 
 /// The role graph with everything inherited worked out. Unknown roles give nothing.
@@ -44,6 +52,7 @@ impl RoleGraph {
             let Some(record) = records.get(&role) else { continue };
             if closure.roles.insert(role) {
                 closure.permissions.extend(record.permissions.iter().cloned());
+                closure.require_mfa |= record.require_mfa;
                 pending.extend(record.inherits.iter().cloned());
             }
         }
@@ -79,6 +88,12 @@ impl RoleGraph {
         held.iter().filter_map(|held| self.closures.get(held)).any(|closure| closure.roles.contains(role))
     }
 
+    /// Whether one of `held`, or what it inherits, is only for who has shown a second factor.
+    #[must_use]
+    pub fn require_mfa(&self, held: &[String]) -> bool {
+        held.iter().filter_map(|held| self.closures.get(held)).any(|closure| closure.require_mfa)
+    }
+
     /// Whether who has these permissions may administer an account that holds these roles: nobody does so above
     /// themselves, nor any `super_admin` at all.
     pub fn may_administer(&self, own: &BTreeSet<String>, roles: &[String]) -> Result<(), Missing> {
@@ -103,6 +118,8 @@ pub struct Requirement {
     pub owner: Option<String>,
     /// … unless they hold one of these roles.
     pub unless_role: Vec<String>,
+    /// A second factor was shown no longer ago than this.
+    pub mfa: Option<Duration>,
 }
 
 /// What a caller brings to a requirement.
@@ -114,6 +131,18 @@ pub struct Holdings<'a> {
     pub roles: &'a [String],
     /// Effective permissions: of the roles and what they inherit, within the token's scope.
     pub permissions: &'a BTreeSet<String>,
+    /// When they showed a second factor, if they did.
+    pub second_factor_at: Option<Timestamp>,
+}
+
+impl Holdings<'_> {
+    /// Holds a caller against what their roles require of them, whatever is asked for.
+    pub fn require_factor_of_roles(&self, graph: &RoleGraph) -> Result<(), Missing> {
+        if self.second_factor_at.is_none() && graph.require_mfa(self.roles) {
+            return Err(Missing::SecondFactor(None));
+        }
+        Ok(())
+    }
 }
 
 /// What is missing; shown to the caller, who is known by then.
@@ -134,6 +163,16 @@ pub enum Missing {
     /// Nobody may, but from the installation's own machine.
     #[error("an account that is a super_admin is not changed over HTTP")]
     OutOfReach,
+    /// A second factor; if a time is stated, one that was shown no longer ago.
+    #[error("{}", second_factor(*.0))]
+    SecondFactor(Option<Duration>),
+}
+
+fn second_factor(max_age: Option<Duration>) -> String {
+    match max_age {
+        None => "A second factor is required.".to_owned(),
+        Some(max_age) => format!("A second factor is required, shown in the last {} seconds.", max_age.as_secs()),
+    }
 }
 
 impl Requirement {
@@ -143,12 +182,14 @@ impl Requirement {
         Self { permissions: vec![name.to_owned()], ..Self::default() }
     }
 
-    /// Holds a caller against the requirement. `param` looks up a path parameter.
+    /// Holds a caller against the requirement at `now`. `param` looks up a path parameter. A second factor, which can be
+    /// shown at once, is asked for last: not of those who may not anyway.
     pub fn check<'p>(
         &self,
         caller: Holdings<'_>,
         graph: &RoleGraph,
         param: impl Fn(&str) -> Option<&'p str>,
+        now: Timestamp,
     ) -> Result<(), Missing> {
         let lacking: Vec<_> =
             self.permissions.iter().filter(|needed| !caller.permissions.contains(*needed)).cloned().collect();
@@ -168,7 +209,12 @@ impl Requirement {
                 return Err(Missing::Owner);
             }
         }
-        Ok(())
+        match self.mfa {
+            Some(max_age) if caller.second_factor_at.is_none_or(|at| now.since(at) > max_age) => {
+                Err(Missing::SecondFactor(Some(max_age)))
+            }
+            _ => caller.require_factor_of_roles(graph),
+        }
     }
 }
 
@@ -176,10 +222,13 @@ impl Requirement {
 mod tests {
     use super::*;
 
+    const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
+
     fn graph() -> RoleGraph {
         let role = |inherits: &[&str], permissions: &[&str]| RoleRecord {
             inherits: inherits.iter().map(ToString::to_string).collect(),
             permissions: permissions.iter().map(ToString::to_string).collect(),
+            require_mfa: false,
         };
         RoleGraph::new(&BTreeMap::from([
             ("user".to_owned(), role(&[], &["profile:read"])),
@@ -194,8 +243,8 @@ mod tests {
         let graph = graph();
         let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
         let permissions = graph.permissions(&roles);
-        let caller = Holdings { subject: "me", roles: &roles, permissions: &permissions };
-        requirement.check(caller, &graph, |_| owner)
+        let caller = Holdings { subject: "me", roles: &roles, permissions: &permissions, second_factor_at: None };
+        requirement.check(caller, &graph, |_| owner, NOW)
     }
 
     #[test]
@@ -246,7 +295,8 @@ mod tests {
             ("root", Some("super_admin"), "x:r"),
         ] {
             let inherits = inherits.map(ToOwned::to_owned).into_iter().collect();
-            records.insert(role.to_owned(), RoleRecord { inherits, permissions: vec![permission.to_owned()] });
+            let record = RoleRecord { inherits, permissions: vec![permission.to_owned()], require_mfa: false };
+            records.insert(role.to_owned(), record);
         }
         let graph = RoleGraph::new(&records);
         let may = |own: &[&str], roles: &[&str]| {
@@ -258,6 +308,48 @@ mod tests {
         assert_eq!(may(&["x:u"], &["user", "admin"]), Err(Missing::Permissions(vec!["x:a".into()])));
         for role in ["super_admin", "root"] {
             assert_eq!(may(&["x:u", "x:a", "x:s", "x:r"], &["user", role]), Err(Missing::OutOfReach));
+        }
+    }
+
+    #[test]
+    fn a_second_factor_is_asked_for_last_and_ages() {
+        let needs = Requirement { mfa: Some(Duration::from_mins(5)), ..Requirement::permission("profile:read") };
+        let shown = |secs_ago: Option<u64>, roles: &[&str]| {
+            let (graph, roles) = (graph(), roles.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let second_factor_at = secs_ago.map(|secs| NOW.minus(Duration::from_secs(secs)));
+            let permissions = graph.permissions(&roles);
+            let caller = Holdings { subject: "me", roles: &roles, permissions: &permissions, second_factor_at };
+            needs.check(caller, &graph, |_| None, NOW)
+        };
+        let missing = Err(Missing::SecondFactor(Some(Duration::from_mins(5))));
+        assert_eq!(shown(Some(0), &["user"]), Ok(()));
+        assert_eq!(shown(Some(300), &["user"]), Ok(()));
+        assert_eq!(shown(Some(301), &["user"]), missing);
+        assert_eq!(shown(None, &["user"]), missing);
+        assert_eq!(shown(None, &[]), Err(Missing::Permissions(vec!["profile:read".into()])));
+    }
+
+    #[test]
+    fn a_role_may_require_a_second_factor_of_all_who_reach_it() {
+        let role = |inherits: Option<&str>, require_mfa| RoleRecord {
+            inherits: inherits.map(ToOwned::to_owned).into_iter().collect(),
+            permissions: Vec::new(),
+            require_mfa,
+        };
+        let graph = RoleGraph::new(&BTreeMap::from([
+            ("user".to_owned(), role(None, false)),
+            ("staff".to_owned(), role(Some("user"), true)),
+            ("chief".to_owned(), role(Some("staff"), false)),
+        ]));
+        for (held, second_factor_at, expected) in [
+            ("user", None, Ok(())),
+            ("staff", None, Err(Missing::SecondFactor(None))),
+            ("chief", None, Err(Missing::SecondFactor(None))),
+            ("chief", Some(Timestamp::from_secs(1)), Ok(())),
+        ] {
+            let (roles, permissions) = ([held.to_owned()], BTreeSet::new());
+            let caller = Holdings { subject: "me", roles: &roles, permissions: &permissions, second_factor_at };
+            assert_eq!(Requirement::default().check(caller, &graph, |_| None, NOW), expected, "{held}");
         }
     }
 

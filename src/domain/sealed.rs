@@ -2,10 +2,40 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 
+use super::{id::UserId, token::jwk::KeyId};
+
 /// Bytes of a nonce (NIST SP 800-38D, §8.2).
 pub const NONCE_BYTES: usize = 12;
-/// What the key that seals signing keys is derived for.
-pub const SIGNING_KEY_PURPOSE: &str = "edgewarden signing key seal v1";
+
+/// What is sealed, and to what that is bound: associated data, so that one thing's secret cannot be passed off as
+/// another's. Each kind has a key of its own.
+#[derive(Clone, Debug)]
+pub enum Sealing<'a> {
+    /// What is secret of a signing key.
+    SigningKey(&'a KeyId),
+    /// The secret of a user's second factor.
+    TotpSecret(UserId),
+}
+
+impl Sealing<'_> {
+    /// What the key that seals it is derived for.
+    #[must_use]
+    pub const fn purpose(&self) -> &'static str {
+        match self {
+            Self::SigningKey(_) => "edgewarden signing key seal v1",
+            Self::TotpSecret(_) => "edgewarden totp secret seal v1",
+        }
+    }
+
+    /// What it is bound to.
+    #[must_use]
+    pub fn bound_to(&self) -> String {
+        match self {
+            Self::SigningKey(kid) => kid.as_str().to_owned(),
+            Self::TotpSecret(user) => user.to_string(),
+        }
+    }
+}
 
 /// `v1.<key id>.<nonce>.<ciphertext and tag>`.
 #[derive(Clone, Debug, PartialEq, Eq)]

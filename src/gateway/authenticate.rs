@@ -55,6 +55,15 @@ impl Authenticated {
         }
     }
 
+    /// When they last proved who they are. A session whose copy does not say so did it when it began.
+    #[must_use]
+    pub fn authenticated_at(&self) -> Timestamp {
+        match self {
+            Self::Token(token) => Timestamp::from_secs(token.claims.claims().auth_time),
+            Self::Session(live) => live.snapshot.authenticated_at.unwrap_or(live.snapshot.session.made_at()),
+        }
+    }
+
     /// Whether it was narrowed to less than its user has.
     #[must_use]
     pub fn is_narrowed(&self) -> bool {

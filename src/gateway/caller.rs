@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use super::memory::Weigh;
 use crate::domain::{
     id::SessionId,
+    mfa::has_second_factor,
     rbac::{Holdings, RoleGraph},
     session::snapshot::Snapshot,
+    time::Timestamp,
     token::verify::VerifiedClaims,
 };
 
@@ -33,6 +35,8 @@ pub struct Caller {
     pub session: SessionId,
     /// How they proved who they are: `bearer` or `session`.
     pub method: &'static str,
+    /// When they showed a second factor, if they did.
+    pub second_factor_at: Option<Timestamp>,
 }
 
 impl Caller {
@@ -53,6 +57,7 @@ impl Caller {
             permissions,
             session: verified.session(),
             method: "bearer",
+            second_factor_at: has_second_factor(&claims.amr).then_some(Timestamp::from_secs(claims.auth_time)),
         }
     }
 
@@ -71,13 +76,19 @@ impl Caller {
             permissions,
             session: session.session,
             method: "session",
+            second_factor_at: session.authenticated_at.filter(|_| has_second_factor(&session.amr)),
         }
     }
 
     /// What they bring to a requirement.
     #[must_use]
     pub fn holdings(&self) -> Holdings<'_> {
-        Holdings { subject: &self.subject, roles: &self.roles, permissions: &self.permissions }
+        Holdings {
+            subject: &self.subject,
+            roles: &self.roles,
+            permissions: &self.permissions,
+            second_factor_at: self.second_factor_at,
+        }
     }
 }
 

@@ -301,7 +301,7 @@ fn route<'a>(
     // (4) Whether they may.
     if let (Some(who), Some(bundle)) = (&caller, &knowledge.bundle) {
         let param = |name: &str| params.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_ref());
-        route.require.check(who.caller().holdings(), &bundle.roles, param).map_err(ApiError::Forbidden)?;
+        route.require.check(who.caller().holdings(), &bundle.roles, param, now).map_err(ApiError::lacking)?;
     }
     // (5) Limits by subject.
     let subject_key = || LimitKey::subject(caller.as_ref().map_or("", |who| &who.caller().subject));

@@ -1,6 +1,6 @@
 //! The policy file: how a policy is written down, and everything that is checked before it decides.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, ops::RangeInclusive, time::Duration};
 
 use serde::Deserialize;
 use url::Url;
@@ -64,6 +64,7 @@ struct RequireEntry {
     min_role: Option<String>,
     owner: Option<String>,
     unless_role: Vec<String>,
+    mfa: Option<String>,
 }
 
 impl Policy {
@@ -124,6 +125,9 @@ fn origin(entry: OriginEntry, vars: Lookup<'_>) -> Result<Origin, PolicyError> {
     Ok(Origin { id: entry.id, target, timeout })
 }
 
+/// How long ago a second factor may have been shown, at most, in seconds.
+const MFA_AGES: RangeInclusive<u64> = 1..=30 * 86_400;
+
 /// An origin that names no timeout has this long to begin its answer.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -147,8 +151,12 @@ fn route(entry: RouteEntry, origins: &[Origin], at: &str) -> Result<Route, Polic
         .iter()
         .position(|origin| origin.id == entry.origin)
         .ok_or_else(|| fault(at, &format!("there is no origin {:?}", entry.origin)))?;
-    let RequireEntry { permissions, any_role, min_role, owner, unless_role } = entry.require;
-    let require = Requirement { permissions, any_role, min_role, owner, unless_role };
+    let RequireEntry { permissions, any_role, min_role, owner, unless_role, mfa } = entry.require;
+    let mfa = mfa.as_deref().map(duration::parse).transpose().map_err(|error| fault(at, &format!("mfa {error}")))?;
+    if mfa.is_some_and(|mfa| !MFA_AGES.contains(&mfa.as_secs())) {
+        return Err(fault(at, "mfa must be between 1 second and 30 days"));
+    }
+    let require = Requirement { permissions, any_role, min_role, owner, unless_role, mfa };
     if entry.access != Access::Authenticated && require != Requirement::default() {
         return Err(fault(at, "require needs access = \"authenticated\""));
     }
@@ -206,7 +214,7 @@ mod tests {
     #[test]
     fn the_policy_that_ships_is_valid() {
         let policy = Policy::parse(crate::app::POLICY, &|_| Some("http://127.0.0.1:8788".into())).unwrap();
-        assert_eq!(policy.routes().len(), 11);
+        assert_eq!(policy.routes().len(), 13);
     }
 
     #[test]
@@ -229,6 +237,9 @@ mod tests {
             (with_route("colour = 3"), "unknown field `colour`"),
             (with_route("revocation = \"never\""), "unknown variant `never`"),
             (with_route("require = { owner = \"y\" }"), "owner names \"y\""),
+            (with_route("require = { mfa = \"soon\" }"), "route \"r\": mfa "),
+            (with_route("require = { mfa = \"0s\" }"), "between 1 second and 30 days"),
+            (with_route("require = { mfa = 5 }"), "invalid type"),
             (with_route("require = { unless_role = [\"admin\"] }"), "excepts from owner"),
             (with_route("rate_limit = [{ limit = 0, window = \"1m\", by = \"ip\" }]"), "at least 1"),
             (with_route("").replace("origin = \"a\"\naccess", "origin = \"b\"\naccess"), "there is no origin \"b\""),

@@ -16,7 +16,9 @@ use super::{
 };
 use crate::{
     domain::{
-        sealed::{NONCE_BYTES, SIGNING_KEY_PURPOSE, Sealed},
+        id::UserId,
+        mfa::TotpSecret,
+        sealed::{NONCE_BYTES, Sealed, Sealing},
         secret::{Secret, SecretList},
         token::{
             algorithm::Algorithm,
@@ -67,32 +69,34 @@ impl NativeCrypto {
             let (public, pkcs8) = signatures::generate(algorithm)?;
             (public.key_id().clone(), Some(public), pkcs8)
         };
-        let sealed = self.seal(&kid, secret)?;
+        let sealed = self.seal(&Sealing::SigningKey(&kid), secret)?;
         Ok(SealedKey { kid, algorithm, public, sealed })
     }
 
-    fn seal(&self, kid: &KeyId, mut secret: Vec<u8>) -> Result<String, Unspecified> {
+    fn seal(&self, what: &Sealing<'_>, mut secret: Vec<u8>) -> Result<String, Unspecified> {
         let mut nonce = [0; NONCE_BYTES];
         SystemRandom::new().fill(&mut nonce)?;
         let master = self.master.current();
-        aes_key(master)?.seal_in_place_append_tag(Nonce::from(&nonce), Aad::from(kid.as_str()), &mut secret)?;
+        let key = aes_key(master, what)?;
+        key.seal_in_place_append_tag(Nonce::from(&nonce), Aad::from(what.bound_to()), &mut secret)?;
         Ok(Sealed { key_id: master.id().to_owned(), nonce, ciphertext: secret }.encode())
     }
 
-    fn open(&self, kid: &KeyId, sealed: &str) -> Result<Vec<u8>, Unspecified> {
+    fn open(&self, what: &Sealing<'_>, sealed: &str) -> Result<Vec<u8>, Unspecified> {
         let mut sealed = Sealed::decode(sealed).ok_or(Unspecified)?;
-        let key = aes_key(self.master.find(&sealed.key_id).ok_or(Unspecified)?)?;
-        let secret = key.open_in_place(Nonce::from(&sealed.nonce), Aad::from(kid.as_str()), &mut sealed.ciphertext)?;
+        let key = aes_key(self.master.find(&sealed.key_id).ok_or(Unspecified)?, what)?;
+        let bound_to = Aad::from(what.bound_to());
+        let secret = key.open_in_place(Nonce::from(&sealed.nonce), bound_to, &mut sealed.ciphertext)?;
         Ok(secret.to_vec())
     }
 
     fn open_shared(&self, kid: &KeyId, algorithm: Algorithm, sealed: &str) -> Result<SharedKey, Unspecified> {
-        SharedKey::new(algorithm, &self.open(kid, sealed)?).map_err(|_| Unspecified)
+        SharedKey::new(algorithm, &self.open(&Sealing::SigningKey(kid), sealed)?).map_err(|_| Unspecified)
     }
 }
 
-fn aes_key(secret: &Secret) -> Result<LessSafeKey, Unspecified> {
-    UnboundKey::new(&AES_256_GCM, &secret.derive(SIGNING_KEY_PURPOSE)).map(LessSafeKey::new)
+fn aes_key(secret: &Secret, what: &Sealing<'_>) -> Result<LessSafeKey, Unspecified> {
+    UnboundKey::new(&AES_256_GCM, &secret.derive(what.purpose())).map(LessSafeKey::new)
 }
 
 fn unavailable(_: Unspecified) -> Unavailable {
@@ -108,7 +112,7 @@ impl Crypto for NativeCrypto {
 
     async fn ready(&self, key: &PublicKey, sealed: &str) -> Result<(), Unavailable> {
         self.through()?;
-        self.open(key.key_id(), sealed).map(drop).map_err(unavailable)
+        self.open(&Sealing::SigningKey(key.key_id()), sealed).map(drop).map_err(unavailable)
     }
 
     async fn shared_key(&self, kid: &KeyId, algorithm: Algorithm, sealed: &str) -> Result<SharedKey, Unavailable> {
@@ -118,12 +122,24 @@ impl Crypto for NativeCrypto {
 
     async fn reseal(&self, kid: &KeyId, sealed: &str) -> Result<String, Unavailable> {
         self.through()?;
-        self.open(kid, sealed).and_then(|secret| self.seal(kid, secret)).map_err(unavailable)
+        let what = Sealing::SigningKey(kid);
+        self.open(&what, sealed).and_then(|secret| self.seal(&what, secret)).map_err(unavailable)
+    }
+
+    async fn seal_totp(&self, user: UserId, secret: &TotpSecret) -> Result<String, Unavailable> {
+        self.through()?;
+        self.seal(&Sealing::TotpSecret(user), secret.bytes().to_vec()).map_err(unavailable)
+    }
+
+    async fn open_totp(&self, user: UserId, sealed: &str) -> Result<TotpSecret, Unavailable> {
+        self.through()?;
+        let bytes = self.open(&Sealing::TotpSecret(user), sealed).map_err(unavailable)?;
+        TotpSecret::of_bytes(&bytes).ok_or_else(|| unavailable(Unspecified))
     }
 
     async fn sign(&self, key: &PublicKey, sealed: &str, message: &[u8]) -> Result<Vec<u8>, Unavailable> {
         self.through()?;
-        let pkcs8 = self.open(key.key_id(), sealed).map_err(unavailable)?;
+        let pkcs8 = self.open(&Sealing::SigningKey(key.key_id()), sealed).map_err(unavailable)?;
         signatures::sign(key.algorithm(), &pkcs8, message).map_err(unavailable)
     }
 

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 use crate::domain::{
     id::{RequestId, RowId, SessionId, TokenId, UserId},
+    mfa::TotpSecret,
     rate_limit::{Decision, Limit, LimitKey},
     revocation::{
         Entry, Versions,
@@ -92,6 +93,10 @@ pub trait Crypto: Send + Sync {
     async fn shared_key(&self, kid: &KeyId, algorithm: Algorithm, sealed: &str) -> Result<SharedKey, Unavailable>;
     /// Seals anew, under the current master key.
     async fn reseal(&self, kid: &KeyId, sealed: &str) -> Result<String, Unavailable>;
+    /// Seals the secret of a user's second factor under the master key, bound to its user.
+    async fn seal_totp(&self, user: UserId, secret: &TotpSecret) -> Result<String, Unavailable>;
+    /// Opens one.
+    async fn open_totp(&self, user: UserId, sealed: &str) -> Result<TotpSecret, Unavailable>;
     /// Signs with a sealed private key.
     async fn sign(&self, key: &PublicKey, sealed: &str, message: &[u8]) -> Result<Vec<u8>, Unavailable>;
     /// Whether the signature is the key's.

@@ -111,7 +111,7 @@ pub fn write_if_session(entry: &Entry) -> Statement {
     Statement::new(insert_where!("EXISTS (SELECT 1 FROM sessions WHERE id = ?6)"), params(entry))
 }
 
-/// Writes the row if the entry's session stands, and the salt, if there is one, is its own; a refresh token's generation
+/// Writes the row if the entry's session stands and may end others, and the salt, if there is one, is its own; a refresh token's generation
 /// must be the newest, or the one before it, whose answer may have been lost.
 #[must_use]
 pub fn write_if_session_stands(entry: &Entry, salt: Value, generation: Value) -> Statement {
@@ -120,6 +120,7 @@ pub fn write_if_session_stands(entry: &Entry, salt: Value, generation: Value) ->
     Statement::new(
         insert_where!(
             "EXISTS (SELECT 1 FROM sessions WHERE id = ?6 AND ended_at IS NULL AND expires_at > ?2
+             AND (scope IS NULL OR instr(' ' || scope || ' ', ' profile:write ') > 0)
              AND (kind <> 'cookie' OR idle_until > ?2)
              AND (?10 IS NULL OR ?10 = COALESCE(salt, (SELECT salt FROM refresh_tokens WHERE session_id = ?6))))
              AND (?11 IS NULL OR EXISTS (SELECT 1 FROM refresh_tokens
@@ -147,17 +148,48 @@ pub fn write_unless_reserved(entry: &Entry, attempt: RowId, identifier: &str) ->
     Statement::new(sql, params)
 }
 
-/// Writes the row if the entry's subject exists, and it was this attempt that closed the account. The lock is found by
-/// its key, through the attempt's own row. A sum, and no `AND`: both are looked for whoever exists.
+/// Writes the row, about whose challenge it is, if the statement before it changed one row.
+#[must_use]
+pub fn write_if_changed_by_challenge(entry: &Entry, challenge: RowId) -> Statement {
+    let mut params = params(entry);
+    params.push(challenge.to_string().into());
+    Statement::new(insert_where!("changes() = 1", "SELECT user_id FROM mfa_challenges WHERE id = ?10"), params)
+}
+
+/// Writes the row if there is this challenge.
+#[must_use]
+pub fn write_if_challenge(entry: &Entry, challenge: RowId) -> Statement {
+    let mut params = params(entry);
+    params.push(challenge.to_string().into());
+    Statement::new(insert_where!("EXISTS (SELECT 1 FROM mfa_challenges WHERE id = ?10)"), params)
+}
+
+/// Writes the row, about whose attempt it is, if that failed.
+#[must_use]
+pub fn write_if_failed(entry: &Entry, attempt: RowId) -> Statement {
+    let mut params = params(entry);
+    params.push(attempt.to_string().into());
+    let sql = insert_where!(
+        "EXISTS (SELECT 1 FROM sign_in_attempts WHERE id = ?10 AND outcome = 'failed')",
+        "SELECT account FROM sign_in_attempts WHERE id = ?10"
+    );
+    Statement::new(sql, params)
+}
+
+/// Writes the row if there is such an account (the entry's subject, or whose the attempt is), and it was this attempt that
+/// closed it. The lock is found by its key, through the attempt's own row. A sum, and no `AND`: both are looked for
+/// whoever exists.
 #[must_use]
 pub fn write_if_closed(entry: &Entry, attempt: RowId) -> Statement {
     let mut params = params(entry);
     params.push(attempt.to_string().into());
     let sql = insert_where!(
-        "2 = (SELECT COUNT(*) FROM users WHERE id = ?5) + (
+        "2 = (SELECT COUNT(*) FROM users
+              WHERE id = COALESCE(?5, (SELECT account FROM sign_in_attempts WHERE id = ?10))) + (
            SELECT COUNT(*) FROM sign_in_attempts AS own
            JOIN sign_in_locks AS lock ON lock.account = own.account AND lock.slot = own.slot
-           WHERE own.id = ?10 AND lock.closed_by = ?10)"
+           WHERE own.id = ?10 AND lock.closed_by = ?10)",
+        "SELECT account FROM sign_in_attempts WHERE id = ?10"
     );
     Statement::new(sql, params)
 }

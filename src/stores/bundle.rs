@@ -70,7 +70,7 @@ const READ: usize = 3;
 
 fn read_statements(now: Timestamp) -> [Statement; READ] {
     let roles = Statement::new(
-        "SELECT r.name,
+        "SELECT r.name, r.require_mfa,
          (SELECT json_group_array(inherits) FROM role_inherits WHERE role = r.name) AS inherits,
          (SELECT json_group_array(permission) FROM role_permissions WHERE role = r.name) AS permissions
          FROM roles r",
@@ -195,6 +195,7 @@ fn roles(rows: Rows) -> Result<RoleGraph, ApiError> {
     #[derive(Deserialize)]
     struct Row {
         name: String,
+        require_mfa: i64,
         inherits: String,
         permissions: String,
     }
@@ -203,7 +204,7 @@ fn roles(rows: Rows) -> Result<RoleGraph, ApiError> {
     for row in rows.all::<Row>()? {
         let inherits = serde_json::from_str(&row.inherits).map_err(internal)?;
         let permissions = serde_json::from_str(&row.permissions).map_err(internal)?;
-        records.insert(row.name, RoleRecord { inherits, permissions });
+        records.insert(row.name, RoleRecord { inherits, permissions, require_mfa: row.require_mfa != 0 });
     }
     Ok(RoleGraph::new(&records))
 }

@@ -1,4 +1,4 @@
-//! What tells of a person, beside their account: their sessions, mails and tries to sign in, and where the log says that
+//! What tells of a person, beside their account: their sessions, mails, second factor and tries to sign in, and where the log says that
 //! they were. Once the account is erased it goes, 500 rows of a kind at a time. The request that erases removes so much at
 //! once, which is all of it but for few; the cron goes on.
 //!
@@ -50,6 +50,11 @@ macro_rules! is_left {
               OR EXISTS (SELECT 1 FROM mail_outbox WHERE account = ?1)
               OR EXISTS (SELECT 1 FROM sign_in_attempts WHERE account = ?1)
               OR EXISTS (SELECT 1 FROM sign_in_locks WHERE account = ?1)
+              OR EXISTS (SELECT 1 FROM totp_factors WHERE user_id = ?1)
+              OR EXISTS (SELECT 1 FROM recovery_codes WHERE user_id = ?1)
+              OR EXISTS (SELECT 1 FROM mfa_setups WHERE user_id = ?1)
+              OR EXISTS (SELECT 1 FROM mfa_challenges WHERE user_id = ?1)
+              OR EXISTS (SELECT 1 FROM mfa_failures WHERE user_id = ?1)
               OR EXISTS (SELECT 1 ",
             traces!(about),
             ") OR EXISTS (SELECT 1 ",
@@ -97,6 +102,19 @@ pub(super) fn remove_some(user: UserId) -> Vec<Statement> {
         of(concat!(
             "DELETE FROM sign_in_locks WHERE (account, slot) IN (
                SELECT account, slot FROM sign_in_locks WHERE account = ?1 LIMIT 500) AND ",
+            is_erased!()
+        )),
+        of(concat!("DELETE FROM totp_factors WHERE user_id = ?1 AND ", is_erased!())),
+        // Ten at most.
+        of(concat!("DELETE FROM recovery_codes WHERE user_id = ?1 AND ", is_erased!())),
+        of(concat!("DELETE FROM mfa_setups WHERE user_id = ?1 AND ", is_erased!())),
+        of(concat!(
+            "DELETE FROM mfa_challenges WHERE id IN (SELECT id FROM mfa_challenges WHERE user_id = ?1 LIMIT 500) AND ",
+            is_erased!()
+        )),
+        of(concat!(
+            "DELETE FROM mfa_failures WHERE (user_id, slot) IN (
+               SELECT user_id, slot FROM mfa_failures WHERE user_id = ?1 LIMIT 500) AND ",
             is_erased!()
         )),
         // Of those who are in the log 100,000 times, not all rows are gone through each time.

@@ -9,6 +9,7 @@ pub mod feed;
 mod forget;
 pub mod health;
 mod keys;
+pub mod mfa;
 pub mod outbox;
 pub mod refresh;
 pub mod revocations;

@@ -166,7 +166,7 @@ pub async fn present(
                 "SELECT ",
                 user_columns!(),
                 ", t.generation, t.rotated_by, t.expires_at AS token_expires_at, s.expires_at AS session_expires_at,
-                  s.created_at AS signed_in_at, s.ended_at, s.end_reason, s.ended_by, s.amr, s.scope
+                  COALESCE(s.authenticated_at, s.created_at) AS signed_in_at, s.ended_at, s.end_reason, s.ended_by, s.amr, s.scope
                  FROM refresh_tokens t JOIN sessions s ON s.id = t.session_id JOIN users u ON u.id = s.user_id
                  WHERE t.session_id = ?1 AND t.salt = ?2"
             ),

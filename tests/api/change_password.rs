@@ -135,7 +135,12 @@ async fn who_comes_second_finds_the_password_changed() {
         world.isolate.get("/api/v1/users/me", Some(&ada.access)).await.expect(200);
         // The record, the account, the reservation; then somebody comes between.
         world.host.database.meddle(3, change_under_way);
-        change(&world.isolate, &ada, PASSWORD, NEW).await.expect(400);
+        change(&world.isolate, &ada, PASSWORD, NEW).await.expect(409);
+        assert_eq!(
+            world.count("SELECT COUNT(*) FROM sign_in_attempts WHERE outcome = 'pending'"),
+            0,
+            "it counts no more"
+        );
         assert_eq!((world.audited("password_changed"), world.count("SELECT password_version FROM users")), (0, 1));
     }
 }

@@ -73,16 +73,20 @@ async fn an_emergency_that_not_everyone_was_told_of_says_so_and_heals() {
 async fn an_emergency_that_is_put_twice_does_not_undo_what_came_between() {
     let world = World::new();
     let root = world.user("root", Some("super_admin")).await;
-    // What a rotation calls, where the token is known: the limiter, the record, a new key, the batch.
+    // What a rotation calls, where the token is known: the limiter, the record, whether they have a
+    // second factor, a new key, the batch.
     world.isolate.get("/api/v1/admin/keys", Some(&root.access)).await.expect(200);
     let between = "UPDATE token_keys SET retire_at = (SELECT MAX(publish_at) FROM token_keys);
         INSERT INTO token_keys SELECT 'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k', 'EdDSA',
           '{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\"}', '-', publish_at, publish_at, NULL
           FROM token_keys LIMIT 1";
-    world.host.database.meddle(2, between);
-    world.host.switchboard.set(Plan::LoseOnce(3));
+    world.host.database.meddle(3, between);
+    world.host.switchboard.set(Plan::LoseOnce(4));
     rotate(&world.isolate, &root, "emergency").await.expect(200);
-    assert_eq!(world.host.switchboard.calls()[..5], ["limiter", "database", "crypto", "database", "database"]);
+    assert_eq!(
+        world.host.switchboard.calls()[..6],
+        ["limiter", "database", "database", "crypto", "database", "database"]
+    );
     let live = world.host.database.look("SELECT kid FROM token_keys WHERE retire_at IS NULL", &[]).unwrap();
     assert_eq!(live.0.len(), 1);
     assert_eq!(live.0[0]["kid"], "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");

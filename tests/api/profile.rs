@@ -89,7 +89,8 @@ async fn an_account_that_changes_under_way_is_left_as_it_is() {
     world.isolate.get(ME, Some(&ada.access)).await.expect(200);
     world.host.database.meddle(3, "UPDATE users SET password_hash = 'another'");
     let body = json!({ "email": "new@example.org", "full_name": "Ada", "current_password": PASSWORD });
-    put(&world, &ada, &body).await.expect(400);
+    put(&world, &ada, &body).await.expect(409);
+    assert_eq!(world.count("SELECT COUNT(*) FROM sign_in_attempts WHERE outcome = 'pending'"), 0);
     assert_eq!(world.count("SELECT COUNT(*) FROM users WHERE email = 'ada@example.org' AND full_name = ''"), 1);
     assert_eq!((world.audited("email_changed"), world.count("SELECT COUNT(*) FROM revocations")), (0, 0));
 }

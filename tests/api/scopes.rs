@@ -1,10 +1,11 @@
 //! Scopes that are asked for at a sign-in or a refresh.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
+    browser::Browser,
     common::forge::claims_of,
-    harness::{Answer, PASSWORD, World},
+    harness::{Answer, PASSWORD, URL, World},
 };
 
 async fn sign_in(world: &World, scope: &str) -> Answer {
@@ -32,6 +33,31 @@ async fn a_token_is_narrowed_to_what_is_asked_for_and_held() {
     let json = json!({ "username": "ada", "password": PASSWORD, "scope": "content:read" });
     let answer = world.isolate.post("/api/v1/auth/token", &json).await.expect(200);
     assert_eq!(answer.text("/scope"), "content:read");
+}
+
+#[tokio::test]
+async fn who_was_narrowed_signs_out_only_themselves() {
+    const ALL: &str = "/api/v1/auth/logout-all";
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let narrowed = sign_in(&world, "content:read").await.expect(200);
+    let (access, token) = (narrowed.text("/access_token"), narrowed.text("/refresh_token"));
+    let answer = world.isolate.post_as(access, ALL, &json!({})).await.expect(403);
+    assert_eq!(answer.text("/detail"), "missing permission: profile:write");
+    world.isolate.post(ALL, &json!({ "refresh_token": token })).await.expect(403);
+    let body = json!({ "username": "ada", "password": PASSWORD, "scope": "content:read" });
+    let browser = Browser::of(&world.isolate.try_log_in(Some(URL), "192.0.2.2", &body).await.expect(200));
+    world.isolate.browse(&browser, "POST", ALL, &Value::Null).await.expect(403);
+    // A token that was narrowed at refresh, of a session that was not.
+    let renewed = refresh(&world, &ada.refresh, "content:read").await.expect(200);
+    world.isolate.post_as(renewed.text("/access_token"), ALL, &json!({})).await.expect(403);
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    assert_eq!((world.audited("logout_all"), world.count("SELECT token_version FROM users")), (0, 1));
+    world.isolate.logout(access).await.expect(200);
+    world.isolate.proxy_get("/demo/private/x", Some(access)).await.expect(401);
+    let enough = sign_in(&world, "profile:write").await.expect(200);
+    world.isolate.post(ALL, &json!({ "refresh_token": enough.text("/refresh_token") })).await.expect(200);
+    world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);
 }
 
 #[tokio::test]

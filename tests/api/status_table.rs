@@ -14,6 +14,7 @@ use crate::{
         table::{Body, Row, check},
     },
     harness::{SECRET, SignedIn, URL, World},
+    mfa::{enrol, half},
     tokens::forge,
 };
 
@@ -31,7 +32,7 @@ async fn cast(world: &World) -> Cast {
     let mut credentials = HashMap::new();
     for caller in ALL {
         let name = format!("{caller:?}").to_lowercase();
-        let SignedIn { id, access, refresh, .. } = world.user(&name, caller.role()).await;
+        let SignedIn { id, access, refresh, session } = world.user(&name, caller.role()).await;
         let own = forge(world);
         let header = match caller {
             Caller::Anonymous | Caller::Browser => None,
@@ -52,6 +53,11 @@ async fn cast(world: &World) -> Cast {
             Caller::Revoked => {
                 world.isolate.logout(&access).await.expect(200);
                 Some(format!("Bearer {access}"))
+            }
+            Caller::HalfSignedIn => {
+                let user = SignedIn { id: id.clone(), access: access.clone(), refresh: refresh.clone(), session };
+                enrol(world, &user).await;
+                Some(format!("Bearer {}", half(world, &name).await))
             }
             Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin => Some(format!("Bearer {access}")),
         };

@@ -27,10 +27,12 @@ pub enum Caller {
     RefreshAsAccess,
     /// With a session cookie, on our own page; role `user`.
     Browser,
+    /// With the token of half a sign-in: the password was right, the second factor is still to be shown.
+    HalfSignedIn,
 }
 
 /// All of them.
-pub const ALL: [Caller; 12] = [
+pub const ALL: [Caller; 13] = [
     Caller::Anonymous,
     Caller::Basic,
     Caller::Garbage,
@@ -43,6 +45,7 @@ pub const ALL: [Caller; 12] = [
     Caller::Foreign,
     Caller::RefreshAsAccess,
     Caller::Browser,
+    Caller::HalfSignedIn,
 ];
 
 impl Caller {

@@ -119,6 +119,22 @@ const fn authenticated_missing(caller: Caller) -> u16 {
     }
 }
 
+/// The same, and how it is with them does not allow it.
+const fn authenticated_conflict(caller: Caller) -> u16 {
+    match authenticated(caller) {
+        200 => 409,
+        other => other,
+    }
+}
+
+/// The same, and this cannot be used.
+const fn authenticated_malformed(caller: Caller) -> u16 {
+    match authenticated(caller) {
+        200 => 400,
+        other => other,
+    }
+}
+
 /// The same, and there is nothing to say.
 const fn authenticated_done(caller: Caller) -> u16 {
     match authenticated(caller) {
@@ -270,6 +286,84 @@ pub const TABLE: &[Row] = &[
         expect: invalid,
     },
     Row {
+        name: "POST {prefix}/auth/mfa/verify",
+        method: "POST",
+        path: "/api/v1/auth/mfa/verify",
+        body: Body::Json(r#"{"mfa_token":"ewmfa_x","code":"123456"}"#),
+        expect: wrong,
+    },
+    Row {
+        name: "POST {prefix}/auth/mfa/verify",
+        method: "POST",
+        path: "/api/v1/auth/mfa/verify",
+        body: Body::Json(r#"{"mfa_token":"ewmfa_x","code":"12345"}"#),
+        expect: invalid,
+    },
+    Row {
+        name: "POST {prefix}/auth/mfa/step-up",
+        method: "POST",
+        path: "/api/v1/auth/mfa/step-up",
+        body: Body::Json(r#"{"code":"123456"}"#),
+        expect: authenticated_conflict,
+    },
+    Row { name: "GET {prefix}/mfa", method: "GET", path: "/api/v1/mfa", body: Body::None, expect: authenticated },
+    Row {
+        name: "POST {prefix}/mfa/confirm",
+        method: "POST",
+        path: "/api/v1/mfa/confirm",
+        body: Body::Json(r#"{"code":"123456"}"#),
+        expect: authenticated_malformed,
+    },
+    Row {
+        name: "POST {prefix}/mfa/setup",
+        method: "POST",
+        path: "/api/v1/mfa/setup",
+        body: Body::Json("{}"),
+        expect: authenticated,
+    },
+    Row {
+        name: "POST {prefix}/mfa/setup",
+        method: "POST",
+        path: "/api/v1/mfa/setup",
+        body: Body::Json(r#"{"password":7}"#),
+        expect: authenticated_invalid,
+    },
+    Row {
+        name: "POST {prefix}/mfa/disable",
+        method: "POST",
+        path: "/api/v1/mfa/disable",
+        body: Body::Json(r#"{"password":"Correct-Horse-7","code":"123456"}"#),
+        expect: authenticated_conflict,
+    },
+    Row {
+        name: "POST {prefix}/mfa/recovery-codes",
+        method: "POST",
+        path: "/api/v1/mfa/recovery-codes",
+        body: Body::Json("{}"),
+        expect: authenticated_invalid,
+    },
+    Row {
+        name: "POST {prefix}/admin/users/{id}/reset-mfa",
+        method: "POST",
+        path: "/api/v1/admin/users/{me}/reset-mfa",
+        body: Body::None,
+        expect: admins_malformed,
+    },
+    Row {
+        name: "POST {prefix}/admin/users/{id}/reset-mfa",
+        method: "POST",
+        path: "/api/v1/admin/users/0190163d-8694-739b-aea5-966c26f8ad91/reset-mfa",
+        body: Body::None,
+        expect: admins_missing,
+    },
+    Row {
+        name: "POST {prefix}/admin/users/{id}/reset-mfa",
+        method: "POST",
+        path: "/api/v1/admin/users/{other}/reset-mfa",
+        body: Body::None,
+        expect: admins_done,
+    },
+    Row {
         name: "DELETE {prefix}/admin/users/{id}",
         method: "DELETE",
         path: "/api/v1/admin/users/{me}",
@@ -346,6 +440,8 @@ pub const TABLE: &[Row] = &[
     Row { name: "demo.owner", method: "GET", path: "/demo/owner/{me}/x", body: Body::None, expect: authenticated },
     Row { name: "demo.owner", method: "GET", path: "/demo/owner/{other}/x", body: Body::None, expect: admins },
     Row { name: "demo.strict", method: "GET", path: "/demo/strict/x", body: Body::None, expect: authenticated },
+    Row { name: "demo.factor", method: "GET", path: "/demo/factor/x", body: Body::None, expect: wrong },
+    Row { name: "demo.just-now", method: "GET", path: "/demo/just-now/x", body: Body::None, expect: wrong },
     Row { name: "demo.limited", method: "GET", path: "/demo/limited/x", body: Body::None, expect: authenticated },
     Row { name: "demo.busy", method: "GET", path: "/demo/busy/x", body: Body::None, expect: anyone },
     Row { name: "demo.brief", method: "GET", path: "/demo/brief/x", body: Body::None, expect: anyone },

@@ -14,7 +14,7 @@ use crate::{
         Connection,
         auth::{
             logout::removal,
-            sign_in::{Confirmed, confirm},
+            prove::{Confirmed, confirm},
         },
         extract::{JsonObject, Principal},
         form::Fields,
@@ -26,7 +26,7 @@ use crate::{
     },
     error::ApiError,
     stores::{
-        audit,
+        audit, sign_in,
         users::{self, Confirmation},
     },
 };
@@ -58,7 +58,10 @@ pub async fn deactivate(
     let (until, hash) = (app.revoked_until(entry.at), &account.password_hash);
     let confirmed = Confirmation { password_hash: hash, attempt };
     let revoked = users::deactivate(database, &user, session, confirmed, until, &entry).await?;
-    let revoked = revoked.ok_or(ApiError::WrongPassword)?;
+    let Some(revoked) = revoked else {
+        sign_in::resolve(database, attempt).await?;
+        return Err(ApiError::HasChanged);
+    };
     audit::log(app.ports.log.as_ref(), &entry);
     // (3)
     app.publish(&revoked, None, Publication::First).await?;

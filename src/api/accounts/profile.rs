@@ -8,7 +8,7 @@ use super::UserView;
 use crate::{
     api::{
         Connection,
-        auth::sign_in::{Confirmed, confirm},
+        auth::prove::{Confirmed, confirm},
         extract::{JsonObject, Principal},
         form::Fields,
     },
@@ -72,14 +72,15 @@ pub async fn update(
     let changes_email = email.is_some();
     let change = ProfileChange { user: &user, session, full_name: full_name.as_ref(), at: now, email };
     let changed = users::change_profile(database, change).await?;
-    if let (Changed::EmailTaken | Changed::TooManyMails, Some(confirmed)) = (&changed, &confirmed) {
+    if let (Changed::EmailTaken | Changed::TooManyMails | Changed::Overtaken, Some(confirmed)) = (&changed, &confirmed)
+    {
         sign_in::resolve(database, confirmed.attempt).await?;
     }
     let (user, revoked) = match changed {
         Changed::User(user, revoked) => (user, revoked),
         Changed::EmailTaken => return Err(ApiError::Conflict(vec![FieldError::new("email", "is taken")])),
         Changed::TooManyMails => return Err(ApiError::TooManyMails),
-        Changed::Overtaken => return Err(ApiError::WrongPassword),
+        Changed::Overtaken => return Err(ApiError::HasChanged),
     };
     // (4)
     if changes_email {

@@ -72,6 +72,7 @@ pub async fn rotate(
     JsonObject(body): JsonObject,
 ) -> Result<Json<Keys>, ApiError> {
     principal.require(&app, &Requirement::permission(PERMISSION)).await?;
+    principal.require_recent_factor(&app).await?;
     let mut fields = Fields::new(body);
     let mode = fields.required("mode", |text| match text {
         "graceful" => Ok(Rotation::Graceful),

@@ -7,16 +7,11 @@ use axum::{
     response::NoContent,
 };
 
+use super::judge::{TRIES, act, may_administer};
 use crate::{
     api::{Connection, extract::Principal},
     app::{App, Publication},
-    domain::{
-        audit::{Act, Entry, Event},
-        id::UserId,
-        rbac::Requirement,
-        token::verify::Refusal,
-        user::User,
-    },
+    domain::{audit::Event, id::UserId, rbac::Requirement, token::verify::Refusal},
     error::{ApiError, FieldError},
     stores::{
         audit,
@@ -26,8 +21,6 @@ use crate::{
 
 /// What it takes.
 const PERMISSION: &str = "users:delete";
-/// So often it is looked again whether the caller may, if the account changes under way.
-const TRIES: usize = 3;
 
 /// (1) What the caller must have, before anything is told of accounts. (2) Whether they may do so to this one. (3) One batch
 /// does it, if the account is still as it was judged. (4) Everyone is told; only then is it answered. To do it twice is to do
@@ -41,6 +34,7 @@ pub async fn remove(
 ) -> Result<NoContent, ApiError> {
     // (1)
     principal.require(&app, &Requirement::permission(PERMISSION)).await?;
+    principal.require_recent_factor(&app).await?;
     let is_erasure = parse_erase(query.as_deref().unwrap_or_default())?;
     let (actor, id) = (principal.user()?, UserId::parse(&id).map_err(|_| ApiError::NotFound)?);
     if id == actor {
@@ -49,7 +43,7 @@ pub async fn remove(
     for _ in 0..TRIES {
         // (2)
         let user = users::by_id(app.ports.database.as_ref(), id).await?.ok_or(ApiError::NotFound)?;
-        may_remove(&app, &principal, &user).await?;
+        may_administer(&app, &principal, &user).await?;
         // (3)
         let closed = act(&app, &connection, &principal, &user, Event::AccountDeactivated)?;
         let mut erased = act(&app, &connection, &principal, &user, Event::AccountErased)?;
@@ -78,25 +72,6 @@ pub async fn remove(
         return Ok(NoContent);
     }
     Err(ApiError::Unavailable("an account changed again and again".to_owned()))
-}
-
-/// Nobody administers above themselves. By roles as the record has them: a copy may be as old as the bound. The caller
-/// counts with no more than their token gives.
-async fn may_remove(app: &App, principal: &Principal, user: &User) -> Result<(), ApiError> {
-    let roles = &app.read_bundle().await?.roles;
-    let holdings = principal.0.caller().holdings();
-    let mut own = roles.permissions(holdings.roles);
-    own.retain(|permission| holdings.permissions.contains(permission));
-    roles.may_administer(&own, &user.roles).map_err(ApiError::Forbidden)
-}
-
-fn act(app: &App, connection: &Connection, principal: &Principal, user: &User, event: Event) -> Result<Act, ApiError> {
-    let entry = Entry {
-        subject: Some(user.id),
-        session: Some(principal.session()),
-        ..connection.entry(app, event, app.ports.clock.now())
-    };
-    Ok(Act { entry, actor: principal.user()? })
 }
 
 /// What the query asks for. Nothing else is read from it, and nothing is guessed: it cannot be undone.

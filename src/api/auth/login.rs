@@ -3,14 +3,12 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::{FromRequest, Request, State},
-    http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
+    http::HeaderMap,
+    response::Response,
 };
 
 use super::{
-    Opened,
     return_to::ReturnTo,
     sign_in::{Credentials, sign_in},
 };
@@ -58,14 +56,8 @@ async fn open(
     let sent = Sent::read(app, request).await?;
     // (3)
     let holding = Holding::Cookie { remember: sent.remember };
-    let Opened::Cookie(opened) = sign_in(app, connection, &sent.credentials, holding, headers).await? else {
-        return Err(ApiError::Internal("tokens where a cookie was asked for".to_owned()));
-    };
-    headers.extend(opened.set_cookie(&app.config).map(|line| (header::SET_COOKIE, line)));
-    Ok(match sent.return_to {
-        Some(return_to) => (StatusCode::SEE_OTHER, [(header::LOCATION, return_to.into_value())]).into_response(),
-        None => Json(opened.answer()).into_response(),
-    })
+    let opened = sign_in(app, connection, &sent.credentials, holding, headers).await?;
+    opened.respond(app, sent.return_to, headers)
 }
 
 impl Sent {

@@ -21,6 +21,7 @@ use crate::{
     domain::{
         audit::{Entry, Event},
         cookies::Keep,
+        rbac::Missing,
         session::cookie::SessionCookie,
         token::{refresh::RefreshToken, verify::Refusal},
     },
@@ -68,6 +69,9 @@ async fn sign_out(
     fields.refuse()?;
     let credential = credential(app, &connection, bearer(headers), refresh.as_deref()).await?;
     let holder = credential.holder();
+    if event == Event::LogoutAll {
+        credential.may_end_others()?;
+    }
     // (2)
     let now = app.ports.clock.now();
     let until = app.revoked_until(now);
@@ -88,6 +92,7 @@ async fn sign_out(
             limits::count(app, &connection, &connection.ip.limit_key()).await?;
             (revoked, Publication::Again)
         }
+        Ended::Narrowed => return Err(ApiError::Forbidden(lacking())),
         Ended::NotTheirs => {
             limits::count(app, &connection, &connection.ip.limit_key()).await?;
             return Err(match holder {
@@ -144,7 +149,26 @@ enum Credential {
     Cookie(SessionCookie),
 }
 
+/// What it takes to end other sessions than one's own with a token that was narrowed.
+const END_OTHERS: &str = "profile:write";
+
+fn lacking() -> Missing {
+    Missing::Permissions(vec![END_OTHERS.to_owned()])
+}
+
 impl Credential {
+    /// An access token that was narrowed ends its own session only. Whether the session itself was, the record knows.
+    fn may_end_others(&self) -> Result<(), ApiError> {
+        match self {
+            Self::Access(token)
+                if token.claims.claims().scope.is_some() && !token.caller.permissions.contains(END_OTHERS) =>
+            {
+                Err(ApiError::Forbidden(lacking()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn holder(&self) -> Holder<'_> {
         match self {
             Self::Access(remembered) => Holder::Access(&remembered.claims),

@@ -1,11 +1,15 @@
 //! Signing in, staying signed in, signing out.
 
+mod challenge;
 mod device;
 pub mod login;
 pub mod logout;
+pub mod mfa;
 mod opened;
 pub mod password;
+pub mod prove;
 pub mod refresh;
+pub mod renewal;
 mod return_to;
 pub mod sessions;
 pub mod sign_in;
@@ -38,7 +42,10 @@ impl TokenAnswer {
 /// The answer of `auth/login`, beside the cookie.
 #[derive(Serialize)]
 pub struct CookieAnswer {
-    session_id: SessionId,
-    expires_at: String,
-    scope: String,
+    /// The session.
+    pub session_id: SessionId,
+    /// When it ends whatever is done with it.
+    pub expires_at: String,
+    /// What it permits, with spaces between.
+    pub scope: String,
 }

@@ -1,8 +1,12 @@
 //! What somebody gets who signed in: a pair of tokens, or a cookie.
 
-use axum::http::HeaderValue;
+use axum::{
+    Json,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
 
-use super::{CookieAnswer, TokenAnswer};
+use super::{CookieAnswer, TokenAnswer, challenge::Challenge, return_to::ReturnTo};
 use crate::{
     app::{App, Grant},
     config::Config,
@@ -16,12 +20,14 @@ use crate::{
     stores::session_copy,
 };
 
-/// A session that is open as soon as it is recorded.
+/// What comes of a sign-in: a session that is open as soon as it is recorded, or half of one.
 pub enum Opened {
     /// Held by tokens.
     Tokens(TokenAnswer),
     /// Held by a cookie.
     Cookie(Box<OpenedCookie>),
+    /// None yet: a second factor is asked for.
+    Challenged(Challenge),
 }
 
 /// A cookie session.
@@ -64,6 +70,8 @@ impl Opened {
                 roles: grant.user.roles.clone(),
                 version: grant.user.token_version,
                 scope: grant.scope.map(ToOwned::to_owned),
+                amr: grant.amr.to_vec(),
+                authenticated_at: Some(grant.signed_in_at),
                 expires_at: session.expires_at,
                 idle_ms: millis(session.idle),
                 idle_until: session.idle_until,
@@ -71,6 +79,36 @@ impl Opened {
                 as_of: now,
             },
         })))
+    }
+
+    /// What is answered, with a cookie among `headers` where one is given. A form is led on: to `return_to`, or to the page
+    /// that asks for a code. The token stands in the fragment: credentials never stand in a query.
+    pub fn respond(
+        self,
+        app: &App,
+        return_to: Option<ReturnTo>,
+        headers: &mut HeaderMap,
+    ) -> Result<Response, ApiError> {
+        let lead = |to: HeaderValue| (StatusCode::SEE_OTHER, [(header::LOCATION, to)]).into_response();
+        Ok(match (self, return_to) {
+            (Self::Tokens(answer), _) => Json(answer).into_response(),
+            (Self::Challenged(challenge), None) => Json(challenge).into_response(),
+            (Self::Challenged(challenge), Some(return_to)) => {
+                let fragment: String = form_urlencoded::Serializer::new(String::new())
+                    .append_pair("mfa_token", &challenge.mfa_token)
+                    .append_pair("return_to", return_to.as_str())
+                    .finish();
+                let to = format!("{}/mfa#{fragment}", app.config.pages_prefix);
+                lead(HeaderValue::try_from(to).map_err(|error| ApiError::Internal(error.to_string()))?)
+            }
+            (Self::Cookie(opened), return_to) => {
+                headers.extend(opened.set_cookie(&app.config).map(|line| (header::SET_COOKIE, line)));
+                match return_to {
+                    Some(return_to) => lead(return_to.into_value()),
+                    None => Json(opened.answer()).into_response(),
+                }
+            }
+        })
     }
 
     /// Puts the copy of a cookie session into KV, so that others need not ask the record. Whoever finds none asks.
@@ -94,7 +132,7 @@ impl Opened {
 
 impl OpenedCookie {
     /// The line that gives it to the browser.
-    pub fn set_cookie(&self, config: &Config) -> Option<HeaderValue> {
+    fn set_cookie(&self, config: &Config) -> Option<HeaderValue> {
         let names = config.cookies();
         let keep = if self.remember { Keep::For(config.lifetimes.session_max) } else { Keep::UntilClosed };
         let line = names.line(names.session(), &self.cookie.encode(&config.token_mac_key), keep);
@@ -102,7 +140,7 @@ impl OpenedCookie {
     }
 
     /// What is answered beside it.
-    pub fn answer(self) -> CookieAnswer {
+    fn answer(self) -> CookieAnswer {
         CookieAnswer {
             session_id: self.snapshot.session,
             expires_at: self.snapshot.expires_at.rfc3339(),

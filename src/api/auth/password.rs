@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderValue, header},
+    http::{HeaderMap, header},
 };
 use serde_json::{Map, Value, json};
 
 use super::{
     device,
-    sign_in::{Confirmed, confirm},
+    prove::{Confirmed, confirm},
+    renewal::Renewal,
 };
 use crate::{
     api::{
@@ -22,17 +23,14 @@ use crate::{
     app::{App, Publication},
     domain::{
         audit::{Entry, Event},
-        cookies::Keep,
         device::{Device, Known},
         mail::Kind,
         password::Password,
-        session::{Holding, NewSession, cookie::SessionCookie},
         user::{Email, Username},
     },
     error::{ApiError, FieldError},
-    gateway::authenticate::Authenticated,
     stores::{
-        audit,
+        audit, sign_in,
         users::{self, Confirmation, PasswordChange},
     },
 };
@@ -82,40 +80,31 @@ async fn replace(
     // (3)
     let (session, now) = (principal.session(), app.ports.clock.now());
     let new_hash = app.config.hasher.hash(&chosen, &app.ports.random())?;
-    let renewed = matches!(principal.0, Authenticated::Session(_)).then(|| {
-        let holding = Holding::Cookie { remember: false };
-        NewSession::open(app.ports.new_session_id(), holding, app.ports.random(), &app.config.lifetimes, now)
-    });
-    let goes_on = renewed.as_ref().map_or(session, |renewed| renewed.id);
-    let entry =
-        Entry { subject: Some(user.id), session: Some(goes_on), ..connection.entry(app, Event::PasswordChanged, now) };
+    let renewal = Renewal::of(app, principal, now);
+    let entry = Entry {
+        subject: Some(user.id),
+        session: Some(renewal.id()),
+        ..connection.entry(app, Event::PasswordChanged, now)
+    };
     let change = PasswordChange {
         user: &user,
         confirmed: Confirmation { password_hash: &account.password_hash, attempt },
         new_hash: &new_hash,
         session,
-        renewed: renewed.as_ref(),
+        renewed: renewal.renewed(),
         revoked_until: app.revoked_until(now),
         entry: &entry,
         told: (&app.letter(Kind::PasswordChanged, &connection.origin, now), app.config.mails_an_hour),
     };
-    let changed = users::change_password(app.ports.database.as_ref(), change).await?;
-    // Somebody changed it in between: what was typed is not right any more.
-    let revoked = changed.ok_or(ApiError::WrongPassword)?;
+    let database = app.ports.database.as_ref();
+    let Some(revoked) = users::change_password(database, change).await? else {
+        sign_in::resolve(database, attempt).await?;
+        return Err(ApiError::HasChanged);
+    };
     audit::log(app.ports.log.as_ref(), &entry);
     app.note_mail();
     // (4)
-    let cookies = app.config.cookies();
-    if let (Some(renewed), Authenticated::Session(before)) = (renewed, &principal.0) {
-        let cookie = SessionCookie { session: renewed.id, salt: renewed.salt }.encode(&app.config.token_mac_key);
-        let keep = if before.snapshot.idle() > app.config.lifetimes.session_idle {
-            Keep::For(before.snapshot.expires_at.since(now))
-        } else {
-            Keep::UntilClosed
-        };
-        let line = HeaderValue::try_from(cookies.line(cookies.session(), &cookie, keep));
-        headers.extend(line.map(|line| (header::SET_COOKIE, line)));
-    }
+    headers.extend(renewal.set_cookie(app).map(|line| (header::SET_COOKIE, line)));
     let known = Known { user: user.id, password_version: account.password_version.saturating_add(1) };
     let device = device::read(connection, &app.config, now).unwrap_or_else(|| Device::new(app.ports.random()));
     let line = device::set_cookie(&device.with_user(known), &app.config, now);

@@ -27,6 +27,11 @@ impl ReturnTo {
         HeaderValue::try_from(text).map(Self).map_err(|_| refused())
     }
 
+    /// The path.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or("/")
+    }
+
     /// The value of `Location`.
     pub fn into_value(self) -> HeaderValue {
         self.0

@@ -105,7 +105,7 @@ async fn tell(app: &App, ended: Ended, entry: &Entry) -> Result<StatusCode, ApiE
             (revoked, Publication::First)
         }
         Ended::Before { revoked } => (revoked, Publication::Again),
-        Ended::NotTheirs => return Err(ApiError::NotFound),
+        Ended::NotTheirs | Ended::Narrowed => return Err(ApiError::NotFound),
     };
     app.publish(&revoked, None, publication).await?;
     Ok(StatusCode::NO_CONTENT)

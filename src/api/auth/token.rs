@@ -6,10 +6,11 @@ use axum::{
     Json,
     extract::{FromRequest, Request, State},
     http::HeaderMap,
+    response::{IntoResponse, Response},
 };
 
 use super::{
-    Opened, TokenAnswer, refresh,
+    refresh,
     sign_in::{Credentials, sign_in},
 };
 use crate::{
@@ -29,10 +30,10 @@ pub async fn token(
     State(app): State<Arc<App>>,
     connection: Connection,
     request: Request,
-) -> (HeaderMap, Result<Json<TokenAnswer>, ApiError>) {
+) -> (HeaderMap, Result<Response, ApiError>) {
     let mut headers = HeaderMap::new();
     let answer = grant(&app, connection, request, &mut headers).await;
-    (headers, answer.map(Json))
+    (headers, answer)
 }
 
 async fn grant(
@@ -40,7 +41,7 @@ async fn grant(
     connection: Connection,
     request: Request,
     headers: &mut HeaderMap,
-) -> Result<TokenAnswer, ApiError> {
+) -> Result<Response, ApiError> {
     connection.refuse_foreign_pages()?;
     if is_json(&request) {
         let JsonObject(body) = JsonObject::from_request(request, app).await?;
@@ -56,7 +57,7 @@ async fn grant(
         }
         Some("refresh_token") => {
             let (token, scope) = (form.required("refresh_token")?, form.value("scope"));
-            refresh::exchange(app, connection, token, scope).await
+            Ok(Json(refresh::exchange(app, connection, token, scope).await?).into_response())
         }
         None => Err(ApiError::InvalidRequest("The parameter grant_type is missing.".to_owned())),
         Some(_) => Err(ApiError::UnsupportedGrant),
@@ -68,9 +69,6 @@ async fn tokens(
     connection: &Connection,
     credentials: &Credentials,
     headers: &mut HeaderMap,
-) -> Result<TokenAnswer, ApiError> {
-    match sign_in(app, connection, credentials, Holding::Tokens, headers).await? {
-        Opened::Tokens(answer) => Ok(answer),
-        Opened::Cookie(_) => Err(ApiError::Internal("a cookie where tokens were asked for".to_owned())),
-    }
+) -> Result<Response, ApiError> {
+    sign_in(app, connection, credentials, Holding::Tokens, headers).await?.respond(app, None, headers)
 }

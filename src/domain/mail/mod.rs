@@ -33,16 +33,28 @@ pub enum Kind {
     SignInClosed,
     /// Someone signed in from a browser that had not signed in before.
     NewDevice,
+    /// A second factor was enrolled.
+    MfaEnabled,
+    /// A second factor was taken off, by its owner or by another.
+    MfaDisabled,
+    /// A recovery code was used; how many are left.
+    RecoveryUsed,
+    /// Recovery codes were replaced by new ones.
+    RecoveryRenewed,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 10] = [
         Self::VerifyEmail,
         Self::ResetPassword,
         Self::EmailChanged,
         Self::PasswordChanged,
         Self::SignInClosed,
         Self::NewDevice,
+        Self::MfaEnabled,
+        Self::MfaDisabled,
+        Self::RecoveryUsed,
+        Self::RecoveryRenewed,
     ];
 
     /// The name in the database.
@@ -55,6 +67,10 @@ impl Kind {
             Self::PasswordChanged => "password_changed",
             Self::SignInClosed => "sign_in_closed",
             Self::NewDevice => "new_device",
+            Self::MfaEnabled => "mfa_enabled",
+            Self::MfaDisabled => "mfa_disabled",
+            Self::RecoveryUsed => "recovery_used",
+            Self::RecoveryRenewed => "recovery_renewed",
         }
     }
 
@@ -70,7 +86,14 @@ impl Kind {
         match self {
             Self::VerifyEmail => Some(Purpose::VerifyEmail),
             Self::ResetPassword => Some(Purpose::ResetPassword),
-            Self::EmailChanged | Self::PasswordChanged | Self::SignInClosed | Self::NewDevice => None,
+            Self::EmailChanged
+            | Self::PasswordChanged
+            | Self::SignInClosed
+            | Self::NewDevice
+            | Self::MfaEnabled
+            | Self::MfaDisabled
+            | Self::RecoveryUsed
+            | Self::RecoveryRenewed => None,
         }
     }
 }

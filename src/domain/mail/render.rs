@@ -36,6 +36,9 @@ pub struct Details {
     pub ip: Option<String>,
     /// What the browser said of itself.
     pub user_agent: Option<String>,
+    /// How many recovery codes are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codes_left: Option<u32>,
 }
 
 /// A row of the outbox that can be sent.
@@ -70,6 +73,7 @@ struct View<'a> {
     when: String,
     ip: &'a str,
     device: String,
+    codes_left: u32,
 }
 
 #[derive(Template)]
@@ -112,6 +116,7 @@ impl<'a> View<'a> {
             when: letter.written_at.for_people(),
             ip: details.ip.as_deref().unwrap_or("an unknown address"),
             device: describe(details.user_agent.as_deref()),
+            codes_left: details.codes_left.unwrap_or(0),
         }
     }
 }
@@ -124,6 +129,10 @@ fn subject(kind: Kind, app_name: &str) -> Line {
         Kind::PasswordChanged => format!("Your password at {app_name} was changed"),
         Kind::SignInClosed => format!("Sign-in to your {app_name} account is paused"),
         Kind::NewDevice => format!("New sign-in to your {app_name} account"),
+        Kind::MfaEnabled => format!("Two-step sign-in is on for your {app_name} account"),
+        Kind::MfaDisabled => format!("Two-step sign-in is off for your {app_name} account"),
+        Kind::RecoveryUsed => format!("A recovery code of your {app_name} account was used"),
+        Kind::RecoveryRenewed => format!("Your {app_name} account has new recovery codes"),
     })
 }
 
@@ -149,6 +158,7 @@ mod tests {
             username: username.to_owned(),
             ip: Some("192.0.2.7".to_owned()),
             user_agent: Some("<script>alert(1)</script> Firefox/145.0 (Linux) http://evil.example".to_owned()),
+            codes_left: Some(2),
         };
         let to = Email::parse("ada@example.org").unwrap();
         let (id, expires_at) = (RowId::new(AT, &[7; 10]), AT.plus(Duration::from_mins(30)));

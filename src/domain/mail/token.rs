@@ -1,23 +1,15 @@
-//! The tokens in mails: opaque, checkable without a database, and kept in none.
-//!
-//! `ewm_<mac key id>_<base64url(purpose ‖ row id ‖ tag)>`: the tag is an HMAC-SHA256 over the rest. A token is made
-//! from key and row id alone, so a mail that is sent again holds the same one, and the database holds nothing that
-//! could be used. Whether its row still stands is for the database to say.
-
-use base64ct::{Base64UrlUnpadded, Encoding};
+//! The tokens in mails: of a row of the outbox, so that a mail that is sent again holds the same one, and the database
+//! holds nothing that could be used.
 
 use crate::domain::{
     id::RowId,
     password::SALT_BYTES,
+    row_token::Sort,
     secret::{Secret, SecretList},
 };
 
-const PREFIX: &str = "ewm_";
-const MAC_PURPOSE: &str = "edgewarden mail token v1";
+const SORT: Sort = Sort { prefix: "ewm_", purpose: "edgewarden mail token v1" };
 const SALT_PURPOSE: &str = "edgewarden reset salt v1";
-const BODY_BYTES: usize = 1 + 16 + 32;
-/// Without padding.
-const BODY_CHARS: usize = (BODY_BYTES * 4).div_ceil(3);
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,30 +54,17 @@ impl MailToken {
     /// The token as it stands in a link, under the current MAC key.
     #[must_use]
     pub fn encode(&self, keys: &SecretList) -> String {
-        let (key, purpose) = (keys.current(), [self.purpose.byte()]);
-        let tag = key.mac(MAC_PURPOSE, &[&purpose, self.row.bytes()]);
-        let body = [purpose.as_slice(), self.row.bytes(), &tag].concat();
-        format!("{PREFIX}{}_{}", key.id(), Base64UrlUnpadded::encode_string(&body))
+        SORT.encode(self.purpose.byte(), self.row, keys)
     }
 }
 
 impl Proven {
     /// Reads a token that must be for this purpose, and checks its MAC, in constant time.
     pub fn decode(text: &str, purpose: Purpose, keys: &SecretList) -> Result<Self, NotAMailToken> {
-        Self::read(text, purpose, keys).ok_or(NotAMailToken)
-    }
-
-    fn read(text: &str, purpose: Purpose, keys: &SecretList) -> Option<Self> {
-        let rest = text.strip_prefix(PREFIX)?;
-        // A key id may hold "_"; the body, being of fixed length, tells where it begins.
-        let (head, body) = rest.split_at_checked(rest.len().checked_sub(BODY_CHARS)?)?;
-        let key = keys.find(head.strip_suffix('_')?)?;
-        let mut buffer = [0; BODY_BYTES];
-        let body = Base64UrlUnpadded::decode(body, &mut buffer).ok()?;
-        let (kind, rest) = body.split_first_chunk::<1>()?;
-        let (row, tag) = rest.split_first_chunk::<16>()?;
-        let matches = key.mac_matches(MAC_PURPOSE, &[kind, row], tag) && *kind == [purpose.byte()];
-        matches.then(|| Self { row: RowId::from_bytes(*row), salt: salt(key, row) })
+        match SORT.decode(text, keys) {
+            Some((kind, row, key)) if kind == purpose.byte() => Ok(Self { row, salt: salt(key, row) }),
+            _ => Err(NotAMailToken),
+        }
     }
 
     /// The mail's row.
@@ -102,8 +81,8 @@ impl Proven {
     }
 }
 
-fn salt(key: &Secret, row: &[u8; 16]) -> [u8; SALT_BYTES] {
-    let mac = key.mac(SALT_PURPOSE, &[row]);
+fn salt(key: &Secret, row: RowId) -> [u8; SALT_BYTES] {
+    let mac = key.mac(SALT_PURPOSE, &[row.bytes()]);
     mac.first_chunk().copied().unwrap_or_default()
 }
 

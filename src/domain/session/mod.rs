@@ -110,6 +110,8 @@ pub enum EndReason {
     Deactivated,
     /// Its owner chose a new password by mail.
     PasswordReset,
+    /// A second factor was enrolled or taken off from another session.
+    FactorChange,
 }
 
 impl EndReason {
@@ -126,6 +128,7 @@ impl EndReason {
             Self::Renewed => "renewed",
             Self::Deactivated => "deactivated",
             Self::PasswordReset => "password_reset",
+            Self::FactorChange => "factor_change",
         }
     }
 }

@@ -38,6 +38,12 @@ pub struct Snapshot {
     pub version: i64,
     /// What it was narrowed to, if it was.
     pub scope: Option<String>,
+    /// How its holder proved who they are. A copy of before that was kept tells nothing.
+    #[serde(default)]
+    pub amr: Vec<String>,
+    /// When they last did.
+    #[serde(default)]
+    pub authenticated_at: Option<Timestamp>,
     /// When it ends whatever is done with it.
     pub expires_at: Timestamp,
     /// How long it may go unused, in milliseconds.

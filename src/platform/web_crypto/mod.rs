@@ -18,6 +18,9 @@ use worker::send::{SendFuture, SendWrapper};
 
 use crate::{
     domain::{
+        id::UserId,
+        mfa::TotpSecret,
+        sealed::Sealing,
         secret::SecretList,
         token::{
             algorithm::Algorithm,
@@ -81,7 +84,7 @@ impl WebCrypto {
             let (public, pkcs8) = generate_pair(algorithm).await?;
             (public.key_id().clone(), Some(public), pkcs8)
         };
-        let sealed = seal::seal(self.master.current(), &kid, &secret).await?;
+        let sealed = seal::seal(self.master.current(), &Sealing::SigningKey(&kid), &secret).await?;
         Ok(SealedKey { kid, algorithm, public, sealed })
     }
 
@@ -89,7 +92,7 @@ impl WebCrypto {
         if let Some(key) = kept(&self.private, key) {
             return Ok(key);
         }
-        let pkcs8 = seal::open(&self.master, key.key_id(), sealed).await?;
+        let pkcs8 = seal::open(&self.master, &Sealing::SigningKey(key.key_id()), sealed).await?;
         let (parameters, usages) = (algorithms::of_key(key.algorithm())?, Array::of1(&"sign".into()));
         let import = subtle()?.import_key_with_object("pkcs8", &pkcs8, &parameters, false, &usages)?;
         keep(&self.private, key, JsFuture::from(import).await?.unchecked_into())
@@ -106,13 +109,19 @@ impl WebCrypto {
     }
 
     async fn open_shared(&self, kid: &KeyId, algorithm: Algorithm, sealed: &str) -> Outcome<SharedKey> {
-        let secret = bytes(&seal::open(&self.master, kid, sealed).await?);
+        let secret = bytes(&seal::open(&self.master, &Sealing::SigningKey(kid), sealed).await?);
         SharedKey::new(algorithm, &secret).map_err(|error| Failure::of(&error))
     }
 
     async fn seal_anew(&self, kid: &KeyId, sealed: &str) -> Outcome<String> {
-        let secret = bytes(&seal::open(&self.master, kid, sealed).await?);
-        seal::seal(self.master.current(), kid, &secret).await
+        let what = Sealing::SigningKey(kid);
+        let secret = bytes(&seal::open(&self.master, &what, sealed).await?);
+        seal::seal(self.master.current(), &what, &secret).await
+    }
+
+    async fn open_secret(&self, user: UserId, sealed: &str) -> Outcome<TotpSecret> {
+        let secret = bytes(&seal::open(&self.master, &Sealing::TotpSecret(user), sealed).await?);
+        TotpSecret::of_bytes(&secret).ok_or_else(|| Failure("a sealed secret is of another length".to_owned()))
     }
 
     async fn make_signature(&self, key: &PublicKey, sealed: &str, message: &[u8]) -> Outcome<Vec<u8>> {
@@ -159,6 +168,15 @@ impl Crypto for WebCrypto {
 
     async fn reseal(&self, kid: &KeyId, sealed: &str) -> Result<String, Unavailable> {
         answer(SendFuture::new(self.seal_anew(kid, sealed)).await)
+    }
+
+    async fn seal_totp(&self, user: UserId, secret: &TotpSecret) -> Result<String, Unavailable> {
+        let (master, what) = (self.master.current(), Sealing::TotpSecret(user));
+        answer(SendFuture::new(seal::seal(master, &what, secret.bytes())).await)
+    }
+
+    async fn open_totp(&self, user: UserId, sealed: &str) -> Result<TotpSecret, Unavailable> {
+        answer(SendFuture::new(self.open_secret(user, sealed)).await)
     }
 
     async fn sign(&self, key: &PublicKey, sealed: &str, message: &[u8]) -> Result<Vec<u8>, Unavailable> {

@@ -47,7 +47,8 @@ impl NewLetter {
     /// A mail that a request gives rise to.
     #[must_use]
     pub fn new(id: RowId, kind: Kind, origin: &Origin, at: Timestamp, expires_at: Timestamp) -> Self {
-        let details = Details { username: String::new(), ip: origin.ip.clone(), user_agent: origin.user_agent.clone() };
+        let (ip, user_agent) = (origin.ip.clone(), origin.user_agent.clone());
+        let details = Details { username: String::new(), ip, user_agent, codes_left: None };
         Self { id, kind, details, at, expires_at }
     }
 
@@ -66,6 +67,9 @@ impl NewLetter {
 /// Writes a row: expressions over `$from`, in which `u` is the user, if there is one. Parameters 1 to 5 are the letter's.
 macro_rules! insert {
     ($account:literal, $recipient:literal, $state:literal, $next:literal, $from:expr) => {
+        insert!($account, $recipient, $state, $next, "", $from)
+    };
+    ($account:literal, $recipient:literal, $state:literal, $next:literal, $more_details:literal, $from:expr) => {
         concat!(
             "INSERT INTO mail_outbox (id, kind, account, recipient, details, created_at, expires_at, password_version,
                state, next_at)
@@ -73,7 +77,9 @@ macro_rules! insert {
             $account,
             ", ",
             $recipient,
-            ", json_set(?3, '$.username', COALESCE(u.username, '')), ?4, ?5, u.password_version, ",
+            ", json_set(?3, '$.username', COALESCE(u.username, '')",
+            $more_details,
+            "), ?4, ?5, u.password_version, ",
             $state,
             ", ",
             $next,
@@ -110,7 +116,42 @@ pub fn notify_if_changed(letter: &NewLetter, to: UserId, an_hour: u32) -> Statem
     Statement::new(sql, params)
 }
 
-/// The same, to an address that was the account's.
+/// The same, if the row in the log is there that tells of the change.
+#[must_use]
+pub fn notify_if_written(letter: &NewLetter, to: UserId, entry: RowId, an_hour: u32) -> Statement {
+    let mut params = letter.params().to_vec();
+    let since = letter.at.minus(HOUR).millis();
+    params.extend([to.to_string().into(), since.into(), an_hour.into(), entry.to_string().into()]);
+    let sql = insert!(
+        "u.id",
+        "u.email",
+        "'pending'",
+        "?4",
+        "users u WHERE u.id = ?6 AND u.email_verified = 1 AND EXISTS (SELECT 1 FROM audit_events WHERE id = ?9)
+         AND (SELECT COUNT(*) FROM mail_outbox WHERE account = u.id AND kind = ?2 AND created_at > ?7) < ?8"
+    );
+    Statement::new(sql, params)
+}
+
+/// Writes that a recovery code was used, and how many are left, if the statement before changed one row: to a user, or
+/// whose challenge it is. There are few codes, so that there are few such mails.
+#[must_use]
+pub fn write_recovery_used_if_changed(letter: &NewLetter, user: Option<UserId>, challenge: Option<RowId>) -> Statement {
+    let mut params = letter.params().to_vec();
+    params.extend([user.map(|id| id.to_string()).into(), challenge.map(|id| id.to_string()).into()]);
+    let sql = insert!(
+        "u.id",
+        "u.email",
+        "'pending'",
+        "?4",
+        ", '$.codes_left', (SELECT COUNT(*) FROM recovery_codes WHERE user_id = u.id AND used_at IS NULL)",
+        "users u WHERE u.id = COALESCE(?6, (SELECT user_id FROM mfa_challenges WHERE id = ?7)) AND changes() = 1
+         AND u.email_verified = 1"
+    );
+    Statement::new(sql, params)
+}
+
+/// Writes a mail to an address that was the account's, if the statement before changed one row.
 #[must_use]
 pub fn write_to_if_changed(letter: &NewLetter, to: UserId, address: &Email) -> Statement {
     let mut params = letter.params().to_vec();
@@ -120,11 +161,18 @@ pub fn write_to_if_changed(letter: &NewLetter, to: UserId, address: &Email) -> S
 }
 
 /// Writes that somebody signed in from a browser that had not signed in before, to an address that is proven: if the
-/// session is there, and none that is still on record is of a browser that calls itself the same.
+/// session is there, and none that is still on record is of a browser that calls itself the same; after a `challenge`, if
+/// that says that the browser is new.
 #[must_use]
-pub fn notify_of_new_device(letter: &NewLetter, session: SessionId, an_hour: u32) -> Statement {
+pub fn notify_of_new_device(
+    letter: &NewLetter,
+    session: SessionId,
+    an_hour: u32,
+    challenge: Option<RowId>,
+) -> Statement {
     let mut params = letter.params().to_vec();
     params.extend([session.to_string().into(), letter.at.minus(HOUR).millis().into(), an_hour.into()]);
+    params.push(challenge.map(|id| id.to_string()).into());
     let sql = insert!(
         "u.id",
         "u.email",
@@ -132,6 +180,7 @@ pub fn notify_of_new_device(letter: &NewLetter, session: SessionId, an_hour: u32
         "?4",
         "sessions s JOIN users u ON u.id = s.user_id
          WHERE s.id = ?6 AND u.email_verified = 1
+         AND (?9 IS NULL OR EXISTS (SELECT 1 FROM mfa_challenges WHERE id = ?9 AND is_new_device = 1))
          AND NOT EXISTS (SELECT 1 FROM sessions o
            WHERE o.user_id = u.id AND o.id <> s.id AND o.user_agent IS s.user_agent)
          AND (SELECT COUNT(*) FROM mail_outbox

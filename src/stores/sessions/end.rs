@@ -63,6 +63,8 @@ pub enum Ended {
         /// What was revoked by that.
         revoked: Vec<revocation::Entry>,
     },
+    /// The session was narrowed to less than ending others takes.
+    Narrowed,
     /// The holder holds nothing of it.
     NotTheirs,
 }
@@ -151,13 +153,17 @@ pub async fn end(
 }
 
 /// Ends every session of the user whose session is held, and every token that was issued to them: what is held must
-/// stand. (1) The row in the log, if it does. (2) What it tells of, once. (3) What came of it.
+/// stand, and not be narrowed to less than that takes. (1) The row in the log, if it does. (2) What it tells of, once. (3) What came of it.
 pub async fn end_all(
     database: &dyn Database,
     holder: Holder<'_>,
     until: Timestamp,
     entry: &Entry,
 ) -> Result<Ended, ApiError> {
+    #[derive(Deserialize)]
+    struct Narrowed {
+        narrowed: i64,
+    }
     let (now, request, session) = (entry.at, entry.origin.request.to_string(), holder.session());
     let id: Value = session.to_string().into();
     let batch = vec![
@@ -178,9 +184,17 @@ pub async fn end_all(
         // (3)
         revocations::read_of_user(session, now),
         read_ended(&id, holder.salt()),
+        Statement::new(
+            "SELECT COUNT(*) AS narrowed FROM sessions WHERE id = ?1 AND ended_at IS NULL
+             AND instr(' ' || scope || ' ', ' profile:write ') = 0",
+            [id],
+        ),
     ];
-    let (row, revoked) = ended(run(database, batch).await?)?;
+    let mut rows = run(database, batch).await?;
+    let is_narrowed = rows.pop().unwrap_or_default().first::<Narrowed>()?.is_some_and(|row| row.narrowed == 1);
+    let (row, revoked) = ended(rows)?;
     Ok(match row {
+        None if is_narrowed => Ended::Narrowed,
         Some(row) if row.by(&request) => Ended::Now { user: row.user_id, revoked },
         Some(row) if row.end_reason.as_deref() == Some(EndReason::LogoutAll.as_str()) => Ended::Before { revoked },
         // Whoever holds a session that ended otherwise cannot end others by it.

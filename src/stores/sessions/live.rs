@@ -55,6 +55,8 @@ pub async fn snapshot(database: &dyn Database, id: SessionId, now: Timestamp) ->
         roles: String,
         token_version: i64,
         scope: Option<String>,
+        amr: String,
+        authenticated_at: Timestamp,
         expires_at: Timestamp,
         idle_ms: i64,
         idle_until: Timestamp,
@@ -65,7 +67,8 @@ pub async fn snapshot(database: &dyn Database, id: SessionId, now: Timestamp) ->
             "SELECT s.salt, s.user_id, u.username, CASE u.email_verified WHEN 1 THEN u.email END AS verified_email,
                (SELECT json_group_array(role) FROM (SELECT role FROM user_roles WHERE user_id = u.id ORDER BY role))
                  AS roles,
-               u.token_version, s.scope, s.expires_at, s.idle_ms, s.idle_until,
+               u.token_version, s.scope, s.amr,
+               COALESCE(s.authenticated_at, s.created_at) AS authenticated_at, s.expires_at, s.idle_ms, s.idle_until,
                COALESCE(s.last_seen_at, s.created_at) AS seen_at
              FROM sessions s JOIN users u ON u.id = s.user_id
              WHERE s.id = ?1 AND s.kind = 'cookie' AND u.is_active = 1 AND ",
@@ -83,6 +86,8 @@ pub async fn snapshot(database: &dyn Database, id: SessionId, now: Timestamp) ->
         roles: serde_json::from_str(&row.roles).map_err(|error| ApiError::Internal(error.to_string()))?,
         version: row.token_version,
         scope: row.scope,
+        amr: row.amr.split(' ').map(ToOwned::to_owned).collect(),
+        authenticated_at: Some(row.authenticated_at),
         expires_at: row.expires_at,
         idle_ms: row.idle_ms,
         idle_until: row.idle_until,

@@ -4,11 +4,14 @@ mod end;
 mod forget;
 mod list;
 mod live;
+mod renew;
 
 pub use end::{Ended, EndedBy, Holder, end, end_all, end_one, end_others};
 pub use forget::forget;
 pub use list::{Listed, list};
 pub use live::{note_uses, snapshot, stands};
+pub use renew::Proof;
+pub(super) use renew::{go_on, renew};
 
 /// Whether a session `s` may still be used at parameter `?2`, as its own row and its refresh token's tell.
 macro_rules! is_live {

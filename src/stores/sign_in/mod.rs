@@ -6,7 +6,10 @@ mod cleanup;
 mod outcome;
 
 pub use cleanup::forget_old;
-pub use outcome::{Opening, VerifiedHash, record_failure, record_refused, record_success, resolve, succeeded};
+pub use outcome::{
+    ByPassword, Failed, Opening, VerifiedHash, record_failure, record_refused, record_success, resolve, succeeded,
+};
+pub(super) use outcome::{insert_session, rehash, resolve_pending};
 
 use serde::Deserialize;
 use serde_json::json;

@@ -11,7 +11,6 @@ use crate::{
         revocation,
         session::{EndReason, NewSession},
         time::Timestamp,
-        token::refresh::salt_text,
         user::{Email, FullName, User},
     },
     error::ApiError,
@@ -20,7 +19,7 @@ use crate::{
         audit, last,
         outbox::{self, HOUR, NewLetter},
         revocations, run,
-        sessions::EndedBy,
+        sessions::{EndedBy, renew},
         sign_in,
     },
 };
@@ -78,7 +77,7 @@ pub async fn change_password(
         audit::write_if_changed(entry),
         outbox::notify_if_changed(change.told.0, user.id, change.told.1),
     ];
-    batch.extend(change.renewed.map(|renewed| renew(session, renewed, entry)));
+    batch.extend(change.renewed.map(|renewed| renew(session, renewed, None, entry)));
     let ended = EndedBy {
         user: user.id,
         keep: Some(change.renewed.map_or(session, |renewed| renewed.id)),
@@ -94,25 +93,6 @@ pub async fn change_password(
     let was_made = was_written(entry, rows.pop())?;
     let revoked = revocations::entries(last(rows))?;
     Ok(was_made.then_some(revoked))
-}
-
-/// The same session under another id and salt, if the change was made: it does not live longer for that.
-fn renew(session: SessionId, renewed: &NewSession, entry: &Entry) -> Statement {
-    Statement::new(
-        "INSERT INTO sessions (id, user_id, ip, user_agent, amr, created_at, expires_at, kind, salt, scope,
-           last_seen_at, idle_ms, idle_until)
-         SELECT ?2, user_id, ip, user_agent, amr, created_at, expires_at, kind, ?3, scope,
-           ?4, idle_ms, MIN(expires_at, ?4 + idle_ms)
-         FROM sessions WHERE id = ?1 AND ended_at IS NULL AND EXISTS (SELECT 1 FROM audit_events WHERE id = ?5)
-         ON CONFLICT (id) DO NOTHING",
-        [
-            session.to_string().into(),
-            renewed.id.to_string().into(),
-            salt_text(&renewed.salt).into(),
-            entry.at.millis().into(),
-            entry.id.to_string().into(),
-        ],
-    )
 }
 
 /// What somebody changes of their profile.

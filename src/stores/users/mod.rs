@@ -6,19 +6,21 @@ mod removal;
 pub use changes::{
     Changed, Confirmation, EmailChange, PasswordChange, ProfileChange, change_password, change_profile, deactivate,
 };
+pub(super) use removal::is_as_judged;
 pub use removal::{Erasure, Removal, Removed, remove};
 
 use serde::Deserialize;
 
 use super::{
     audit, last,
+    mfa::Factor,
     outbox::{self, NewLetter},
     run,
 };
 use crate::{
     domain::{
         audit::Entry,
-        id::UserId,
+        id::{RowId, UserId},
         time::Timestamp,
         user::{Email, FullName, User, Username},
     },
@@ -175,6 +177,8 @@ pub struct Account {
     pub password_hash: String,
     /// How often that was changed, from 1.
     pub password_version: i64,
+    /// Their second factor, if they have one.
+    pub factor: Option<Factor>,
 }
 
 /// An account with its password hash, by username or address.
@@ -182,7 +186,8 @@ pub(super) fn select_for_sign_in(identifier: &str) -> Statement {
     let sql = concat!(
         "SELECT ",
         user_columns!(),
-        ", u.password_hash, u.password_version FROM users u WHERE u.username = ?1 OR u.email_key = ?1"
+        ", u.password_hash, u.password_version, f.id AS factor_id, f.secret AS factor_secret, f.last_step AS factor_step
+         FROM users u LEFT JOIN totp_factors f ON f.user_id = u.id WHERE u.username = ?1 OR u.email_key = ?1"
     );
     Statement::new(sql, [identifier.into()])
 }
@@ -193,12 +198,20 @@ pub(super) fn for_sign_in(rows: crate::ports::Rows) -> Result<Option<Account>, A
     struct Found {
         password_hash: String,
         password_version: i64,
+        factor_id: Option<RowId>,
+        factor_secret: Option<String>,
+        factor_step: Option<i64>,
         #[serde(flatten)]
         user: UserRow,
     }
     let found: Result<Option<Found>, BadRow> = rows.first();
-    let account = |Found { user, password_hash, password_version }| {
-        Ok(Account { user: user.try_into()?, password_hash, password_version })
+    let account = |found: Found| {
+        let factor = match (found.factor_id, found.factor_secret, found.factor_step) {
+            (Some(id), Some(sealed), Some(last_step)) => Some(Factor { id, sealed, last_step }),
+            _ => None,
+        };
+        let (password_hash, password_version) = (found.password_hash, found.password_version);
+        Ok(Account { user: found.user.try_into()?, password_hash, password_version, factor })
     };
     found?.map(account).transpose()
 }

@@ -74,6 +74,7 @@ macro_rules! is_as_judged {
          AND EXISTS (SELECT 1 FROM sessions WHERE id = ?4 AND user_id = ?5 AND ended_at IS NULL)"
     };
 }
+pub(in crate::stores) use is_as_judged;
 
 /// (1) Closes the account, if it is open, with all that this ends. (2) Removes the person, if that is wanted and was not done
 /// before. (3) What came of it.

@@ -1,0 +1,33 @@
+//! `GET mfa`: how it is with the caller's second factor.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde::Serialize;
+
+use crate::{api::extract::Enrolling, app::App, domain::time::Timestamp, error::ApiError, stores::mfa};
+
+/// What is told.
+#[derive(Serialize)]
+pub struct StatusAnswer {
+    enabled: bool,
+    enabled_at: Option<String>,
+    /// Whether their roles want one.
+    required: bool,
+    recovery_codes_left: u32,
+}
+
+/// Answers with it.
+pub async fn status(
+    State(app): State<Arc<App>>,
+    Enrolling(principal): Enrolling,
+) -> Result<Json<StatusAnswer>, ApiError> {
+    principal.require_if_narrowed(&app, "profile:read").await?;
+    let status = mfa::status(app.ports.database.as_ref(), principal.user()?).await?;
+    Ok(Json(StatusAnswer {
+        enabled: status.enabled_at.is_some(),
+        enabled_at: status.enabled_at.map(Timestamp::rfc3339),
+        required: app.bundle().await?.roles.require_mfa(&principal.0.caller().roles),
+        recovery_codes_left: status.codes_left,
+    }))
+}
