@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 
 use crate::{
     attempts::{attempt, fail},
-    harness::{PASSWORD, World},
+    harness::{PASSWORD, URL, World},
     mail::last_token,
+    mfa::{enrolled, half, verify},
 };
 
 /// Counts (database, kv, limiter, feed) since the last reset.
@@ -195,6 +196,41 @@ async fn sign_in_is_two_batches_refresh_and_logout_one() {
     let body = json!({ "username": "bob", "email": "bob@example.org", "password": PASSWORD });
     world.isolate.post("/api/v1/users/register", &body).await.expect(201);
     assert_eq!(trips(&world), (1, 0, 1, 0), "registration");
+}
+
+#[tokio::test]
+async fn a_second_factor_adds_one_batch_to_a_sign_in() {
+    let world = World::new();
+    let (ada, factor) = enrolled(&world, "ada", None).await;
+    trips(&world);
+    let token = half(&world, "ada").await;
+    assert_eq!(trips(&world), (2, 0, 1, 0), "the password: as a sign-in");
+    verify(&world.isolate, &token, &factor.wrong(&world)).await.expect(401);
+    assert_eq!(trips(&world), (1, 0, 1, 0), "a wrong code");
+    let code = factor.next(&world);
+    verify(&world.isolate, &token, &code).await.expect(200);
+    assert_eq!(trips(&world), (1, 0, 1, 0), "the code");
+    for (token, code) in [("ewmfa_x", "123456"), (token.as_str(), "1")] {
+        verify(&world.isolate, token, code).await;
+        assert_eq!(trips(&world), (0, 0, 0, 0), "what is not ours, or could not be right");
+    }
+    let body = json!({ "username": "ada", "password": PASSWORD });
+    let asked = world.isolate.try_log_in(Some(URL), "192.0.2.1", &body).await.expect(200);
+    trips(&world);
+    let request =
+        http::Request::post("/api/v1/auth/mfa/verify").header("content-type", "application/json").header("origin", URL);
+    let body = json!({ "mfa_token": asked.text("/mfa_token"), "code": factor.recovery[0] }).to_string();
+    world.isolate.send(request.body(body.into()).unwrap()).await.expect(200);
+    assert_eq!(trips(&world), (1, 1, 1, 0), "a browser's: and the copy");
+    world.isolate.app.ask_view().await;
+    trips(&world);
+    world.isolate.get("/api/v1/mfa", Some(&ada.access)).await.expect(200);
+    assert_eq!(trips(&world), (2, 0, 1, 0), "the status: who asks, and how it is");
+    let body = json!({ "code": factor.next(&world) });
+    world.isolate.app.ask_view().await;
+    trips(&world);
+    world.isolate.post_as(&ada.access, "/api/v1/auth/mfa/step-up", &body).await.expect(200);
+    assert_eq!(trips(&world), (4, 0, 1, 0), "stepping up: who asks, the account, the attempt, the change");
 }
 
 #[tokio::test]

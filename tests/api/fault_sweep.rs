@@ -211,7 +211,7 @@ async fn request(name: &str, world: &World, ada: &SignedIn, browser: &Browser) -
 }
 
 /// Rows that refer to what is not there, or that stand alone: there must never be any.
-fn whole(world: &World) {
+pub fn whole(world: &World) {
     for sql in [
         "SELECT COUNT(*) FROM users u WHERE (erased_at IS NOT NULL) = EXISTS (SELECT 1 FROM user_roles WHERE user_id = u.id)",
         "SELECT COUNT(*) FROM users u WHERE (erased_at IS NOT NULL) <> (SELECT COUNT(*) FROM audit_events WHERE event = 'admin_action' AND subject = u.id)",
@@ -228,11 +228,23 @@ fn whole(world: &World) {
         "SELECT COUNT(*) FROM users u WHERE (is_active = 0) <> (SELECT COUNT(*) FROM audit_events WHERE event = 'account_deactivated' AND subject = u.id)",
         // Each began with a sign-in, or goes on after another under its own id.
         "SELECT COUNT(*) FROM sessions s WHERE NOT EXISTS (
-           SELECT 1 FROM audit_events WHERE event IN ('login_success', 'password_changed') AND session_id = s.id)",
+           SELECT 1 FROM audit_events WHERE event IN (
+             'login_success', 'password_changed', 'mfa_enabled', 'mfa_disabled', 'mfa_stepped_up') AND session_id = s.id)",
         "SELECT COUNT(*) FROM sessions s WHERE (SELECT COUNT(*) FROM audit_events WHERE event = 'login_success' AND session_id = s.id) > 1",
         "SELECT COUNT(*) FROM sessions s WHERE (ended_at IS NOT NULL) <> EXISTS (
            SELECT 1 FROM revocations WHERE value = s.id
            OR (kind = 'user' AND user_id = s.user_id AND s.end_reason IN ('logout_all', 'deactivated', 'password_reset')))",
+        // A second factor is there with its codes, or not at all; and whoever has one came in with it.
+        "SELECT COUNT(*) FROM users u WHERE mfa_enabled <> EXISTS (SELECT 1 FROM totp_factors WHERE user_id = u.id)",
+        "SELECT COUNT(*) FROM users u WHERE mfa_enabled * 10 <> (SELECT COUNT(*) FROM recovery_codes WHERE user_id = u.id)",
+        "SELECT COUNT(*) FROM users u WHERE mfa_enabled <>
+           (SELECT COUNT(*) FROM audit_events WHERE event = 'mfa_enabled' AND subject = u.id)
+           - (SELECT COUNT(*) FROM audit_events WHERE event IN ('mfa_disabled', 'mfa_reset') AND subject = u.id)",
+        "SELECT COUNT(*) FROM sessions s JOIN users u ON u.id = s.user_id WHERE ended_at IS NULL AND (mfa_enabled = 1) = (amr = 'pwd')",
+        "SELECT (SELECT COUNT(*) FROM recovery_codes WHERE used_at IS NOT NULL)
+           <> (SELECT COUNT(*) FROM audit_events WHERE event = 'mfa_recovery_used')",
+        "SELECT COUNT(*) FROM mfa_challenges c WHERE used_at IS NOT NULL AND NOT EXISTS (
+           SELECT 1 FROM audit_events WHERE event = 'login_success' AND subject = c.user_id AND request_id = c.used_by)",
         // Whoever has an account was written to; so was whoever has another password.
         "SELECT COUNT(*) FROM users u WHERE erased_at IS NULL AND NOT EXISTS (
            SELECT 1 FROM mail_outbox WHERE account = u.id AND kind = 'verify_email')",
@@ -477,21 +489,54 @@ async fn every_flow_survives_the_loss_of_every_call() {
     // A warm isolate asks nobody for the key set.
     let asks = |(flow, warm): &(&Flow, bool)| flow.name != "key set" || !warm;
     for (flow, warm) in FLOWS.iter().flat_map(|flow| [(flow, true), (flow, false)]).filter(asks) {
-        let (world, ada, browser) = begin_flow(flow, warm).await;
+        let swept = Swept { name: flow.name, warm, success: flow.success, holds: flow.holds };
+        cases += swept
+            .sweep(
+                async || {
+                    let (world, ada, browser) = begin_flow(flow, warm).await;
+                    (world, (ada, browser))
+                },
+                async |world, (ada, browser)| request(flow.name, world, ada, browser).await,
+                async |world, (ada, browser), label| again(flow, world, ada, browser, label).await,
+            )
+            .await;
+    }
+    assert!(cases >= 200, "only {cases} cases");
+}
+
+/// A flow, in an isolate that knows its keys and roles or in a fresh one.
+pub struct Swept {
+    pub name: &'static str,
+    pub warm: bool,
+    /// The success of the request.
+    pub success: u16,
+    /// What must hold whatever happened, given whether the request succeeded.
+    pub holds: fn(&World, bool),
+}
+
+impl Swept {
+    /// Runs it once per call that it makes and per way in which that can fare badly, each time from its beginning, and tries
+    /// again. How many cases that were.
+    pub async fn sweep<S>(
+        &self,
+        begin: impl AsyncFn() -> (World, S),
+        request: impl AsyncFn(&World, &S) -> Answer,
+        again: impl AsyncFn(&World, &S, &str),
+    ) -> usize {
+        let (world, state) = begin().await;
         world.host.switchboard.set(Plan::Healthy);
-        request(flow.name, &world, &ada, &browser).await.expect(flow.success);
+        request(&world, &state).await.expect(self.success);
         let calls = world.host.switchboard.calls();
-        assert!(!calls.is_empty(), "{} makes no calls: nothing to sweep", flow.name);
-        (flow.holds)(&world, true);
+        assert!(!calls.is_empty(), "{} makes no calls: nothing to sweep", self.name);
+        (self.holds)(&world, true);
         for (number, port) in calls.iter().enumerate() {
             for plan in [Plan::DownFrom(number), Plan::LoseOnce(number), Plan::LoseThenDown(number)] {
-                cases += 1;
-                let (world, ada, browser) = begin_flow(flow, warm).await;
-                let label = format!("{} (warm: {warm}): call {number} ({port}), {plan:?}", flow.name);
+                let (world, state) = begin().await;
+                let label = format!("{} (warm: {}): call {number} ({port}), {plan:?}", self.name, self.warm);
                 world.host.switchboard.set(plan);
-                let answer = request(flow.name, &world, &ada, &browser).await;
-                let done = answer.status == flow.success;
-                let outcome = outcome(flow.name, warm, &calls, number, plan);
+                let answer = request(&world, &state).await;
+                let done = answer.status == self.success;
+                let outcome = outcome(self.name, self.warm, &calls, number, plan);
                 if outcome == Outcome::Done {
                     assert!(done, "{label}: {answer:?}");
                 } else if !done || outcome == Outcome::Refused {
@@ -499,13 +544,13 @@ async fn every_flow_survives_the_loss_of_every_call() {
                     assert_eq!(answer.text("/request_id").len(), 36);
                     assert!(!answer.body.to_string().contains("switched off"), "{label}: the cause is for the log");
                 }
-                (flow.holds)(&world, done);
+                (self.holds)(&world, done);
                 world.host.switchboard.set(Plan::Healthy);
-                again(flow, &world, &ada, &browser, &label).await;
+                again(&world, &state, &label).await;
             }
         }
+        3 * calls.len()
     }
-    assert!(cases >= 200, "only {cases} cases");
 }
 
 /// The client tries again, and gets what it wanted, or learns that it has it.

@@ -25,6 +25,7 @@ mod devices;
 mod emergency;
 mod erase;
 mod fault_sweep;
+mod fault_sweep_mfa;
 mod feed;
 mod gateway;
 mod harness;

@@ -59,7 +59,7 @@ async fn finish(
     principal.require_if_narrowed(app, "profile:write").await?;
     let (database, user, now) = (app.ports.database.as_ref(), principal.user()?, app.ports.clock.now());
     // (1)
-    let setup = mfa::read_setup(database, user).await?;
+    let (setup, revoked) = mfa::read_setup(database, user, now).await?;
     let is_theirs = |setup: &Setup| setup.session_id == principal.session() && setup.expires_at > now;
     let setup = setup.filter(is_theirs).ok_or(ApiError::NoSetup)?;
     // (2)
@@ -69,7 +69,9 @@ async fn finish(
     // (3)
     if let (Some(made_with), Some(set), Some(key)) = (setup.codes_step, setup.codes_set, &setup.codes_key) {
         let key = app.config.key_encryption_key.find(key).filter(|_| made_with == step.number());
-        return key.map(|key| RecoveryCodes::of_set(set, key)).ok_or(ApiError::HasSecondFactor);
+        let codes = key.map(|key| RecoveryCodes::of_set(set, key)).ok_or(ApiError::HasSecondFactor)?;
+        app.publish(&revoked, None, Publication::Again).await?;
+        return Ok(codes);
     }
     // (4)
     let renewal = Renewal::of(app, principal, now);

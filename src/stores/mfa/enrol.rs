@@ -92,14 +92,21 @@ pub struct Setup {
     pub codes_key: Option<String>,
 }
 
-/// Reads the enrolment that a user has begun, and the factor that came of it, if one did.
-pub async fn read_setup(database: &dyn Database, user: UserId) -> Result<Option<Setup>, ApiError> {
+/// Reads the enrolment that a user has begun, and the factor that came of it, if one did; and what was revoked of the user's
+/// sessions lately: whoever asks again may not have heard that everyone was told.
+pub async fn read_setup(
+    database: &dyn Database,
+    user: UserId,
+    now: Timestamp,
+) -> Result<(Option<Setup>, Vec<revocation::Entry>), ApiError> {
     let question = Statement::new(
         "SELECT s.id, s.secret, s.session_id, s.expires_at, f.codes_step, f.codes_set, f.codes_key
          FROM mfa_setups s LEFT JOIN totp_factors f ON f.user_id = s.user_id AND f.id = s.id WHERE s.user_id = ?1",
         [user.to_string().into()],
     );
-    Ok(last(run(database, vec![question]).await?).first()?)
+    let mut rows = run(database, vec![question, revocations::read_sessions_of(user, now)]).await?;
+    let revoked = revocations::entries(rows.pop().unwrap_or_default())?;
+    Ok((last(rows).first()?, revoked))
 }
 
 /// Recovery codes to be kept, and what they are made again from.
