@@ -24,6 +24,7 @@ mod keys;
 mod lifecycle;
 mod limits;
 mod mail;
+mod mfa;
 mod origins;
 mod perimeter;
 mod races;
@@ -83,6 +84,12 @@ const TESTS: &[(&str, Test)] = tests![
     limits::what_one_limit_refuses_is_charged_to_no_other,
     limits::three_an_hour_register_from_one_address,
     mail::addresses_are_proven_and_passwords_chosen_by_mail,
+    mfa::one_code_signs_in_once_however_many_come_with_it,
+    mfa::guessing_from_many_addresses_closes_the_account_for_longer_each_time,
+    mfa::half_a_sign_in_opens_nothing_else_and_is_over_soon,
+    mfa::it_is_enrolled_and_taken_off_by_who_holds_everything,
+    mfa::a_route_that_wants_it_just_now_is_stepped_up_to,
+    mfa::a_browser_signs_in_with_a_recovery_code_and_its_owner_is_told,
     sessions::a_browser_signs_in_and_out,
     sessions::sessions_are_listed_and_ended_from_afar,
     story::from_registration_to_deactivation,

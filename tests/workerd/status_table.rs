@@ -11,6 +11,7 @@ use crate::{
         forge::{Forge, claims_of, with},
         table::{Body, check},
     },
+    mfa::{enrol, half},
     server::{Server, master_secret},
 };
 
@@ -66,6 +67,10 @@ fn credentials(server: &Server, caller: Caller) -> (Vec<(&'static str, String)>,
         Caller::Revoked => {
             server.logout(&access).expect(200);
             access
+        }
+        Caller::HalfSignedIn => {
+            enrol(server, &SignedIn { id: id.clone(), access, refresh });
+            half(server, &name)
         }
         Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin => access,
     };
