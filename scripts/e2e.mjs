@@ -3,10 +3,11 @@
 // behind the gateway must see who calls and nothing that the caller made up. One Worker with a state of
 // its own serves each algorithm that tokens can be signed with; the tests themselves are in tests/e2e.
 //
-// Without a usable Python the PyJWT part is left out, which is said; with CI=true that is a failure.
+// Without a usable Python the PyJWT part is left out, and without oathtool that of the second factor, which is said; with
+// CI=true either is a failure.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -27,11 +28,15 @@ const TAIL = 60;
 
 /** What is asked where tokens are signed with which algorithm. A shared key is in no key set, for no origin. */
 const SUITES = [
-  { algorithm: "EdDSA", tests: ["jose", "origin", "algorithms", "isolates"], asksPython: true },
+  { algorithm: "EdDSA", tests: ["jose", "origin", "algorithms", "isolates"], asksPython: true, asksOathtool: true },
   { algorithm: "ES256", tests: ["jose"], asksPython: true },
   { algorithm: "RS256", tests: ["jose"], asksPython: true },
   { algorithm: "HS256", tests: ["shared"], asksPython: false },
 ];
+
+/** RFC 6238, appendix B: the secret of its examples, and the code of the 59th second. */
+const RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+const RFC_CODE = "287082";
 
 const USER = { username: "ada", email: "ada@example.org", password: "Correct-Horse-7" };
 
@@ -174,8 +179,46 @@ function pyjwt() {
   return { python: pythonIn(folder) };
 }
 
+/** An oathtool: the one that is installed, or Debian's, unpacked once and kept outside the checkout; or why there is none. */
+function oathtool() {
+  const folder = join(toolCache, "oathtool");
+  const unpacked = { E2E_OATHTOOL: join(folder, "usr", "bin", "oathtool"), LD_LIBRARY_PATH: join(folder, "lib") };
+  const works = (env) => {
+    const options = { env: { ...process.env, ...env }, encoding: "utf8", timeout: 10_000 };
+    const { stdout } = spawnSync(env.E2E_OATHTOOL, ["--totp", "-b", "-N@59", RFC_SECRET], options);
+    return stdout?.trim() === RFC_CODE;
+  };
+  for (const env of [{ E2E_OATHTOOL: "oathtool" }, unpacked]) if (works(env)) return { env };
+
+  const aside = join(toolCache, `.oathtool-${process.pid}`);
+  const run = (command, args) => spawnSync(command, args, { cwd: aside, encoding: "utf8", timeout: INSTALL_TIMEOUT_MS });
+  mkdirSync(join(aside, "lib"), { recursive: true });
+  try {
+    say(`unpacking Debian's oathtool (once; kept in ${toolCache})`);
+    const packages = ["oathtool", "liboath0"];
+    // Lists of packages of its own, where the machine's are missing: that takes no rights.
+    const own = ["-o", `Dir::State=${aside}`, "-o", `Dir::Cache=${aside}`, "-o", "Dir::State::status=/var/lib/dpkg/status"];
+    if (run("apt-get", ["download", ...packages]).status !== 0) {
+      mkdirSync(join(aside, "lists", "partial"), { recursive: true });
+      run("apt-get", [...own, "update"]);
+      const { status, stderr, error } = run("apt-get", [...own, "download", ...packages]);
+      if (status !== 0) return { missing: `oathtool is neither installed nor to be had from apt-get (${error?.message ?? stderr.trim().split("\n").at(-1)})` };
+    }
+    for (const file of readdirSync(aside).filter((name) => name.endsWith(".deb"))) run("dpkg-deb", ["-x", file, "."]);
+    const libraries = readdirSync(join(aside, "usr", "lib"), { recursive: true });
+    for (const file of libraries.filter((name) => /liboath\.so\.0$/.test(name))) copyFileSync(join(aside, "usr", "lib", file), join(aside, "lib", "liboath.so.0"));
+    if (!works(unpacked)) {
+      rmSync(folder, { recursive: true, force: true });
+      renameSync(aside, folder);
+    }
+    return works(unpacked) ? { env: unpacked } : { missing: "Debian's oathtool does not run here" };
+  } finally {
+    rmSync(aside, { recursive: true, force: true });
+  }
+}
+
 /** One Worker, and all that is asked of it. */
-async function suite({ algorithm, tests, asksPython }, python) {
+async function suite({ algorithm, tests, asksPython, asksOathtool }, python, oath) {
   const state = mkdtempSync(join(tmpdir(), "edgewarden-e2e-"));
   const worker = startWorker(state, algorithm);
   const before = sum.failed;
@@ -185,6 +228,7 @@ async function suite({ algorithm, tests, asksPython }, python) {
     const own = { E2E_ALGORITHM: algorithm, E2E_STATE: state, E2E_KEY_ENCRYPTION_KEY: secret };
     const facts = { ...(await signIn(await worker.ready)), ...own };
     add(await nodeTests(tests, facts));
+    if (asksOathtool && oath) add(await nodeTests(["factor"], { ...facts, ...oath }));
     if (asksPython && python) add(await pythonTests(python, facts));
   } catch (error) {
     console.error(`edgewarden: ${error.message}`);
@@ -199,13 +243,15 @@ const sum = { passed: 0, failed: 0 };
 const add = ({ passed, failed }) => ((sum.passed += passed), (sum.failed += failed));
 try {
   await setup();
-  const { python, missing } = pyjwt();
+  const { python, missing: noPython } = pyjwt();
+  const { env: oath, missing: noOathtool } = oathtool();
   for (const each of SUITES) {
     interrupted.signal.throwIfAborted();
-    await suite(each, python);
+    await suite(each, python, oath);
   }
-  if (missing) console.error(`edgewarden: PyJWT was not run: ${missing}`);
-  if (missing && process.env.CI === "true") sum.failed += 1;
+  if (noPython) console.error(`edgewarden: PyJWT was not run: ${noPython}`);
+  if (noOathtool) console.error(`edgewarden: the second factor was not tried: ${noOathtool}`);
+  if ((noPython || noOathtool) && process.env.CI === "true") sum.failed += 1;
 } catch (error) {
   console.error(`edgewarden: ${error.message}`);
   sum.failed += 1;

@@ -103,10 +103,10 @@ impl Principal {
             return Ok(());
         }
         let user = users::by_id(app.ports.database.as_ref(), self.user()?).await?;
-        match user.ok_or(ApiError::Unauthenticated)?.mfa_enabled {
-            true => Err(ApiError::StepUp(Some(RECENT))),
-            false => Ok(()),
+        if user.ok_or(ApiError::Unauthenticated)?.mfa_enabled {
+            return Err(ApiError::StepUp(Some(RECENT)));
         }
+        Ok(())
     }
 }
 

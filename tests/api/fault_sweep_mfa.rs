@@ -130,7 +130,10 @@ fn one_failure_at_most_twice(world: &World, done: bool) {
     assert!(if done { (1..=2).contains(&failures) } else { failures <= 1 });
 }
 
-const FLOWS: &[(&str, u16, fn(&World, bool))] = &[
+/// A flow, its success, and what must hold whatever happened.
+type Case = (&'static str, u16, fn(&World, bool));
+
+const FLOWS: &[Case] = &[
     ("status", 200, |world, _| whole(world)),
     ("set-up", 200, |world, _| {
         whole(world);

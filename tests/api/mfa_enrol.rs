@@ -91,7 +91,7 @@ async fn a_browser_goes_on_under_another_id() {
 async fn some_time_after_signing_in_the_password_is_wanted() {
     let world = World::new();
     let ada = world.user("ada", None).await;
-    world.host.clock.advance(Duration::from_secs(300));
+    world.host.clock.advance(Duration::from_mins(5));
     world.isolate.post_as(&ada.access, SETUP, &json!({})).await.expect(200);
     world.host.clock.advance(Duration::from_secs(1));
     let refused = world.isolate.post_as(&ada.access, SETUP, &json!({})).await.expect(422);
@@ -124,7 +124,7 @@ async fn only_the_newest_enrolment_of_this_session_is_confirmed_and_not_for_long
     confirm(&ada, "0".repeat(24)).await.expect(400);
     confirm(&ada, "12345".to_owned()).await.expect(422);
     // Too late.
-    world.host.clock.advance(Duration::from_secs(300));
+    world.host.clock.advance(Duration::from_mins(5));
     confirm(&ada, second.code(&world)).await.expect(400);
     assert_eq!((world.audited("mfa_enabled"), world.count("SELECT SUM(mfa_enabled) FROM users")), (0, 0));
     world.isolate.post_as(&ada.access, SETUP, &json!({ "password": PASSWORD })).await.expect(200);
@@ -142,7 +142,7 @@ async fn a_confirmation_that_is_sent_again_is_told_the_same_codes_and_one_by_ano
     assert_eq!((world.audited("mfa_enabled"), world.count("SELECT COUNT(*) FROM recovery_codes")), (1, 10));
     confirm(&factor.next(&world)).await.expect(409);
     // Over with the code's own time.
-    world.host.clock.advance(Duration::from_secs(60));
+    world.host.clock.advance(Duration::from_mins(1));
     confirm(&code).await.expect(400);
 }
 

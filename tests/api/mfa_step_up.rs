@@ -24,7 +24,7 @@ async fn a_route_that_wants_it_lately_refuses_and_is_passed_and_refuses_again() 
     let (_, factor) = enrolled(&world, "ada", None).await;
     let ada = sign_in(&world, "ada", &factor).await;
     world.isolate.proxy_get(FACTOR, Some(&ada.access)).await.expect(200);
-    world.host.clock.advance(Duration::from_secs(300));
+    world.host.clock.advance(Duration::from_mins(5));
     world.isolate.proxy_get(FACTOR, Some(&ada.access)).await.expect(200);
     world.host.clock.advance(Duration::from_secs(1));
     let refused = world.isolate.proxy_get(FACTOR, Some(&ada.access)).await.expect(401);

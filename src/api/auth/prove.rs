@@ -63,7 +63,7 @@ async fn reserve(app: &App, connection: &Connection, identifier: &Identifier) ->
     let blocked = connection.entry(app, Event::LoginBlocked, now);
     match sign_in::reserve(app.ports.database.as_ref(), &attempt, &blocked).await? {
         sign_in::Reserved::Attempt { account, keys_version } => {
-            let attempt = attempt.id;
+            let (account, attempt) = (account.map(|account| *account), attempt.id);
             Ok(Reserved { account, attempt, device, keys_version })
         }
         sign_in::Reserved::Blocked(obstacles) => {

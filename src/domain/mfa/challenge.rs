@@ -3,6 +3,8 @@
 //! What code will be right until the token is over is worked out when it is given out, and kept as MACs: so the code that is
 //! typed is held against them in the very transaction that uses it up, and the secret need not be read again.
 
+use base64ct::{Base64UrlUnpadded, Encoding};
+
 use super::totp::{Step, TotpSecret};
 use crate::domain::{
     id::RowId,
@@ -82,7 +84,8 @@ impl Expected {
     #[must_use]
     pub fn mac(code: &str, challenge: RowId, key: &Secret) -> String {
         let mac = key.mac(CODE_PURPOSE, &[challenge.bytes(), code.as_bytes()]);
-        mac.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+        let half: [u8; 16] = mac.first_chunk().copied().unwrap_or_default();
+        Base64UrlUnpadded::encode_string(&half)
     }
 }
 

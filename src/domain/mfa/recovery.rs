@@ -4,6 +4,7 @@
 //! is made from a key and the id of the set: whoever did not get the answer that told it is told the same again, though
 //! no store holds what could be used.
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use sha2::{Digest, Sha256};
 
 use crate::domain::{id::RowId, secret::Secret};
@@ -53,7 +54,7 @@ impl RecoveryCodes {
 
 impl RecoveryDigest {
     fn of(code: &[u8; CODE_BYTES]) -> Self {
-        Self(Sha256::digest(code).iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(Base64UrlUnpadded::encode_string(&Sha256::digest(code)))
     }
 
     /// As stores keep it.

@@ -159,7 +159,8 @@ pub async fn change(database: &dyn Database, change: Change<'_>) -> Result<Shows
     // (5)
     batch.extend([
         Statement::new(
-            "SELECT codes_set, codes_key, codes_step, codes_session, codes_made_at FROM totp_factors WHERE user_id = ?1",
+            "SELECT codes_set AS id, codes_key AS key, codes_step AS step, codes_session AS session, codes_made_at AS made_at
+             FROM totp_factors WHERE user_id = ?1",
             [user.to_string().into()],
         ),
         keys::read_version(),
@@ -307,7 +308,7 @@ const TOLD_AGAIN_FOR_MS: i64 = 5 * 60_000;
 
 fn outcome(mut rows: Vec<Rows>, change: &Change<'_>) -> Result<Shows, ApiError> {
     #[derive(Deserialize)]
-    struct Session {
+    struct Found {
         scope: Option<String>,
         amr: String,
         session_expires_at: Timestamp,
@@ -318,13 +319,13 @@ fn outcome(mut rows: Vec<Rows>, change: &Change<'_>) -> Result<Shows, ApiError> 
     }
     #[derive(Deserialize)]
     struct Codes {
-        codes_set: RowId,
-        codes_key: String,
-        codes_step: i64,
-        codes_session: String,
-        codes_made_at: i64,
+        id: RowId,
+        key: String,
+        step: i64,
+        session: String,
+        made_at: i64,
     }
-    let session = rows.pop().unwrap_or_default().first::<Session>()?;
+    let session = rows.pop().unwrap_or_default().first::<Found>()?;
     let written = audit::written(rows.pop().unwrap_or_default())?;
     let mut revoked = revocations::entries(rows.pop().unwrap_or_default())?;
     let version = revocations::entries(rows.pop().unwrap_or_default())?;
@@ -354,11 +355,11 @@ fn outcome(mut rows: Vec<Rows>, change: &Change<'_>) -> Result<Shows, ApiError> 
     Ok(match (change.what, codes) {
         (What::StepUp, _) if of_this_step(factor_step) => Shows::Again(changed, None),
         (What::Codes(_), Some(codes))
-            if of_this_step(Some(codes.codes_step))
-                && codes.codes_session == change.session.to_string()
-                && codes.codes_made_at > change.entry.at.millis() - TOLD_AGAIN_FOR_MS =>
+            if of_this_step(Some(codes.step))
+                && codes.session == change.session.to_string()
+                && codes.made_at > change.entry.at.millis() - TOLD_AGAIN_FOR_MS =>
         {
-            Shows::Again(changed, Some(Again { set: codes.codes_set, key: codes.codes_key }))
+            Shows::Again(changed, Some(Again { set: codes.id, key: codes.key }))
         }
         _ => Shows::Wrong,
     })

@@ -54,7 +54,7 @@ pub enum Reserved {
     /// It may be made.
     Attempt {
         /// The account with its password hash, if there is one.
-        account: Option<Account>,
+        account: Option<Box<Account>>,
         /// The version of the signing keys.
         keys_version: i64,
     },
@@ -154,7 +154,10 @@ pub async fn reserve(database: &dyn Database, attempt: &Attempt<'_>, blocked: &E
     let found = found.ok_or_else(|| ApiError::Internal("no word of an attempt".to_owned()))?;
     let keys_version = keys::version(rows.pop().unwrap_or_default())?;
     if found.reserved == 1 {
-        return Ok(Reserved::Attempt { account: users::for_sign_in(rows.pop().unwrap_or_default())?, keys_version });
+        return Ok(Reserved::Attempt {
+            account: users::for_sign_in(rows.pop().unwrap_or_default())?.map(Box::new),
+            keys_version,
+        });
     }
     let at = |millis: Option<i64>| millis.map(Timestamp::from_millis);
     Ok(Reserved::Blocked(Obstacles { locked_until: at(found.locked_until), waits_for: at(found.waits_for) }))
