@@ -71,6 +71,19 @@ async fn who_guesses_slowly_gets_no_further() {
 }
 
 #[tokio::test]
+async fn a_new_password_by_mail_opens_nothing_that_wrong_codes_have_closed() {
+    let world = World::new();
+    let (_, factor) = enrolled(&world, "ada", None).await;
+    assert_eq!(guess(&world, &factor, 1, 5).await, 401);
+    let body = json!({ "email": "ada@example.org" });
+    world.isolate.post("/api/v1/auth/password-reset", &body).await.expect(202);
+    let body = json!({ "token": crate::mail::last_token(&world).await, "new_password": "Another-Horse-8" });
+    world.isolate.post("/api/v1/auth/password-reset/confirm", &body).await.expect(200);
+    let answer = world.isolate.try_sign_in("203.0.113.1", "ada", "Another-Horse-8").await.expect(429);
+    assert_eq!(answer.header("retry-after"), Some("1800"));
+}
+
+#[tokio::test]
 async fn a_token_takes_five_codes_though_the_account_would_stay_open() {
     let world = World::with(&[("MAX_LOGIN_FAILURES", "100"), ("LOCKOUT", "1m")]);
     let (_, factor) = enrolled(&world, "ada", None).await;

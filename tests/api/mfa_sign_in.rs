@@ -135,6 +135,27 @@ async fn a_token_is_for_one_sign_in_and_for_five_minutes() {
 }
 
 #[tokio::test]
+async fn a_code_is_good_once_and_so_is_every_code_before_it() {
+    let world = World::new();
+    let (ada, factor) = enrolled(&world, "ada", None).await;
+    let enrolling = factor.code(&world);
+    let [first, second] = [half(&world, "ada").await, half_from(&world.isolate, "192.0.2.1", "ada").await];
+    verify(&world.isolate, &first, &enrolling).await.expect(401);
+    let code = factor.next(&world);
+    verify(&world.isolate, &first, &code).await.expect(200);
+    verify(&world.isolate, &second, &code).await.expect(401);
+    let body = json!({ "code": code });
+    world.isolate.post_as(&ada.access, crate::mfa::STEP_UP, &body).await.expect(400);
+    // One that is shown early uses up those before it, though their time is not over.
+    let (early, late) =
+        (factor.code_at(world.isolate.app.ports.clock.now().plus(Duration::from_mins(1))), factor.next(&world));
+    verify(&world.isolate, &second, &early).await.expect(200);
+    let third = half_from(&world.isolate, "192.0.2.2", "ada").await;
+    verify(&world.isolate, &third, &late).await.expect(401);
+    assert_eq!(world.audited("mfa_failure"), 4);
+}
+
+#[tokio::test]
 async fn it_is_over_when_the_account_changes_in_between() {
     for change in [
         "UPDATE users SET password_hash = 'x', password_version = password_version + 1",

@@ -8,6 +8,7 @@ use crate::{
     domain::{
         audit::Entry,
         id::{RowId, UserId},
+        mfa::escalation,
         revocation,
         session::EndReason,
         time::Timestamp,
@@ -165,10 +166,13 @@ pub async fn choose(
              AND EXISTS (SELECT 1 FROM mail_outbox WHERE id = ?2 AND used_by = ?3)",
             [user.as_str().into(), id.as_str().into(), request.as_str().into()],
         ),
+        // A lock stays that wrong codes have led to: who reads the mails cannot guess the second factor all the more.
         Statement::new(
             "DELETE FROM sign_in_locks WHERE account = ?1
-             AND EXISTS (SELECT 1 FROM mail_outbox WHERE id = ?2 AND used_by = ?3)",
-            [user.as_str().into(), id.as_str().into(), request.as_str().into()],
+             AND EXISTS (SELECT 1 FROM mail_outbox WHERE id = ?2 AND used_by = ?3)
+             AND NOT EXISTS (SELECT 1 FROM mfa_failures AS codes
+               WHERE codes.user_id = ?1 AND codes.slot = sign_in_locks.slot AND codes.failures >= ?4)",
+            [user.as_str().into(), id.as_str().into(), request.as_str().into(), escalation::FAILURES.into()],
         ),
         // (6)
         revocations::read_of_users_version(owner.id, now),
