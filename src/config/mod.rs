@@ -114,7 +114,7 @@ pub struct Config {
     pub mfa_limit: Limit,
     /// How long a sign-in waits for its second factor.
     pub mfa_ttl: Duration,
-    /// How long an enrolment waits to be confirmed; and how fresh a sign-in must be to begin one without the password.
+    /// How long an enrolment waits to be confirmed.
     pub mfa_setup_ttl: Duration,
     /// Failed sign-ins of one account.
     pub attempts: AttemptRules,
@@ -176,6 +176,9 @@ fn reset_limit() -> Limit {
 fn mfa_limit() -> Limit {
     Limit::new("mfa", sign_in_limit().rules)
 }
+
+/// So long after somebody has proved who they are, a second factor is enrolled without the password once more.
+pub const FRESH_SIGN_IN: Duration = Duration::from_mins(5);
 
 /// Verification and reset mails, each.
 const MAILS_AN_HOUR: u32 = 3;

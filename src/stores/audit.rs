@@ -164,6 +164,20 @@ pub fn write_if_challenge(entry: &Entry, challenge: RowId) -> Statement {
     Statement::new(insert_where!("EXISTS (SELECT 1 FROM mfa_challenges WHERE id = ?10)"), params)
 }
 
+/// Writes the row, about whose challenge it is, if the account is closed where that comes from and so nothing was tried.
+#[must_use]
+pub fn write_if_challenge_is_blocked(entry: &Entry, challenge: RowId, attempt: RowId) -> Statement {
+    let mut params = params(entry);
+    params.extend([challenge.to_string().into(), attempt.to_string().into()]);
+    let sql = insert_where!(
+        "EXISTS (SELECT 1 FROM mfa_challenges c
+           JOIN sign_in_locks AS lock ON lock.account = c.user_id AND lock.slot = c.slot
+           WHERE c.id = ?10 AND lock.until > ?2 AND c.used_at IS NULL AND c.expires_at > ?2 AND c.last_try IS NOT ?11)",
+        "SELECT user_id FROM mfa_challenges WHERE id = ?10"
+    );
+    Statement::new(sql, params)
+}
+
 /// Writes the row, about whose attempt it is, if that failed.
 #[must_use]
 pub fn write_if_failed(entry: &Entry, attempt: RowId) -> Statement {

@@ -79,6 +79,8 @@ async fn a_browser_goes_on_under_another_id() {
     let body = json!({ "code": Factor::of(&setup).code(&world) });
     let answer = world.isolate.browse(&before, "POST", CONFIRM, &body).await.expect(200);
     let after = Browser { cookie: session_cookie(&answer).unwrap(), ..before.clone() };
+    let again = world.isolate.browse(&after, "POST", CONFIRM, &body).await.expect(200);
+    assert_eq!(again.body, answer.body, "the cookie may have come through without the codes");
     for isolate in [&world.isolate, &world.another_isolate()] {
         isolate.browse_through(&before, "GET", PRIVATE, None).await.expect(401);
         isolate.browse_through(&after, "GET", "/demo/factor/x", None).await.expect(200);
@@ -140,9 +142,15 @@ async fn a_confirmation_that_is_sent_again_is_told_the_same_codes_and_one_by_ano
     let first = codes_of(&confirm(&code).await.expect(200));
     assert_eq!(codes_of(&confirm(&code).await.expect(200)), first);
     assert_eq!((world.audited("mfa_enabled"), world.count("SELECT COUNT(*) FROM recovery_codes")), (1, 10));
+    // It tells of no other code whether it is right.
     confirm(&factor.next(&world)).await.expect(409);
-    // Over with the code's own time.
-    world.host.clock.advance(Duration::from_mins(1));
+    confirm(&factor.wrong(&world)).await.expect(409);
+    confirm(&"0".repeat(24)).await.expect(409);
+    // Over with the code's own time, and once there are other codes.
+    let body = json!({ "password": PASSWORD, "code": factor.next(&world) });
+    world.isolate.post_as(&ada.access, RENEW, &body).await.expect(200);
+    confirm(body["code"].as_str().unwrap()).await.expect(409);
+    world.host.clock.advance(Duration::from_mins(5));
     confirm(&code).await.expect(400);
 }
 

@@ -2,6 +2,14 @@
 
 use std::time::Duration;
 
+use edgewarden::{
+    domain::{
+        audit::{Entry, Event, Origin},
+        id::RowId,
+        mail::Kind,
+    },
+    stores::sign_in::{Failed, record_failure},
+};
 use serde_json::json;
 
 use crate::{
@@ -31,6 +39,9 @@ async fn five_codes_may_be_tried_and_each_closing_is_for_twice_as_long() {
     let (_, factor) = enrolled(&world, "ada", None).await;
     world.host.database.look("UPDATE users SET email_verified = 1", &[]).unwrap();
     let minutes = [30, 60, 120, 240, 480, 960, 1440, 1440];
+    // What docs/SECURITY.md says of the first day.
+    let closings = minutes.iter().scan(0, |begun, minutes| Some(std::mem::replace(begun, *begun + minutes)));
+    assert_eq!(5 * closings.take_while(|begun| *begun < 24 * 60).count(), 30);
     for (round, closed) in (1_u8..).zip(minutes) {
         assert_eq!(guess(&world, &factor, round, 5).await, 401, "the fifth is looked at");
         // The sixth is not, nor is the password, be it right.
@@ -71,6 +82,53 @@ async fn who_guesses_slowly_gets_no_further() {
 }
 
 #[tokio::test]
+async fn passwords_that_are_tried_beside_it_open_nothing_sooner() {
+    let world = World::new();
+    let (_, factor) = enrolled(&world, "ada", None).await;
+    for round in 1..=3 {
+        guess(&world, &factor, round, 5).await;
+        world.host.clock.advance(Duration::from_hours(2));
+    }
+    let token = half_from(&world.isolate, "192.0.2.100", "ada").await;
+    // Five wrong passwords are under way, and fail after the codes have closed the account for four hours.
+    let pending = "INSERT INTO sign_in_attempts (id, account, slot, number, at, outcome)
+        SELECT 'under-way-' || value, users.id, '', 1000 + value, 1767225600000 + 6 * 3600000, 'failed'
+        FROM users, json_each('[1,2,3,4]')";
+    for number in 0..5 {
+        verify_from(&world.isolate, &format!("198.51.100.{number}"), &token, &factor.wrong(&world)).await.expect(401);
+    }
+    world.host.database.look(pending, &[]).unwrap();
+    // The fifth of them, as the record has it.
+    world.host.database.look("DELETE FROM mfa_challenges", &[]).unwrap();
+    let closed = world.count("SELECT until FROM sign_in_locks");
+    let attempt = world.isolate.app.ports.new_row_id();
+    let reserve = "INSERT INTO sign_in_attempts (id, account, slot, number, at, outcome)
+        SELECT ?1, id, '', 2000, 1767225600000 + 6 * 3600000, 'pending' FROM users";
+    world.host.database.look(reserve, &[attempt.to_string().into()]).unwrap();
+    record_wrong_password(&world, attempt).await;
+    assert_eq!(world.count("SELECT until FROM sign_in_locks"), closed);
+}
+
+/// What a request does whose password turned out to be wrong.
+async fn record_wrong_password(world: &World, attempt: RowId) {
+    let app = &world.isolate.app;
+    let origin = Origin { request: app.ports.new_request_id(), ip: None, user_agent: None };
+    let entry = |event| Entry {
+        id: app.ports.new_row_id(),
+        at: app.ports.clock.now(),
+        event,
+        subject: None,
+        session: None,
+        origin: origin.clone(),
+    };
+    let (failed, locked) = (entry(Event::LoginFailure), entry(Event::AccountLocked));
+    let closed = app.letter(Kind::SignInClosed, &origin, failed.at);
+    let what = Failed { attempt, rules: &app.config.attempts, failed: &failed, locked: &locked, closed: &closed };
+    let written = record_failure(app.ports.database.as_ref(), what, false).await.unwrap();
+    assert_eq!(written.len(), 2, "it closed the account as well");
+}
+
+#[tokio::test]
 async fn a_new_password_by_mail_opens_nothing_that_wrong_codes_have_closed() {
     let world = World::new();
     let (_, factor) = enrolled(&world, "ada", None).await;
@@ -108,6 +166,9 @@ async fn while_it_is_closed_no_code_is_looked_at() {
     let answer = verify(&world.isolate, &waiting, &factor.next(&world)).await.expect(429);
     assert!(answer.text("/detail").contains("too many"));
     assert!(answer.header("retry-after").is_some());
+    let blocked =
+        "SELECT COUNT(*) FROM audit_events WHERE event = 'login_blocked' AND subject = (SELECT id FROM users)";
+    assert_eq!(world.count(blocked), 1);
     assert_eq!(world.count("SELECT tries FROM mfa_challenges WHERE used_at IS NULL ORDER BY expires_at LIMIT 1"), 0);
 }
 

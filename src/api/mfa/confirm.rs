@@ -20,7 +20,7 @@ use crate::{
     domain::{
         audit::{Entry, Event},
         mail::Kind,
-        mfa::{Code, RecoveryCodes},
+        mfa::{Code, RecoveryCodes, Step},
     },
     error::ApiError,
     stores::{
@@ -60,19 +60,23 @@ async fn finish(
     let (database, user, now) = (app.ports.database.as_ref(), principal.user()?, app.ports.clock.now());
     // (1)
     let (setup, revoked) = mfa::read_setup(database, user, now).await?;
-    let is_theirs = |setup: &Setup| setup.session_id == principal.session() && setup.expires_at > now;
+    let is_theirs = |setup: &Setup| {
+        let session = setup.codes_session.unwrap_or(setup.session_id);
+        session == principal.session() && setup.expires_at > now
+    };
     let setup = setup.filter(is_theirs).ok_or(ApiError::NoSetup)?;
     // (2)
-    let Code::Totp(code) = code else { return Err(ApiError::WrongCode) };
-    let secret = app.ports.crypto.open_totp(user, &setup.secret).await?;
-    let step = secret.step_of(code, now).ok_or(ApiError::WrongCode)?;
-    // (3)
-    if let (Some(made_with), Some(set), Some(key)) = (setup.codes_step, setup.codes_set, &setup.codes_key) {
-        let key = app.config.key_encryption_key.find(key).filter(|_| made_with == step.number());
-        let codes = key.map(|key| RecoveryCodes::of_set(set, key)).ok_or(ApiError::HasSecondFactor)?;
+    let step = match code {
+        Code::Totp(code) => app.ports.crypto.open_totp(user, &setup.secret).await?.step_of(code, now),
+        Code::Recovery(_) => None,
+    };
+    // (3) Whatever else is shown gets one answer, right or not: here nobody counts.
+    if setup.is_confirmed == 1 {
+        let codes = told_again(app, &setup, step).ok_or(ApiError::HasSecondFactor)?;
         app.publish(&revoked, None, Publication::Again).await?;
         return Ok(codes);
     }
+    let step = step.ok_or(ApiError::WrongCode)?;
     // (4)
     let renewal = Renewal::of(app, principal, now);
     let entry =
@@ -99,4 +103,11 @@ async fn finish(
         app.publish(&revoked, None, Publication::First).await?;
     }
     Ok(codes)
+}
+
+/// The codes of an enrolment that was confirmed by a code of this step.
+fn told_again(app: &App, setup: &Setup, step: Option<Step>) -> Option<RecoveryCodes> {
+    let (made_with, set) = (setup.codes_step?, setup.codes_set?);
+    let key = app.config.key_encryption_key.find(setup.codes_key.as_deref()?)?;
+    (made_with == step?.number()).then(|| RecoveryCodes::of_set(set, key))
 }

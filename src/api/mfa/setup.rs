@@ -13,6 +13,7 @@ use crate::{
         form::Fields,
     },
     app::App,
+    config::FRESH_SIGN_IN,
     domain::mfa::{TotpSecret, svg_data_uri},
     error::{ApiError, FieldError},
     stores::{
@@ -30,8 +31,8 @@ pub struct SetupAnswer {
     expires_in: u64,
 }
 
-/// Takes `{password?}`, which may be left out just after a sign-in: who has found an open session must not be able to tie the
-/// account to an app of theirs. (1) Who it is, once more. (2) A secret, sealed. (3) It waits to be confirmed; one that waited
+/// Takes `{password?}`, which may be left out just after a sign-in; later, who has found an open session must not be able to
+/// tie the account to an app of theirs. (1) Who it is, once more. (2) A secret, sealed. (3) It waits to be confirmed; one that waited
 /// before is over.
 pub async fn setup(
     State(app): State<Arc<App>>,
@@ -50,7 +51,7 @@ pub async fn setup(
     }
     // (1)
     let now = app.ports.clock.now();
-    let is_fresh = now.since(principal.0.authenticated_at()) <= app.config.mfa_setup_ttl;
+    let is_fresh = now.since(principal.0.authenticated_at()) <= FRESH_SIGN_IN;
     let confirmed = match password {
         Some(password) => Some(confirm(&app, &connection, &user.username, &password).await?),
         None if is_fresh => None,

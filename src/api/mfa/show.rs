@@ -102,7 +102,15 @@ pub async fn show(
     };
     // (3)
     let now = app.ports.clock.now();
-    let (Some(factor), Some(shown)) = (&account.factor, look(app, &account, code, now).await?) else {
+    let looked = match look(app, &account, code, now).await {
+        Ok(looked) => looked,
+        // A fault of ours is no failure of theirs.
+        Err(error) => {
+            sign_in::resolve(app.ports.database.as_ref(), attempt).await?;
+            return Err(error);
+        }
+    };
+    let (Some(factor), Some(shown)) = (&account.factor, looked) else {
         return Err(fail(app, connection, attempt, Some(user.id), Wrong::Code).await);
     };
     // (4)
@@ -148,6 +156,10 @@ pub async fn show(
                 Some(RecoveryCodes::of_set(again.set, key))
             });
             return Ok(Outcome { changed: *changed, session: principal.session(), codes });
+        }
+        Shows::Over => {
+            sign_in::resolve(app.ports.database.as_ref(), attempt).await?;
+            return Err(ApiError::HasChanged);
         }
         Shows::Wrong => return Err(fail(app, connection, attempt, Some(user.id), Wrong::Code).await),
     };

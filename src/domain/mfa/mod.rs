@@ -3,7 +3,7 @@
 //!
 //! A code is right once. Which step of the clock was used last is kept beside the secret, and whatever a code is right
 //! for is written in the batch that moves it on; a recovery code is used up in the same way. What can be guessed is
-//! bounded by [`Escalation`].
+//! bounded by [`escalation`].
 
 mod challenge;
 mod code;
@@ -14,7 +14,6 @@ mod totp;
 
 pub use challenge::{Expected, MAX_TRIES, MfaToken};
 pub use code::Code;
-pub use escalation::Escalation;
 pub use qr::svg_data_uri;
 pub use recovery::{CODES, RecoveryCodes, RecoveryDigest};
 pub use totp::{Step, TotpSecret};

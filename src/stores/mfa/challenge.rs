@@ -10,7 +10,7 @@ use crate::{
     ports::{Database, Statement},
     stores::{
         audit, last, run,
-        sign_in::{ByPassword, rehash, resolve_pending},
+        sign_in::{ByPassword, rehash},
     },
 };
 
@@ -73,7 +73,12 @@ pub async fn record(database: &dyn Database, new: NewChallenge<'_>) -> Result<bo
     batch.push(audit::write_if_challenge(new.entry, new.id));
     batch.extend(rehash(by));
     batch.extend([
-        resolve_pending(new.attempt),
+        // Without the challenge it is a failure, which is recorded next.
+        Statement::new(
+            "UPDATE sign_in_attempts SET outcome = 'succeeded'
+             WHERE id = ?1 AND outcome = 'pending' AND EXISTS (SELECT 1 FROM mfa_challenges WHERE id = ?2)",
+            [new.attempt.to_string().into(), id.as_str().into()],
+        ),
         Statement::new("SELECT COUNT(*) AS recorded FROM mfa_challenges WHERE id = ?1", [id.into()]),
     ]);
     let recorded = last(run(database, batch).await?).first::<Recorded>()?;

@@ -84,8 +84,13 @@ pub struct Setup {
     pub session_id: SessionId,
     /// When it is over.
     pub expires_at: Timestamp,
-    /// If it was confirmed: the step that it was done with, and what recovery codes are made again from.
+    /// Whether it was confirmed.
+    pub is_confirmed: i64,
+    /// If the recovery codes are those that were made then: by which step, in which session it goes on, and what they are
+    /// made again from.
     pub codes_step: Option<i64>,
+    /// The session.
+    pub codes_session: Option<SessionId>,
     /// The set.
     pub codes_set: Option<RowId>,
     /// The key.
@@ -100,8 +105,12 @@ pub async fn read_setup(
     now: Timestamp,
 ) -> Result<(Option<Setup>, Vec<revocation::Entry>), ApiError> {
     let question = Statement::new(
-        "SELECT s.id, s.secret, s.session_id, s.expires_at, f.codes_step, f.codes_set, f.codes_key
-         FROM mfa_setups s LEFT JOIN totp_factors f ON f.user_id = s.user_id AND f.id = s.id WHERE s.user_id = ?1",
+        "SELECT s.id, s.secret, s.session_id, s.expires_at,
+           EXISTS (SELECT 1 FROM totp_factors WHERE user_id = s.user_id) AS is_confirmed,
+           f.codes_step, f.codes_session, f.codes_set, f.codes_key
+         FROM mfa_setups s LEFT JOIN totp_factors f ON f.user_id = s.user_id AND f.id = s.id
+           AND f.codes_made_at = f.enabled_at
+         WHERE s.user_id = ?1",
         [user.to_string().into()],
     );
     let mut rows = run(database, vec![question, revocations::read_sessions_of(user, now)]).await?;

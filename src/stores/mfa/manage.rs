@@ -121,8 +121,10 @@ pub enum Shows {
     Done(Box<Changed>),
     /// This very code was shown in this very session before, for the same: its answer may have been lost.
     Again(Box<Changed>, Option<Again>),
-    /// The code was wrong, or used before; or account or session changed under way.
+    /// The code was wrong, or used before; or the account changed under way.
     Wrong,
+    /// The session ended under way.
+    Over,
 }
 
 /// What recovery codes are made again from.
@@ -182,41 +184,38 @@ pub async fn change(database: &dyn Database, change: Change<'_>) -> Result<Shows
     outcome(run(database, batch).await?, &change)
 }
 
-/// Uses the code up, if it is right and account and session are as they were.
+/// Uses the code up, if it is right, account and session are as they were, and nothing was closed under way.
 fn use_up(change: &Change<'_>) -> Statement {
-    let shared: [Value; 4] = [
+    let shared: [Value; 6] = [
         change.user.to_string().into(),
         change.session.to_string().into(),
         change.password_hash.into(),
         change.factor.to_string().into(),
+        change.attempt.to_string().into(),
+        change.entry.at.millis().into(),
     ];
     macro_rules! stands {
         () => {
             "EXISTS (SELECT 1 FROM users u JOIN totp_factors f ON f.user_id = u.id
                WHERE u.id = ?1 AND f.id = ?4 AND u.is_active = 1 AND (?3 IS NULL OR u.password_hash = ?3))
-             AND EXISTS (SELECT 1 FROM sessions WHERE id = ?2 AND user_id = ?1 AND ended_at IS NULL)"
+             AND EXISTS (SELECT 1 FROM sessions WHERE id = ?2 AND user_id = ?1 AND ended_at IS NULL)
+             AND NOT EXISTS (SELECT 1 FROM sign_in_attempts AS own
+               JOIN sign_in_locks AS lock ON lock.account = own.account AND lock.slot = own.slot
+               WHERE own.id = ?5 AND lock.until > ?6)"
         };
     }
     match change.shown {
         Shown::Totp(step) => Statement::new(
-            concat!("UPDATE totp_factors SET last_step = ?5 WHERE user_id = ?1 AND last_step < ?5 AND ", stands!()),
+            concat!("UPDATE totp_factors SET last_step = ?7 WHERE user_id = ?1 AND last_step < ?7 AND ", stands!()),
             [&shared[..], &[step.number().into()]].concat(),
         ),
         Shown::Recovery(digest) => Statement::new(
             concat!(
-                "UPDATE recovery_codes SET used_at = ?6, used_by = ?7
-                 WHERE user_id = ?1 AND digest = ?5 AND used_at IS NULL AND ",
+                "UPDATE recovery_codes SET used_at = ?6, used_by = ?8
+                 WHERE user_id = ?1 AND digest = ?7 AND used_at IS NULL AND ",
                 stands!()
             ),
-            [
-                &shared[..],
-                &[
-                    digest.as_str().into(),
-                    change.entry.at.millis().into(),
-                    change.entry.origin.request.to_string().into(),
-                ],
-            ]
-            .concat(),
+            [&shared[..], &[digest.as_str().into(), change.entry.origin.request.to_string().into()]].concat(),
         ),
     }
 }
@@ -331,7 +330,7 @@ fn outcome(mut rows: Vec<Rows>, change: &Change<'_>) -> Result<Shows, ApiError> 
     let version = revocations::entries(rows.pop().unwrap_or_default())?;
     let keys_version = keys::version(rows.pop().unwrap_or_default())?;
     let codes = last(rows).first::<Codes>()?;
-    let Some(session) = session else { return Ok(Shows::Wrong) };
+    let Some(session) = session else { return Ok(Shows::Over) };
     if matches!(change.what, What::Disable) {
         revoked.extend(version);
     }

@@ -37,6 +37,8 @@ pub struct Try<'a> {
     pub code: &'a Code,
     /// What is written of a failure. Its attempt is made by this try.
     pub failed: Failed<'a>,
+    /// The row that tells that there have been too many.
+    pub blocked: &'a Entry,
     /// What is opened by a success; of the same attempt.
     pub opening: Opening<'a>,
     /// The row that tells that a recovery code was used, and the mail.
@@ -50,8 +52,8 @@ pub enum Verified<'a> {
     Good(Box<Verification>),
     /// The code was wrong, or used before: whose, and what was written about that.
     Wrong(UserId, Vec<&'a Entry>),
-    /// There have been too many.
-    Blocked(Obstacles),
+    /// There have been too many: whose.
+    Blocked(UserId, Obstacles),
     /// The challenge is over: its time, its tries, or the account as it was.
     Over,
 }
@@ -161,6 +163,7 @@ pub async fn verify<'a>(database: &dyn Database, what: Try<'a>) -> Result<Verifi
     batch.push(audit::write_if_failed(what.failed.failed, what.failed.attempt));
     batch.push(failures::count_if_changed(what.failed.attempt, now));
     batch.extend(what.failed.close(true));
+    batch.push(audit::write_if_challenge_is_blocked(what.blocked, what.challenge, what.failed.attempt));
     // (5)
     batch.extend([
         revocations::read_sessions_ended_by(&request),
@@ -243,7 +246,7 @@ fn outcome<'a>(mut rows: Vec<Rows>, what: &Try<'a>, request: &str, now: Timestam
     match found.locked_until.filter(|_| is_open && found.tries < MAX_TRIES) {
         Some(until) => {
             let locked_until = Some(Timestamp::from_millis(until));
-            Ok(Verified::Blocked(Obstacles { locked_until, waits_for: None }))
+            Ok(Verified::Blocked(User::try_from(found.user)?.id, Obstacles { locked_until, waits_for: None }))
         }
         None => Ok(Verified::Over),
     }

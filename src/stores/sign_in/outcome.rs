@@ -43,7 +43,7 @@ pub struct Failed<'e> {
 impl<'e> Failed<'e> {
     /// Closes what a failed attempt counts under if it is the last of too many: those that led to it are used up, and its
     /// owner is told. A wrong code counts in its row as well, and each such closing is for twice as long
-    /// ([`Escalation`](crate::domain::mfa::Escalation)).
+    /// ([`escalation`]); what is closed already is not closed for less.
     pub(in crate::stores) fn close(&self, is_code: bool) -> [Statement; 4] {
         let (id, now, rules) = (self.attempt.to_string(), self.failed.at, self.rules);
         [
@@ -57,7 +57,8 @@ impl<'e> Failed<'e> {
                    SELECT COUNT(*) FROM sign_in_attempts AS other
                    WHERE other.account = own.account AND other.slot = own.slot AND other.at > ?3
                    AND other.outcome = 'failed') >= ?4)
-                 ON CONFLICT (account, slot) DO UPDATE SET until = excluded.until, closed_by = excluded.closed_by",
+                 ON CONFLICT (account, slot) DO UPDATE SET until = MAX(until, excluded.until),
+                   closed_by = excluded.closed_by",
                 [
                     id.as_str().into(),
                     now.millis().into(),

@@ -51,7 +51,7 @@ pub async fn step_up(
     (headers, answer)
 }
 
-/// (1) That we can sign. (2) The code is used up, and the session told. (3) What is answered.
+/// (1) That we can sign, where that is wanted. (2) The code is used up, and the session told. (3) What is answered.
 async fn renew(
     app: &App,
     connection: &Connection,
@@ -60,7 +60,9 @@ async fn renew(
     headers: &mut HeaderMap,
 ) -> Result<Response, ApiError> {
     // (1)
-    app.ready_to_issue().await?;
+    if matches!(principal.0, Authenticated::Token(_)) {
+        app.ready_to_issue().await?;
+    }
     // (2)
     let showing = Showing { code, password: None, purpose: Purpose::StepUp };
     let shown = show(app, connection, principal, showing, headers).await?;

@@ -97,6 +97,7 @@ async fn open(
     let letter = |kind| app.letter(kind, &connection.origin, now);
     let of_session = |event| Entry { session: Some(session.id), ..entry(event) };
     let (mut success, ended) = (of_session(Event::LoginSuccess), of_session(Event::SessionEnded));
+    let blocked = entry(Event::LoginBlocked);
     let (failed, locked, recovery) =
         (entry(Event::MfaFailure), entry(Event::AccountLocked), entry(Event::MfaRecoveryUsed));
     let [closed, new_device, recovered] = [Kind::SignInClosed, Kind::NewDevice, Kind::RecoveryUsed].map(letter);
@@ -105,6 +106,7 @@ async fn open(
         key,
         code,
         failed: Failed { attempt, rules: &app.config.attempts, failed: &failed, locked: &locked, closed: &closed },
+        blocked: &blocked,
         opening: Opening {
             attempt,
             session: &session,
@@ -125,7 +127,8 @@ async fn open(
             tell_failure(app, &written);
             return Err(ApiError::BadCode);
         }
-        Verified::Blocked(obstacles) => {
+        Verified::Blocked(user, obstacles) => {
+            audit::log(app.ports.log.as_ref(), &Entry { subject: Some(user), ..blocked });
             return Err(ApiError::TooManyFailures(app.config.attempts.retry_after(obstacles, now)));
         }
         Verified::Over => return Err(ApiError::InvalidMfaToken),
