@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use edgewarden::domain::mfa::svg_data_uri;
 use serde_json::{Value, json};
 
 use crate::{
@@ -25,7 +26,8 @@ async fn set_up_gives_an_app_what_it_needs_and_confirm_gives_ten_codes_once() {
     let uri = setup.text("/otpauth_uri");
     assert!(uri.starts_with("otpauth://totp/Example%20%26%20Co:ada%40example.org?secret="), "{uri}");
     assert!(uri.ends_with("&issuer=Example%20%26%20Co"), "{uri}");
-    assert!(setup.text("/qr_code").starts_with("data:image/svg+xml;base64,"));
+    // Which a camera reads as what it is drawn of: `domain::mfa::qr`.
+    assert_eq!(setup.text("/qr_code"), svg_data_uri(uri).unwrap());
     let status = world.isolate.get(STATUS, Some(&ada.access)).await.expect(200);
     assert_eq!(
         status.body,

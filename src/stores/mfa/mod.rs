@@ -2,18 +2,20 @@
 //! right for.
 
 mod challenge;
+mod change;
 mod cleanup;
 mod enrol;
 pub(super) mod failures;
-mod manage;
 mod reset;
+mod status;
 mod verify;
 
 pub use challenge::{NewChallenge, record};
+pub use change::{Change, Changed, Shown, Shows, What, change};
 pub use cleanup::{SealedRow, forget, not_sealed_under, put_anew};
 pub use enrol::{Enrolment, NewCodes, NewSetup, Setup, begin, enrol, read_setup};
-pub use manage::{Change, Changed, Shown, Shows, Status, What, change, status};
 pub use reset::{Done, Reset, reset};
+pub use status::{Status, status};
 pub use verify::{Try, Verification, Verified, verify};
 
 use crate::domain::id::RowId;

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::manage::take_off;
+use super::change::take_off;
 use crate::{
     domain::{audit::Act, id::SessionId, revocation, session::EndReason, time::Timestamp, user::User},
     error::ApiError,
