@@ -13,7 +13,7 @@ use crate::{
     error::ApiError,
     gateway::Asked,
     ports::Unavailable,
-    stores::{blacklist, revocations},
+    stores::{blacklist, revocations, sessions::EndedSessions},
 };
 
 /// A revocation is dated before it is written; so long after, it is, or its request is over.
@@ -96,17 +96,33 @@ impl App {
         versions: Option<Versions>,
         publication: Publication,
     ) -> Result<(), ApiError> {
-        let now = self.ports.clock.now();
-        for entry in entries {
-            self.knowledge().view.note(entry, now);
-        }
-        let kv = self.ports.blacklist.as_ref();
+        let (kv, now) = (self.ports.blacklist.as_ref(), self.ports.clock.now());
         let put = async {
             match publication {
                 Publication::First => blacklist::publish(kv, entries, now).await,
                 Publication::Again => blacklist::publish_missing(kv, entries, now).await,
             }
         };
+        self.tell(entries, versions, put).await
+    }
+
+    /// The same of sessions that a request has ended beside others that may have been before, without everyone being told: of
+    /// those this isolate and the feed are told again.
+    pub async fn publish_ended(&self, ended: &EndedSessions) -> Result<(), ApiError> {
+        let put = blacklist::publish(self.ports.blacklist.as_ref(), &ended.now, self.ports.clock.now());
+        self.tell(&ended.lately, None, put).await
+    }
+
+    async fn tell(
+        &self,
+        entries: &[Entry],
+        versions: Option<Versions>,
+        put: impl Future<Output = Result<(), Unavailable>>,
+    ) -> Result<(), ApiError> {
+        let now = self.ports.clock.now();
+        for entry in entries {
+            self.knowledge().view.note(entry, now);
+        }
         let (put, pushed) = join(put, self.ports.revocations.push(entries, versions)).await;
         let pending = |error: Unavailable| ApiError::RevocationPending(error.to_string());
         pushed.map_err(pending)?;

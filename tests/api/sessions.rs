@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     browser::Browser,
-    harness::{Answer, Isolate, URL, World},
+    harness::{Answer, Isolate, PASSWORD, URL, World},
+    mfa::Factor,
 };
 
 const SESSIONS: &str = "/api/v1/auth/sessions";
@@ -168,7 +169,7 @@ async fn a_narrowed_token_sees_and_ends_only_what_its_scope_allows() {
     let world = World::new();
     world.register("ada", None).await;
     let narrowed = |scope: &'static str| {
-        let fields = [("username", "ada"), ("password", crate::harness::PASSWORD), ("scope", scope)];
+        let fields = [("username", "ada"), ("password", PASSWORD), ("scope", scope)];
         let isolate = world.isolate.clone();
         async move { isolate.form("192.0.2.1", &fields).await.expect(200).text("/access_token").to_owned() }
     };
@@ -182,11 +183,58 @@ async fn a_narrowed_token_sees_and_ends_only_what_its_scope_allows() {
     let writer = narrowed("profile:write").await;
     delete(&world.isolate, &writer, SESSIONS).await.expect(204);
     // A browser's session can be narrowed, too.
-    let body = json!({ "username": "ada", "password": crate::harness::PASSWORD, "scope": "content:read" });
+    let body = json!({ "username": "ada", "password": PASSWORD, "scope": "content:read" });
     let answer = world.isolate.try_log_in(Some(URL), "192.0.2.2", &body).await.expect(200);
     assert_eq!(answer.text("/scope"), "content:read");
     let browser = Browser::of(&answer);
     world.isolate.browse(&browser, "GET", SESSIONS, &Value::Null).await.expect(403);
     let proxied = world.another_isolate().browse_through(&browser, "GET", "/demo/private/x", None).await.expect(200);
     assert_eq!(proxied.sets("x-auth-scopes"), Some("content:read"));
+}
+
+#[tokio::test]
+async fn what_was_ended_before_and_not_told_is_told_with_what_ends_now() {
+    let world = World::new();
+    world.register("ada", None).await;
+    let mut browsers = Vec::new();
+    for number in 0..3 {
+        let ip = format!("2001:db8:1:{number}::1");
+        let body = json!({ "username": "ada", "password": PASSWORD });
+        browsers.push(Browser::of(&world.isolate.try_log_in(Some(URL), &ip, &body).await.expect(200)));
+    }
+    let elsewhere = world.another_isolate();
+    for browser in &browsers {
+        elsewhere.browse_through(browser, "GET", "/demo/private/x", None).await.expect(200);
+    }
+    // One is ended where nobody can be told.
+    world.host.switchboard.set(Plan::WithoutAll(&["feed", "kv"]));
+    let path = format!("{SESSIONS}/{}", browsers[1].session);
+    world.isolate.browse(&browsers[0], "DELETE", &path, &Value::Null).await.expect(503);
+    world.host.switchboard.set(Plan::Healthy);
+    // Then all others, elsewhere: also that one is over there from then on.
+    elsewhere.browse(&browsers[0], "DELETE", SESSIONS, &Value::Null).await.expect(204);
+    for (number, status) in [(0, 200), (1, 401), (2, 401)] {
+        elsewhere.browse_through(&browsers[number], "GET", "/demo/private/x", None).await.expect(status);
+    }
+}
+
+#[tokio::test]
+async fn the_same_when_others_end_by_a_new_password_or_by_a_second_factor() {
+    for path in ["/api/v1/auth/change-password", "/api/v1/mfa/confirm"] {
+        let world = World::new();
+        let (ada, other) = (world.user("ada", None).await, world.isolate.sign_in("ada").await);
+        let elsewhere = world.warm_isolate(&[&ada, &other]).await;
+        let body = if path.ends_with("confirm") {
+            let setup = elsewhere.post_as(&ada.access, crate::mfa::SETUP, &json!({})).await.expect(200);
+            json!({ "code": Factor::of(&setup).code(&world) })
+        } else {
+            json!({ "current_password": PASSWORD, "new_password": "Another-Horse-8" })
+        };
+        world.host.switchboard.set(Plan::WithoutAll(&["feed", "kv"]));
+        delete(&world.isolate, &ada.access, &format!("{SESSIONS}/{}", other.session)).await.expect(503);
+        world.host.switchboard.set(Plan::Healthy);
+        elsewhere.post_as(&ada.access, path, &body).await.expect(200);
+        elsewhere.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+        elsewhere.proxy_get("/demo/private/x", Some(&other.access)).await.expect(401);
+    }
 }

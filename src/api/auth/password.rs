@@ -13,6 +13,7 @@ use super::{
     device,
     prove::{Confirmed, confirm},
     renewal::Renewal,
+    sign_in::know,
 };
 use crate::{
     api::{
@@ -20,10 +21,10 @@ use crate::{
         extract::{JsonObject, Principal},
         form::Fields,
     },
-    app::{App, Publication},
+    app::App,
     domain::{
         audit::{Entry, Event},
-        device::{Device, Known},
+        device::Known,
         mail::Kind,
         password::Password,
         user::{Email, Username},
@@ -68,10 +69,7 @@ async fn replace(
     let classes = app.config.password_classes;
     let chosen =
         fields.required("new_password", |text| Password::choose(text, classes, username.as_ref(), email.as_ref()));
-    fields.refuse()?;
-    let (Some(current), Some(chosen)) = (current, chosen) else {
-        return Err(ApiError::Internal("a field is neither there nor refused".to_owned()));
-    };
+    let (current, chosen) = fields.complete(current.zip(chosen))?;
     if Password::presented(&current).is_some_and(|current| current.is(&chosen)) {
         return Err(ApiError::Invalid(vec![FieldError::new("new_password", "is the one that you have")]));
     }
@@ -97,7 +95,7 @@ async fn replace(
         told: (&app.letter(Kind::PasswordChanged, &connection.origin, now), app.config.mails_an_hour),
     };
     let database = app.ports.database.as_ref();
-    let Some(revoked) = users::change_password(database, change).await? else {
+    let Some(ended) = users::change_password(database, change).await? else {
         sign_in::resolve(database, attempt).await?;
         return Err(ApiError::HasChanged);
     };
@@ -106,9 +104,7 @@ async fn replace(
     // (4)
     headers.extend(renewal.set_cookie(app).map(|line| (header::SET_COOKIE, line)));
     let known = Known { user: user.id, password_version: account.password_version.saturating_add(1) };
-    let device = device::read(connection, &app.config, now).unwrap_or_else(|| Device::new(app.ports.random()));
-    let line = device::set_cookie(&device.with_user(known), &app.config, now);
-    headers.extend(line.map(|line| (header::SET_COOKIE, line)));
+    know(app, device::read(connection, &app.config, now), known, headers);
     // (5)
-    app.publish(&revoked, None, Publication::First).await
+    app.publish_ended(&ended).await
 }

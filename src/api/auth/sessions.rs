@@ -94,7 +94,13 @@ pub async fn end_others(
         until: app.revoked_until(entry.at),
         entry: &entry,
     };
-    tell(&app, sessions::end_others(app.ports.database.as_ref(), what).await?, &entry).await
+    let ended = sessions::end_others(app.ports.database.as_ref(), what).await?;
+    if ended.now.is_empty() {
+        return tell(&app, Ended::Before { revoked: ended.lately }, &entry).await;
+    }
+    audit::log(app.ports.log.as_ref(), &entry);
+    app.publish_ended(&ended).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Everyone is told; only then is it answered.

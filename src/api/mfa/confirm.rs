@@ -93,14 +93,14 @@ async fn finish(
         entry: &entry,
         told: (&app.letter(Kind::MfaEnabled, &connection.origin, now), app.config.mails_an_hour),
     };
-    let revoked = mfa::enrol(database, enrolment).await?.ok_or(ApiError::HasChanged)?;
+    let ended = mfa::enrol(database, enrolment).await?.ok_or(ApiError::HasChanged)?;
     audit::log(app.ports.log.as_ref(), &entry);
     app.note_mail();
     // (5)
     headers.extend(renewal.set_cookie(app).map(|line| (header::SET_COOKIE, line)));
     // (6)
-    if !revoked.is_empty() {
-        app.publish(&revoked, None, Publication::First).await?;
+    if !ended.lately.is_empty() {
+        app.publish_ended(&ended).await?;
     }
     Ok(codes)
 }

@@ -19,7 +19,7 @@ use crate::{
         audit, last,
         outbox::{self, NewLetter},
         revocations, run,
-        sessions::{EndedBy, Proof, go_on},
+        sessions::{EndedBy, EndedSessions, Proof, go_on},
         sign_in::resolve_pending,
         users::Confirmation,
     },
@@ -154,9 +154,9 @@ pub struct Enrolment<'a> {
 
 /// Finishes an enrolment, and ends every other session: they were opened by a password alone. This one has had a second
 /// factor from now on. Says what is revoked; `None` if it is over, or account or session changed under way.
-pub async fn enrol(database: &dyn Database, what: Enrolment<'_>) -> Result<Option<Vec<revocation::Entry>>, ApiError> {
+pub async fn enrol(database: &dyn Database, what: Enrolment<'_>) -> Result<Option<EndedSessions>, ApiError> {
     let Enrolment { user, session, codes, entry, .. } = what;
-    let (request, written): (_, Value) = (entry.origin.request.to_string(), entry.id.to_string().into());
+    let written: Value = entry.id.to_string().into();
     let mut batch = vec![
         Statement::new(
             "INSERT INTO totp_factors (user_id, id, secret, sealed_under, last_step, enabled_at, codes_set, codes_key, codes_step,
@@ -196,11 +196,12 @@ pub async fn enrol(database: &dyn Database, what: Enrolment<'_>) -> Result<Optio
         entry,
     };
     batch.extend(ended.statements());
-    batch.extend([revocations::read_sessions_ended_by(&request), audit::read_written(entry)]);
+    batch.extend(ended.read());
+    batch.push(audit::read_written(entry));
     let mut rows = run(database, batch).await?;
     let was_made = audit::written(rows.pop().unwrap_or_default())?.contains(&entry.id.to_string());
-    let revoked = revocations::entries(last(rows))?;
-    Ok(was_made.then_some(revoked))
+    let ended = EndedSessions::of(rows)?;
+    Ok(was_made.then_some(ended))
 }
 
 /// Puts recovery codes in the place of those from before, if the row in the log is there. Put twice, those that were used

@@ -273,6 +273,12 @@ impl EndedBy<'_> {
         )
     }
 
+    /// Reads what came of it, at the end of a batch.
+    pub(in crate::stores) fn read(&self) -> [Statement; 2] {
+        let request = self.entry.origin.request.to_string();
+        [revocations::read_sessions_of(self.user, self.entry.at), revocations::read_sessions_ended_by(&request)]
+    }
+
     /// Ends them, and records each.
     pub(in crate::stores) fn statements(&self) -> [Statement; 2] {
         let request = self.entry.origin.request.to_string();
@@ -280,22 +286,26 @@ impl EndedBy<'_> {
     }
 }
 
-/// Ends every session of a user but one. Says what is revoked by that; if there was nothing to end, what was revoked
-/// lately: whoever asks again may not have heard that everyone was told.
-pub async fn end_others(database: &dyn Database, what: EndedBy<'_>) -> Result<Ended, ApiError> {
-    let (user, request) = (what.user, what.entry.origin.request.to_string());
-    let [end, record] = what.statements();
-    let batch = vec![
-        audit::write(what.entry),
-        end,
-        record,
-        revocations::read_sessions_of(user, what.entry.at),
-        revocations::read_sessions_ended_by(&request),
-    ];
-    let mut rows = run(database, batch).await?;
-    let now = revocations::entries(rows.pop().unwrap_or_default())?;
-    if now.is_empty() {
-        return Ok(Ended::Before { revoked: revocations::entries(last(rows))? });
+/// What is revoked of a user's sessions.
+#[derive(Debug, PartialEq, Eq)]
+pub struct EndedSessions {
+    /// By this request.
+    pub now: Vec<revocation::Entry>,
+    /// By this request and before, as far as it still matters: perhaps not everyone was told.
+    pub lately: Vec<revocation::Entry>,
+}
+
+impl EndedSessions {
+    /// What the last two statements of a batch read, which [`EndedBy::read`] are.
+    pub(in crate::stores) fn of(mut rows: Vec<Rows>) -> Result<Self, ApiError> {
+        let now = revocations::entries(rows.pop().unwrap_or_default())?;
+        Ok(Self { now, lately: revocations::entries(last(rows))? })
     }
-    Ok(Ended::Now { user, revoked: now })
+}
+
+/// Ends every session of a user but one.
+pub async fn end_others(database: &dyn Database, what: EndedBy<'_>) -> Result<EndedSessions, ApiError> {
+    let [end, record] = what.statements();
+    let [lately, now] = what.read();
+    EndedSessions::of(run(database, vec![audit::write(what.entry), end, record, lately, now]).await?)
 }

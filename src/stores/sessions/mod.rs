@@ -6,7 +6,7 @@ mod list;
 mod live;
 mod renew;
 
-pub use end::{Ended, EndedBy, Holder, end, end_all, end_one, end_others};
+pub use end::{Ended, EndedBy, EndedSessions, Holder, end, end_all, end_one, end_others};
 pub use forget::forget;
 pub use list::{Listed, list};
 pub use live::{note_uses, snapshot, stands};

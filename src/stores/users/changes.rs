@@ -19,7 +19,7 @@ use crate::{
         audit, last,
         outbox::{self, HOUR, NewLetter},
         revocations, run,
-        sessions::{EndedBy, renew},
+        sessions::{EndedBy, EndedSessions, renew},
         sign_in,
     },
 };
@@ -59,7 +59,7 @@ pub struct PasswordChange<'a> {
 pub async fn change_password(
     database: &dyn Database,
     change: PasswordChange<'_>,
-) -> Result<Option<Vec<revocation::Entry>>, ApiError> {
+) -> Result<Option<EndedSessions>, ApiError> {
     let PasswordChange { user, confirmed, session, entry, .. } = change;
     let mut batch = vec![
         Statement::new(
@@ -87,12 +87,12 @@ pub async fn change_password(
     };
     batch.extend(ended.statements());
     batch.extend(sign_in::succeeded(confirmed.attempt, entry));
-    batch.push(revocations::read_sessions_ended_by(&entry.origin.request.to_string()));
+    batch.extend(ended.read());
     batch.push(audit::read_written(entry));
     let mut rows = run(database, batch).await?;
     let was_made = was_written(entry, rows.pop())?;
-    let revoked = revocations::entries(last(rows))?;
-    Ok(was_made.then_some(revoked))
+    let ended = EndedSessions::of(rows)?;
+    Ok(was_made.then_some(ended))
 }
 
 /// What somebody changes of their profile.
