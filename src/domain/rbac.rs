@@ -133,15 +133,14 @@ pub struct Holdings<'a> {
     pub permissions: &'a BTreeSet<String>,
     /// When they showed a second factor, if they did.
     pub second_factor_at: Option<Timestamp>,
+    /// Whether their roles want one that they have not shown.
+    pub lacks_factor: bool,
 }
 
 impl Holdings<'_> {
     /// Holds a caller against what their roles require of them, whatever is asked for.
-    pub fn require_factor_of_roles(&self, graph: &RoleGraph) -> Result<(), Missing> {
-        if self.second_factor_at.is_none() && graph.require_mfa(self.roles) {
-            return Err(Missing::SecondFactor(None));
-        }
-        Ok(())
+    pub const fn require_factor_of_roles(&self) -> Result<(), Missing> {
+        if self.lacks_factor { Err(Missing::SecondFactor(None)) } else { Ok(()) }
     }
 }
 
@@ -213,7 +212,7 @@ impl Requirement {
             Some(max_age) if caller.second_factor_at.is_none_or(|at| now.since(at) > max_age) => {
                 Err(Missing::SecondFactor(Some(max_age)))
             }
-            _ => caller.require_factor_of_roles(graph),
+            _ => caller.require_factor_of_roles(),
         }
     }
 }
@@ -243,7 +242,13 @@ mod tests {
         let graph = graph();
         let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
         let permissions = graph.permissions(&roles);
-        let caller = Holdings { subject: "me", roles: &roles, permissions: &permissions, second_factor_at: None };
+        let caller = Holdings {
+            subject: "me",
+            roles: &roles,
+            permissions: &permissions,
+            second_factor_at: None,
+            lacks_factor: false,
+        };
         requirement.check(caller, &graph, |_| owner, NOW)
     }
 
@@ -318,7 +323,13 @@ mod tests {
             let (graph, roles) = (graph(), roles.iter().map(ToString::to_string).collect::<Vec<_>>());
             let second_factor_at = secs_ago.map(|secs| NOW.minus(Duration::from_secs(secs)));
             let permissions = graph.permissions(&roles);
-            let caller = Holdings { subject: "me", roles: &roles, permissions: &permissions, second_factor_at };
+            let caller = Holdings {
+                subject: "me",
+                roles: &roles,
+                permissions: &permissions,
+                second_factor_at,
+                lacks_factor: false,
+            };
             needs.check(caller, &graph, |_| None, NOW)
         };
         let missing = Err(Missing::SecondFactor(Some(Duration::from_mins(5))));
@@ -341,16 +352,19 @@ mod tests {
             ("staff".to_owned(), role(Some("user"), true)),
             ("chief".to_owned(), role(Some("staff"), false)),
         ]));
-        for (held, second_factor_at, expected) in [
-            ("user", None, Ok(())),
-            ("staff", None, Err(Missing::SecondFactor(None))),
-            ("chief", None, Err(Missing::SecondFactor(None))),
-            ("chief", Some(Timestamp::from_secs(1)), Ok(())),
-        ] {
-            let (roles, permissions) = ([held.to_owned()], BTreeSet::new());
-            let caller = Holdings { subject: "me", roles: &roles, permissions: &permissions, second_factor_at };
-            assert_eq!(Requirement::default().check(caller, &graph, |_| None, NOW), expected, "{held}");
+        for (held, wants) in [("user", false), ("staff", true), ("chief", true), ("nobody", false)] {
+            assert_eq!(graph.require_mfa(&[held.to_owned()]), wants, "{held}");
         }
+        let (roles, permissions) = (["chief".to_owned()], BTreeSet::new());
+        let caller = Holdings {
+            subject: "me",
+            roles: &roles,
+            permissions: &permissions,
+            second_factor_at: None,
+            lacks_factor: true,
+        };
+        let missing = Err(Missing::SecondFactor(None));
+        assert_eq!(Requirement::default().check(caller, &graph, |_| None, NOW), missing, "whatever is asked for");
     }
 
     #[test]

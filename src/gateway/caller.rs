@@ -37,6 +37,8 @@ pub struct Caller {
     pub method: &'static str,
     /// When they showed a second factor, if they did.
     pub second_factor_at: Option<Timestamp>,
+    /// Whether their roles want one that they have not shown.
+    pub lacks_factor: bool,
 }
 
 impl Caller {
@@ -45,6 +47,7 @@ impl Caller {
     pub fn from_claims(verified: &VerifiedClaims, graph: &RoleGraph) -> Self {
         let claims = verified.claims();
         let permissions = graph.permissions_within(&claims.roles, claims.scope.as_deref());
+        let second_factor_at = has_second_factor(&claims.amr).then_some(Timestamp::from_secs(claims.auth_time));
         let verified_email = claims.email.clone().filter(|_| claims.email_verified == Some(true));
         Self {
             subject: claims.sub.clone(),
@@ -57,7 +60,8 @@ impl Caller {
             permissions,
             session: verified.session(),
             method: "bearer",
-            second_factor_at: has_second_factor(&claims.amr).then_some(Timestamp::from_secs(claims.auth_time)),
+            second_factor_at,
+            lacks_factor: second_factor_at.is_none() && graph.require_mfa(&claims.roles),
         }
     }
 
@@ -65,6 +69,7 @@ impl Caller {
     #[must_use]
     pub fn from_session(session: &Snapshot, issuer: &str, graph: &RoleGraph) -> Self {
         let permissions = graph.permissions_within(&session.roles, session.scope.as_deref());
+        let second_factor_at = session.authenticated_at.filter(|_| has_second_factor(&session.amr));
         Self {
             subject: session.user.to_string(),
             issuer: issuer.to_owned(),
@@ -76,7 +81,8 @@ impl Caller {
             permissions,
             session: session.session,
             method: "session",
-            second_factor_at: session.authenticated_at.filter(|_| has_second_factor(&session.amr)),
+            second_factor_at,
+            lacks_factor: second_factor_at.is_none() && graph.require_mfa(&session.roles),
         }
     }
 
@@ -88,6 +94,7 @@ impl Caller {
             roles: &self.roles,
             permissions: &self.permissions,
             second_factor_at: self.second_factor_at,
+            lacks_factor: self.lacks_factor,
         }
     }
 }

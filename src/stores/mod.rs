@@ -8,6 +8,7 @@ pub mod erasure;
 pub mod feed;
 mod forget;
 pub mod health;
+pub mod judged;
 mod keys;
 pub mod mfa;
 pub mod outbox;

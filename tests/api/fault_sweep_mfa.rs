@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 use crate::{
     browser::Browser,
-    fault_sweep::{Swept, whole},
     harness::{Answer, PASSWORD, SignedIn, URL, World},
     mfa::{CONFIRM, DISABLE, Factor, RENEW, SETUP, STATUS, STEP_UP, VERIFY, enrol, half, verify},
+    sweep::{Swept, whole},
 };
 
 /// What a flow begins from.

@@ -66,5 +66,6 @@ mod sign_in;
 mod status_table;
 mod story;
 mod story_cookies;
+mod sweep;
 mod timeline;
 mod tokens;

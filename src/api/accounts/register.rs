@@ -55,10 +55,7 @@ async fn create(
     let classes = app.config.password_classes;
     let password =
         fields.required("password", |text| Password::choose(text, classes, username.as_ref(), email.as_ref()));
-    fields.refuse()?;
-    let (Some(username), Some(email), Some(password)) = (username, email, password) else {
-        return Err(ApiError::Internal("a field is neither there nor refused".to_owned()));
-    };
+    let ((username, email), password) = fields.complete(username.zip(email).zip(password))?;
     // (2)
     limits::admit(app, &connection, &app.config.registration_limit, headers).await?;
     // (3)

@@ -2,25 +2,68 @@
 
 use crate::{
     api::{Connection, extract::Principal},
-    app::App,
+    app::{App, Publication},
     domain::{
         audit::{Act, Entry, Event},
+        id::UserId,
+        token::verify::Refusal,
         user::User,
     },
     error::ApiError,
+    stores::{
+        audit,
+        judged::{Administered, Judged},
+        users,
+    },
 };
 
 /// So often it is looked again whether the caller may, if the account changes under way.
 pub const TRIES: usize = 3;
 
-/// Nobody administers above themselves. By roles as the record has them: a copy may be as old as the bound. The caller
-/// counts with no more than their token gives.
-pub async fn may_administer(app: &App, principal: &Principal, user: &User) -> Result<(), ApiError> {
+/// Whose account something is to be done to: not the caller's own, which is told in `oneself`.
+pub fn subject(principal: &Principal, id: &str, oneself: &'static str) -> Result<UserId, ApiError> {
+    let id = UserId::parse(id).map_err(|_| ApiError::NotFound)?;
+    if id == principal.user()? { Err(ApiError::Malformed(oneself)) } else { Ok(id) }
+}
+
+/// The account, if the caller may administer it: nobody does so above themselves. By roles as the record has them: a copy may
+/// be as old as the bound. The caller counts with no more than their token gives.
+pub async fn judge(app: &App, principal: &Principal, id: UserId) -> Result<User, ApiError> {
+    let user = users::by_id(app.ports.database.as_ref(), id).await?.ok_or(ApiError::NotFound)?;
     let roles = &app.read_bundle().await?.roles;
     let holdings = principal.0.caller().holdings();
     let mut own = roles.permissions(holdings.roles);
     own.retain(|permission| holdings.permissions.contains(permission));
-    roles.may_administer(&own, &user.roles).map_err(ApiError::Forbidden)
+    roles.may_administer(&own, &user.roles).map_err(ApiError::Forbidden)?;
+    Ok(user)
+}
+
+/// As it was judged, for the batch that does it.
+pub fn judged<'a>(principal: &Principal, user: &'a User) -> Result<Judged<'a>, ApiError> {
+    let (session, actor_version) = (principal.session(), principal.0.version());
+    Ok(Judged { user, actor: principal.user()?, session, actor_version })
+}
+
+/// Logs what was written of these acts, and has everyone told, if it is done. It is not if the account changed under way: then
+/// it is to be judged anew.
+pub async fn settle(app: &App, administered: Administered, acts: &[&Act]) -> Result<bool, ApiError> {
+    let (written, revoked) = match administered {
+        Administered::Done { written, revoked } => (written, revoked),
+        Administered::Gone => return Err(ApiError::NotFound),
+        Administered::NotStanding => return Err(ApiError::InvalidToken(Refusal::Revoked)),
+        Administered::Overtaken => return Ok(false),
+    };
+    for act in acts.iter().filter(|act| written.contains(&act.entry.id.to_string())) {
+        audit::log_act(app.ports.log.as_ref(), act);
+    }
+    let publication = if written.is_empty() { Publication::Again } else { Publication::First };
+    app.publish(&revoked, None, publication).await?;
+    Ok(true)
+}
+
+/// What is answered when it changed each time.
+pub fn overtaken() -> ApiError {
+    ApiError::Unavailable("an account changed again and again".to_owned())
 }
 
 /// A row for the log about what the caller does to another's account.

@@ -7,16 +7,13 @@ use axum::{
     response::NoContent,
 };
 
-use super::judge::{TRIES, act, may_administer};
+use super::judge::{TRIES, act, judge, judged, overtaken, settle, subject};
 use crate::{
     api::{Connection, extract::Principal},
-    app::{App, Publication},
-    domain::{audit::Event, id::UserId, rbac::Requirement, token::verify::Refusal},
+    app::App,
+    domain::{audit::Event, rbac::Requirement},
     error::{ApiError, FieldError},
-    stores::{
-        audit,
-        users::{self, Erasure, Removal, Removed},
-    },
+    stores::users::{self, Erasure, Removal},
 };
 
 /// What it takes.
@@ -36,42 +33,28 @@ pub async fn remove(
     principal.require(&app, &Requirement::permission(PERMISSION)).await?;
     principal.require_recent_factor(&app).await?;
     let is_erasure = parse_erase(query.as_deref().unwrap_or_default())?;
-    let (actor, id) = (principal.user()?, UserId::parse(&id).map_err(|_| ApiError::NotFound)?);
-    if id == actor {
-        return Err(ApiError::Malformed("One's own account is closed by DELETE users/me."));
-    }
+    let id = subject(&principal, &id, "One's own account is closed by DELETE users/me.")?;
     for _ in 0..TRIES {
         // (2)
-        let user = users::by_id(app.ports.database.as_ref(), id).await?.ok_or(ApiError::NotFound)?;
-        may_administer(&app, &principal, &user).await?;
+        let user = judge(&app, &principal, id).await?;
         // (3)
         let closed = act(&app, &connection, &principal, &user, Event::AccountDeactivated)?;
         let mut erased = act(&app, &connection, &principal, &user, Event::AccountErased)?;
         erased.entry.at = closed.entry.at;
         let hash = app.config.hasher.unusable();
         let removal = Removal {
-            user: &user,
-            session: principal.session(),
-            actor_version: principal.0.version(),
+            judged: judged(&principal, &user)?,
             closed: &closed,
             revoked_until: app.revoked_until(closed.entry.at),
             erased: is_erasure.then_some(Erasure { password_hash: &hash, act: &erased }),
         };
-        let (written, revoked) = match users::remove(app.ports.database.as_ref(), removal).await? {
-            Removed::Done { written, revoked } => (written, revoked),
-            Removed::Gone => return Err(ApiError::NotFound),
-            Removed::NotStanding => return Err(ApiError::InvalidToken(Refusal::Revoked)),
-            Removed::Overtaken => continue,
-        };
+        let administered = users::remove(app.ports.database.as_ref(), removal).await?;
         // (4)
-        for act in [&closed, &erased].into_iter().filter(|act| written.contains(&act.entry.id.to_string())) {
-            audit::log_act(app.ports.log.as_ref(), act);
+        if settle(&app, administered, &[&closed, &erased]).await? {
+            return Ok(NoContent);
         }
-        let publication = if written.is_empty() { Publication::Again } else { Publication::First };
-        app.publish(&revoked, None, publication).await?;
-        return Ok(NoContent);
     }
-    Err(ApiError::Unavailable("an account changed again and again".to_owned()))
+    Err(overtaken())
 }
 
 /// What the query asks for. Nothing else is read from it, and nothing is guessed: it cannot be undone.

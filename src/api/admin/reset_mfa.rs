@@ -7,17 +7,13 @@ use axum::{
     response::NoContent,
 };
 
-use super::judge::{TRIES, act, may_administer};
+use super::judge::{TRIES, act, judge, judged, overtaken, settle, subject};
 use crate::{
     api::{Connection, extract::Principal},
-    app::{App, Publication},
-    domain::{audit::Event, id::UserId, mail::Kind, rbac::Requirement, token::verify::Refusal},
+    app::App,
+    domain::{audit::Event, mail::Kind, rbac::Requirement},
     error::ApiError,
-    stores::{
-        audit,
-        mfa::{self, Done, Reset},
-        users,
-    },
+    stores::mfa::{self, Reset},
 };
 
 /// What it takes.
@@ -35,38 +31,24 @@ pub async fn reset(
     // (1)
     principal.require(&app, &Requirement::permission(PERMISSION)).await?;
     principal.require_recent_factor(&app).await?;
-    let (actor, id) = (principal.user()?, UserId::parse(&id).map_err(|_| ApiError::NotFound)?);
-    if id == actor {
-        return Err(ApiError::Malformed("One's own second factor is taken off by POST mfa/disable."));
-    }
+    let id = subject(&principal, &id, "One's own second factor is taken off by POST mfa/disable.")?;
     for _ in 0..TRIES {
         // (2)
-        let user = users::by_id(app.ports.database.as_ref(), id).await?.ok_or(ApiError::NotFound)?;
-        may_administer(&app, &principal, &user).await?;
+        let user = judge(&app, &principal, id).await?;
         // (3)
         let act = act(&app, &connection, &principal, &user, Event::MfaReset)?;
         let reset = Reset {
-            user: &user,
-            session: principal.session(),
-            actor_version: principal.0.version(),
+            judged: judged(&principal, &user)?,
             act: &act,
             revoked_until: app.revoked_until(act.entry.at),
             told: (&app.letter(Kind::MfaDisabled, &connection.origin, act.entry.at), app.config.mails_an_hour),
         };
-        let (now, revoked) = match mfa::reset(app.ports.database.as_ref(), reset).await? {
-            Done::Reset { now, revoked } => (now, revoked),
-            Done::Gone => return Err(ApiError::NotFound),
-            Done::NotStanding => return Err(ApiError::InvalidToken(Refusal::Revoked)),
-            Done::Overtaken => continue,
-        };
+        let administered = mfa::reset(app.ports.database.as_ref(), reset).await?;
+        app.note_mail();
         // (4)
-        if now {
-            audit::log_act(app.ports.log.as_ref(), &act);
-            app.note_mail();
+        if settle(&app, administered, &[&act]).await? {
+            return Ok(NoContent);
         }
-        let publication = if now { Publication::First } else { Publication::Again };
-        app.publish(&revoked, None, publication).await?;
-        return Ok(NoContent);
     }
-    Err(ApiError::Unavailable("an account changed again and again".to_owned()))
+    Err(overtaken())
 }

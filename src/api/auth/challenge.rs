@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::prove::{Proven, Wrong, fail};
+use super::prove::{Proven, Wrong, fail, open_factor};
 use crate::{
     api::Connection,
     app::App,
@@ -16,7 +16,7 @@ use crate::{
     stores::{
         audit,
         mfa::{self, NewChallenge},
-        sign_in::{self, ByPassword, VerifiedHash},
+        sign_in::{ByPassword, VerifiedHash},
     },
 };
 
@@ -47,14 +47,7 @@ pub async fn ask(
     // (1)
     let (id, key, now) = (app.ports.new_row_id(), app.config.token_mac_key.current(), app.ports.clock.now());
     let expires_at = now.plus(app.config.mfa_ttl);
-    let secret = match app.ports.crypto.open_totp(user.id, &factor.sealed).await {
-        Ok(secret) => secret,
-        // A fault of ours is no failure of theirs.
-        Err(error) => {
-            sign_in::resolve(app.ports.database.as_ref(), attempt).await?;
-            return Err(error.into());
-        }
-    };
+    let secret = open_factor(app, user.id, factor, attempt).await?;
     let expected = Expected::between(&secret, id, key, (now, expires_at));
     // (2)
     let entry = Entry { subject: Some(user.id), ..connection.entry(app, Event::MfaChallenged, now) };

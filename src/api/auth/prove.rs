@@ -11,12 +11,14 @@ use crate::{
         device::Device,
         id::{RowId, UserId},
         mail::Kind,
+        mfa::TotpSecret,
         password::{Checked, Stale},
         user::Identifier,
     },
     error::ApiError,
     stores::{
         audit,
+        mfa::Factor,
         sign_in::{self, Attempt, Failed},
         users::Account,
     },
@@ -168,6 +170,18 @@ pub async fn try_factor(app: &App, connection: &Connection, username: &str) -> R
     match account.filter(|account| account.user.is_active) {
         Some(account) => Ok(Confirmed { account, attempt }),
         None => Err(ApiError::Unauthenticated),
+    }
+}
+
+/// The secret of a second factor. That it does not open is a fault of ours, and no failure of theirs: the attempt counts no
+/// more.
+pub async fn open_factor(app: &App, user: UserId, factor: &Factor, attempt: RowId) -> Result<TotpSecret, ApiError> {
+    match app.ports.crypto.open_totp(user, &factor.sealed).await {
+        Ok(secret) => Ok(secret),
+        Err(error) => {
+            sign_in::resolve(app.ports.database.as_ref(), attempt).await?;
+            Err(error.into())
+        }
     }
 }
 

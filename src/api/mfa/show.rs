@@ -1,15 +1,17 @@
 //! A second factor is shown by who is signed in, for something that one request does.
 
 use axum::http::{HeaderMap, header};
+use serde_json::{Map, Value};
 
 use crate::{
     api::{
         Connection,
         auth::{
-            prove::{Confirmed, Wrong, confirm, fail, try_factor},
+            prove::{Confirmed, Wrong, confirm, fail, open_factor, try_factor},
             renewal::Renewal,
         },
         extract::Principal,
+        form::Fields,
     },
     app::{App, Publication},
     domain::{
@@ -17,14 +19,12 @@ use crate::{
         id::SessionId,
         mail::Kind,
         mfa::{Code, RecoveryCodes},
-        time::Timestamp,
     },
     error::ApiError,
     stores::{
         audit,
         mfa::{self, Change, Changed, NewCodes, Shown, Shows, What},
-        sign_in,
-        users::{self, Account},
+        sign_in, users,
     },
 };
 
@@ -77,6 +77,24 @@ pub struct Outcome {
     pub codes: Option<RecoveryCodes>,
 }
 
+/// What `{password, code}` is sent for; nothing less will do, and of a narrowed token only one that may change its owner's
+/// profile. Then as [`show`].
+pub async fn show_both(
+    app: &App,
+    connection: &Connection,
+    principal: &Principal,
+    body: Map<String, Value>,
+    purpose: Purpose,
+    headers: &mut HeaderMap,
+) -> Result<Outcome, ApiError> {
+    principal.require_if_narrowed(app, "profile:write").await?;
+    let mut fields = Fields::new(body);
+    let both = fields.required_text("password").zip(fields.required("code", Code::parse));
+    let (password, code) = fields.complete(both)?;
+    let showing = Showing { code: &code, password: Some(&password), purpose };
+    show(app, connection, principal, showing, headers).await
+}
+
 /// (1) That there is one. (2) An attempt that counts, with the password where it is wanted. (3) The code, as far as it can be
 /// looked at beforehand. (4) One batch uses it up and does what it is shown for; one that was shown for the same before, here
 /// and just now, is told the same again, since the answer may have been lost. (5) A browser gets its new cookie, whatever
@@ -102,15 +120,15 @@ pub async fn show(
     };
     // (3)
     let now = app.ports.clock.now();
-    let looked = match look(app, &account, code, now).await {
-        Ok(looked) => looked,
-        // A fault of ours is no failure of theirs.
-        Err(error) => {
-            sign_in::resolve(app.ports.database.as_ref(), attempt).await?;
-            return Err(error);
+    let shown = match (&account.factor, code) {
+        (None, _) => None,
+        // Whether it is one of theirs is for the database to know.
+        (Some(_), Code::Recovery(typed)) => Some(Shown::Recovery(typed.digest())),
+        (Some(factor), Code::Totp(code)) => {
+            open_factor(app, user.id, factor, attempt).await?.step_of(code, now).map(Shown::Totp)
         }
     };
-    let (Some(factor), Some(shown)) = (&account.factor, looked) else {
+    let (Some(factor), Some(shown)) = (&account.factor, shown) else {
         return Err(fail(app, connection, attempt, Some(user.id), Wrong::Code).await);
     };
     // (4)
@@ -119,19 +137,20 @@ pub async fn show(
     let entry = |event| Entry { subject: Some(user.id), session: Some(session), ..connection.entry(app, event, now) };
     let (entry, recovery) = (entry(purpose.event()), entry(Event::MfaRecoveryUsed));
     let told = purpose.mail().map(|kind| app.letter(kind, &connection.origin, now));
-    let key = app.config.key_encryption_key.current();
-    let set = app.ports.new_row_id();
-    let codes = RecoveryCodes::of_set(set, key);
-    let digests = codes.digests();
-    let step = match &shown {
-        Shown::Totp(step) => step.number(),
-        // Of no step.
-        Shown::Recovery(_) => -1,
-    };
-    let what = match purpose {
-        Purpose::StepUp => What::StepUp,
-        Purpose::Disable => What::Disable,
-        Purpose::Codes => What::Codes(NewCodes { digests: &digests, set, key: key.id(), step }),
+    let (key, set) = (app.config.key_encryption_key.current(), app.ports.new_row_id());
+    let codes = (purpose == Purpose::Codes).then(|| RecoveryCodes::of_set(set, key));
+    let digests = codes.as_ref().map(RecoveryCodes::digests).unwrap_or_default();
+    let what = match (purpose, &shown) {
+        (Purpose::StepUp, _) => What::StepUp,
+        (Purpose::Disable, _) => What::Disable,
+        (Purpose::Codes, shown) => {
+            let step = match shown {
+                Shown::Totp(step) => step.number(),
+                // Of no step.
+                Shown::Recovery(_) => -1,
+            };
+            What::Codes(NewCodes { digests: &digests, set, key: key.id(), step })
+        }
     };
     let change = Change {
         what,
@@ -173,18 +192,5 @@ pub async fn show(
     if !changed.revoked.is_empty() {
         app.publish(&changed.revoked, None, Publication::First).await?;
     }
-    let codes = (purpose == Purpose::Codes).then_some(codes);
     Ok(Outcome { changed: *changed, session, codes })
-}
-
-/// Which step a one-time password is of; a recovery code is for the database to know. `None` of what is wrong.
-async fn look(app: &App, account: &Account, code: &Code, now: Timestamp) -> Result<Option<Shown>, ApiError> {
-    let Some(factor) = &account.factor else { return Ok(None) };
-    Ok(match code {
-        Code::Totp(code) => {
-            let secret = app.ports.crypto.open_totp(account.user.id, &factor.sealed).await?;
-            secret.step_of(code, now).map(Shown::Totp)
-        }
-        Code::Recovery(typed) => Some(Shown::Recovery(typed.digest())),
-    })
 }

@@ -14,7 +14,7 @@ pub use challenge::{NewChallenge, record};
 pub use change::{Change, Changed, Shown, Shows, What, change};
 pub use cleanup::{SealedRow, forget, not_sealed_under, put_anew};
 pub use enrol::{Enrolment, NewCodes, NewSetup, Setup, begin, enrol, read_setup};
-pub use reset::{Done, Reset, reset};
+pub use reset::{Reset, reset};
 pub use status::{Status, status};
 pub use verify::{Try, Verification, Verified, verify};
 

@@ -135,28 +135,32 @@ pub async fn verify<'a>(database: &dyn Database, what: Try<'a>) -> Result<Verifi
              FROM sign_in_attempts AS own WHERE c.id = ?1 AND own.id = ?2 AND c.last_try IS NOT ?2",
             [&[id.clone(), attempt.clone()][..], &totp, &[request.as_str().into()]].concat(),
         ),
-        Statement::new(
+    ];
+    batch.extend(match what.code {
+        Code::Totp(_) => vec![Statement::new(
             "UPDATE totp_factors SET last_step = c.used_step FROM mfa_challenges AS c
              WHERE c.id = ?1 AND c.used_by = ?2 AND totp_factors.user_id = c.user_id AND last_step < c.used_step",
-            used.clone(),
-        ),
-        Statement::new(
-            "UPDATE recovery_codes SET used_at = ?4, used_by = ?2 FROM mfa_challenges AS c
-             WHERE c.id = ?1 AND c.used_by = ?2 AND recovery_codes.user_id = c.user_id AND digest = ?3
-             AND recovery_codes.used_at IS NULL",
-            [id.clone(), request.as_str().into(), digest, now.millis().into()],
-        ),
-        audit::write_if_changed_by_challenge(recovery.0, what.challenge),
-        outbox::write_recovery_used_if_changed(recovery.1, None, Some(what.challenge)),
-        // (3)
-        Statement::new(
-            concat!(
-                insert_session!("c.user_id", "c.scope"),
-                " FROM mfa_challenges c WHERE c.id = ?11 AND c.used_by = ?12 ON CONFLICT (id) DO NOTHING"
+            used,
+        )],
+        Code::Recovery(_) => vec![
+            Statement::new(
+                "UPDATE recovery_codes SET used_at = ?4, used_by = ?2 FROM mfa_challenges AS c
+                 WHERE c.id = ?1 AND c.used_by = ?2 AND recovery_codes.user_id = c.user_id AND digest = ?3
+                 AND recovery_codes.used_at IS NULL",
+                [id.clone(), request.as_str().into(), digest, now.millis().into()],
             ),
-            columns,
+            audit::write_if_changed_by_challenge(recovery.0, what.challenge),
+            outbox::write_recovery_used_if_changed(recovery.1, None, Some(what.challenge)),
+        ],
+    });
+    // (3)
+    batch.push(Statement::new(
+        concat!(
+            insert_session!("c.user_id", "c.scope"),
+            " FROM mfa_challenges c WHERE c.id = ?11 AND c.used_by = ?12 ON CONFLICT (id) DO NOTHING"
         ),
-    ];
+        columns,
+    ));
     batch.extend(what.opening.statements(Some(what.challenge)));
     batch.push(failures::forget_if(what.failed.attempt, what.opening.success));
     // (4)

@@ -6,8 +6,7 @@ mod removal;
 pub use changes::{
     Changed, Confirmation, EmailChange, PasswordChange, ProfileChange, change_password, change_profile, deactivate,
 };
-pub(super) use removal::is_as_judged;
-pub use removal::{Erasure, Removal, Removed, remove};
+pub use removal::{Erasure, Removal, remove};
 
 use serde::Deserialize;
 

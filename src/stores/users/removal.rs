@@ -4,32 +4,23 @@
 //! To erase is to close first. What is left of the account is its id, which everything else refers to: what it was called
 //! is free for whoever registers next.
 
-use serde::Deserialize;
-use serde_json::json;
-
 use crate::{
-    domain::{
-        audit::Act,
-        id::SessionId,
-        revocation,
-        session::EndReason,
-        time::Timestamp,
-        user::{User, pseudonym},
-    },
+    domain::{audit::Act, session::EndReason, time::Timestamp, user::pseudonym},
     error::ApiError,
-    ports::{Database, Rows, Statement, Value},
-    stores::{audit, erasure, last, revocations, run, sessions::EndedBy},
+    ports::{Database, Statement, Value},
+    stores::{
+        audit, erasure,
+        judged::{self, Administered, Judged, State, is_as_judged},
+        revocations, run,
+        sessions::EndedBy,
+    },
 };
 
 /// An account to be closed.
 #[derive(Debug)]
 pub struct Removal<'a> {
-    /// The user as they were read, when it was judged whether the actor may.
-    pub user: &'a User,
-    /// The session that the actor does it from.
-    pub session: SessionId,
-    /// The actor's token version when it was judged.
-    pub actor_version: i64,
+    /// Whose, and who does it.
+    pub judged: Judged<'a>,
     /// The row in the log, if it was open until then.
     pub closed: &'a Act,
     /// Until when what was issued could matter.
@@ -47,46 +38,11 @@ pub struct Erasure<'a> {
     pub act: &'a Act,
 }
 
-/// What came of it.
-#[derive(Debug)]
-pub enum Removed {
-    /// It is so now.
-    Done {
-        /// The ids of the rows in the log that this request has written: none if it was so before.
-        written: Vec<String>,
-        /// What is revoked by that, or was.
-        revoked: Vec<revocation::Entry>,
-    },
-    /// There is no such account.
-    Gone,
-    /// The actor's own session is over.
-    NotStanding,
-    /// The account holds other roles than when it was judged.
-    Overtaken,
-}
-
-/// Whether everything is as it was judged: the roles of the account, and the actor's own (their token version goes up with
-/// them) and session. Parameters 1 to 5.
-macro_rules! is_as_judged {
-    () => {
-        "(SELECT json_group_array(role) FROM (SELECT role FROM user_roles WHERE user_id = ?1 ORDER BY role))
-           || (SELECT ' ' || token_version FROM users WHERE id = ?5 AND is_active = 1) = ?3
-         AND EXISTS (SELECT 1 FROM sessions WHERE id = ?4 AND user_id = ?5 AND ended_at IS NULL)"
-    };
-}
-pub(in crate::stores) use is_as_judged;
-
 /// (1) Closes the account, if it is open, with all that this ends. (2) Removes the person, if that is wanted and was not done
 /// before. (3) What came of it.
-pub async fn remove(database: &dyn Database, what: Removal<'_>) -> Result<Removed, ApiError> {
-    let (entry, user) = (&what.closed.entry, what.user);
-    let judged: [Value; 5] = [
-        user.id.to_string().into(),
-        entry.at.millis().into(),
-        format!("{} {}", json!(user.roles), what.actor_version).into(),
-        what.session.to_string().into(),
-        what.closed.actor.to_string().into(),
-    ];
+pub async fn remove(database: &dyn Database, what: Removal<'_>) -> Result<Administered, ApiError> {
+    let (entry, user) = (&what.closed.entry, what.judged.user);
+    let judged = what.judged.params(entry.at);
     // (1)
     let mut batch = vec![
         Statement::new(
@@ -106,32 +62,28 @@ pub async fn remove(database: &dyn Database, what: Removal<'_>) -> Result<Remove
         batch.extend(erase(&what, erased, &judged));
     }
     // (3)
-    let [id, _, _, session, actor] = judged;
-    batch.extend([
-        revocations::read_of_users_version(user.id, entry.at),
-        audit::read_written(entry),
-        Statement::new(
-            "SELECT is_active, erased_at,
-               EXISTS (SELECT 1 FROM sessions s JOIN users a ON a.id = s.user_id
-                 WHERE s.id = ?2 AND a.id = ?3 AND s.ended_at IS NULL AND a.is_active = 1 AND a.token_version = ?4) AS stands
-             FROM users WHERE id = ?1",
-            [id, session, actor, what.actor_version.into()],
-        ),
-    ]);
-    outcome(run(database, batch).await?, what.erased.is_some())
+    batch.extend(what.judged.read(entry));
+    let erases = what.erased.is_some();
+    let is_done = |state: &State| state.is_active == 0 && (!erases || state.erased_at.is_some());
+    judged::outcome(run(database, batch).await?, |_| true, is_done)
 }
 
 fn end_sessions(what: &Removal<'_>, act: &Act) -> Statement {
     let entry = &act.entry;
-    let ended =
-        EndedBy { user: what.user.id, keep: None, reason: EndReason::Deactivated, until: what.revoked_until, entry };
+    let ended = EndedBy {
+        user: what.judged.user.id,
+        keep: None,
+        reason: EndReason::Deactivated,
+        until: what.revoked_until,
+        entry,
+    };
     ended.end()
 }
 
 /// Removes the person. Tokens that are out end by this too: the account may have been closed by hand, without a word of
 /// it. `password_version` rises, as whenever the hash changes: no reset mail and no known browser outlives it.
 fn erase(what: &Removal<'_>, erased: &Erasure<'_>, judged: &[Value; 5]) -> Vec<Statement> {
-    let (user, act) = (what.user.id, erased.act);
+    let (user, act) = (what.judged.user.id, erased.act);
     let row = act.entry.id.to_string();
     let mut params = judged.to_vec();
     params.extend([pseudonym(user).into(), erased.password_hash.into()]);
@@ -157,24 +109,4 @@ fn erase(what: &Removal<'_>, erased: &Erasure<'_>, judged: &[Value; 5]) -> Vec<S
     ];
     batch.extend(erasure::remove_some(user));
     batch
-}
-
-fn outcome(mut rows: Vec<Rows>, erases: bool) -> Result<Removed, ApiError> {
-    #[derive(Deserialize)]
-    struct State {
-        is_active: i64,
-        erased_at: Option<i64>,
-        stands: i64,
-    }
-    let state = rows.pop().unwrap_or_default().first::<State>()?;
-    let written = audit::written(rows.pop().unwrap_or_default())?;
-    let revoked = revocations::entries(last(rows))?;
-    Ok(match state {
-        None => Removed::Gone,
-        Some(state) if state.is_active == 0 && (!erases || state.erased_at.is_some()) => {
-            Removed::Done { written, revoked }
-        }
-        Some(state) if state.stands == 0 => Removed::NotStanding,
-        Some(_) => Removed::Overtaken,
-    })
 }

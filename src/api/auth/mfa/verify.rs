@@ -161,11 +161,8 @@ impl Sent {
         if is_json(&request) {
             let JsonObject(body) = JsonObject::from_request(request, app).await?;
             let mut fields = Fields::new(body);
-            let (token, code) = (fields.required_text("mfa_token"), fields.required("code", Code::parse));
-            fields.refuse()?;
-            let (Some(token), Some(code)) = (token, code) else {
-                return Err(ApiError::Internal("a field is neither there nor refused".to_owned()));
-            };
+            let both = fields.required_text("mfa_token").zip(fields.required("code", Code::parse));
+            let (token, code) = fields.complete(both)?;
             return Ok(Self { token, code, return_to: None });
         }
         let form = OauthForm::from_request(request, app).await?;
