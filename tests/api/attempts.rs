@@ -170,7 +170,8 @@ async fn what_was_never_resolved_counts_until_it_is_out_of_the_window() {
     world.register("ada", None).await;
     world.isolate.get("/.well-known/jwks.json", None).await.expect(200);
     for number in 0..5 {
-        world.host.switchboard.set(Plan::DownFrom(2));
+        // The batch that would resolve it.
+        world.host.switchboard.set(Plan::DownFrom(3));
         attempt(&world, number, "ada", PASSWORD).await.expect(503);
     }
     world.host.switchboard.set(Plan::Healthy);

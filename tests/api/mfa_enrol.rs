@@ -227,6 +227,25 @@ async fn it_is_taken_off_with_password_and_code_and_nothing_less() {
 }
 
 #[tokio::test]
+async fn what_comes_after_it_was_taken_off_is_no_failure() {
+    // After so many batches somebody else has taken it off: before the attempt, and after it.
+    for batches in [2, 3] {
+        let world = World::new();
+        let (ada, factor) = enrolled(&world, "ada", None).await;
+        world.isolate.get(STATUS, Some(&ada.access)).await.expect(200);
+        world.host.database.meddle(batches, "DELETE FROM totp_factors; UPDATE users SET mfa_enabled = 0");
+        let body = json!({ "password": PASSWORD, "code": factor.next(&world) });
+        world.isolate.post_as(&ada.access, DISABLE, &body).await.expect(409);
+        assert_eq!(
+            (world.audited("mfa_failure"), world.count("SELECT COUNT(*) FROM mfa_failures")),
+            (0, 0),
+            "{batches}"
+        );
+        assert_eq!(world.count("SELECT COUNT(*) FROM sign_in_attempts WHERE outcome <> 'succeeded'"), 0, "{batches}");
+    }
+}
+
+#[tokio::test]
 async fn new_recovery_codes_take_the_place_of_the_old_ones() {
     let world = World::new();
     let (ada, factor) = enrolled(&world, "ada", None).await;

@@ -160,7 +160,14 @@ async fn a_role_that_wants_one_opens_nothing_without() {
     }
     let status = world.isolate.get(STATUS, Some(&ada.access)).await.expect(200);
     assert_eq!((&status.body["required"], &status.body["enabled"]), (&json!(true), &json!(false)));
-    // They can enrol, and everything is open then, in this session.
+    // They can enrol, also with a token that was narrowed, and everything is open then, in this session.
+    let fields = [("username", "ada"), ("password", PASSWORD), ("scope", "profile:read profile:write")];
+    let narrowed = world.isolate.form("192.0.2.8", &fields).await.expect(200);
+    let narrowed = narrowed.text("/access_token");
+    world.isolate.get(STATUS, Some(narrowed)).await.expect(200);
+    world.isolate.post_as(narrowed, SETUP, &json!({})).await.expect(200);
+    world.isolate.post_as(narrowed, CONFIRM, &json!({ "code": "000000" })).await.expect(400);
+    world.isolate.get("/api/v1/users/me", Some(narrowed)).await.expect(401);
     let setup = world.isolate.post_as(&ada.access, SETUP, &json!({})).await.expect(200);
     let factor = Factor::of(&setup);
     world.isolate.post_as(&ada.access, CONFIRM, &json!({ "code": factor.code(&world) })).await.expect(200);

@@ -53,8 +53,13 @@ async fn who_was_narrowed_signs_out_only_themselves() {
     world.isolate.post_as(renewed.text("/access_token"), ALL, &json!({})).await.expect(403);
     world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
     assert_eq!((world.audited("logout_all"), world.count("SELECT token_version FROM users")), (0, 1));
+    // One that is not the newest any more, or is over, is told as ever.
+    let next = world.isolate.refresh(token).await.expect(200);
+    world.isolate.refresh(next.text("/refresh_token")).await.expect(200);
+    world.isolate.post(ALL, &json!({ "refresh_token": token })).await.expect(401);
     world.isolate.logout(access).await.expect(200);
     world.isolate.proxy_get("/demo/private/x", Some(access)).await.expect(401);
+    world.isolate.post_as(access, ALL, &json!({})).await.expect(401);
     let enough = sign_in(&world, "profile:write").await.expect(200);
     world.isolate.post(ALL, &json!({ "refresh_token": enough.text("/refresh_token") })).await.expect(200);
     world.isolate.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(401);

@@ -167,3 +167,17 @@ async fn our_endpoints_notice_a_change_by_the_next_request() {
         world.isolate.get("/api/v1/users/me", Some(&ada.access)).await.expect(401);
     }
 }
+
+#[tokio::test]
+async fn a_fault_of_ours_counts_against_nobody() {
+    let world = World::new();
+    world.register("ada", None).await;
+    world.isolate.get("/.well-known/jwks.json", None).await.expect(200);
+    world.host.switchboard.set(Plan::Without("crypto"));
+    for number in 0..6 {
+        world.isolate.try_sign_in(&format!("192.0.2.{number}"), "ada", PASSWORD).await.expect(503);
+    }
+    world.host.switchboard.set(Plan::Healthy);
+    assert_eq!(world.count("SELECT COUNT(*) FROM sign_in_attempts WHERE outcome <> 'succeeded'"), 0);
+    world.isolate.try_sign_in("192.0.2.9", "ada", PASSWORD).await.expect(200);
+}

@@ -69,8 +69,8 @@ async fn sign_out(
     fields.refuse()?;
     let credential = credential(app, &connection, bearer(headers), refresh.as_deref()).await?;
     let holder = credential.holder();
-    if event == Event::LogoutAll {
-        credential.may_end_others()?;
+    if let (Event::LogoutAll, Credential::Access(token)) = (event, &credential) {
+        may_end_others(app, &connection, token).await?;
     }
     // (2)
     let now = app.ports.clock.now();
@@ -92,7 +92,10 @@ async fn sign_out(
             limits::count(app, &connection, &connection.ip.limit_key()).await?;
             (revoked, Publication::Again)
         }
-        Ended::Narrowed => return Err(ApiError::Forbidden(lacking())),
+        Ended::Narrowed => {
+            limits::count(app, &connection, &connection.ip.limit_key()).await?;
+            return Err(ApiError::Forbidden(lacking()));
+        }
         Ended::NotTheirs => {
             limits::count(app, &connection, &connection.ip.limit_key()).await?;
             return Err(match holder {
@@ -156,19 +159,20 @@ fn lacking() -> Missing {
     Missing::Permissions(vec![END_OTHERS.to_owned()])
 }
 
-impl Credential {
-    /// An access token that was narrowed ends its own session only. Whether the session itself was, the record knows.
-    fn may_end_others(&self) -> Result<(), ApiError> {
-        match self {
-            Self::Access(token)
-                if token.claims.claims().scope.is_some() && !token.caller.permissions.contains(END_OTHERS) =>
-            {
-                Err(ApiError::Forbidden(lacking()))
-            }
-            _ => Ok(()),
-        }
+/// An access token that was narrowed ends its own session only; one that stands is told so. Whether the session itself was, the
+/// record knows.
+async fn may_end_others(app: &App, connection: &Connection, token: &Remembered) -> Result<(), ApiError> {
+    if token.claims.claims().scope.is_none() || token.caller.permissions.contains(END_OTHERS) {
+        return Ok(());
     }
+    limits::count(app, connection, &connection.ip.limit_key()).await?;
+    if sessions::stands(app.ports.database.as_ref(), &token.claims, app.ports.clock.now()).await? {
+        return Err(ApiError::Forbidden(lacking()));
+    }
+    Err(ApiError::InvalidToken(Refusal::Revoked))
+}
 
+impl Credential {
     fn holder(&self) -> Holder<'_> {
         match self {
             Self::Access(remembered) => Holder::Access(&remembered.claims),

@@ -59,7 +59,7 @@ async fn replace(
     body: Map<String, Value>,
     headers: &mut HeaderMap,
 ) -> Result<(), ApiError> {
-    principal.require_if_narrowed(app, "profile:write").await?;
+    principal.require_if_narrowed("profile:write")?;
     let user = users::by_id(app.ports.database.as_ref(), principal.user()?).await?;
     let user = user.ok_or(ApiError::Unauthenticated)?;
     // (1)

@@ -167,22 +167,24 @@ pub async fn confirm(app: &App, connection: &Connection, username: &str, typed: 
 /// The account of somebody who is signed in, and an attempt to show a second factor alone.
 pub async fn try_factor(app: &App, connection: &Connection, username: &str) -> Result<Confirmed, ApiError> {
     let Reserved { account, attempt, .. } = reserve(app, connection, &Identifier::new(username)).await?;
-    match account.filter(|account| account.user.is_active) {
-        Some(account) => Ok(Confirmed { account, attempt }),
-        None => Err(ApiError::Unauthenticated),
-    }
+    let account = account.filter(|account| account.user.is_active).ok_or(ApiError::Unauthenticated);
+    Ok(Confirmed { account: excused(app, attempt, account).await?, attempt })
 }
 
-/// The secret of a second factor. That it does not open is a fault of ours, and no failure of theirs: the attempt counts no
-/// more.
+/// The secret of a second factor. That it does not open is a fault of ours.
 pub async fn open_factor(app: &App, user: UserId, factor: &Factor, attempt: RowId) -> Result<TotpSecret, ApiError> {
-    match app.ports.crypto.open_totp(user, &factor.sealed).await {
-        Ok(secret) => Ok(secret),
-        Err(error) => {
-            sign_in::resolve(app.ports.database.as_ref(), attempt).await?;
-            Err(error.into())
-        }
+    let opened = app.ports.crypto.open_totp(user, &factor.sealed).await;
+    excused(app, attempt, opened.map_err(ApiError::from)).await
+}
+
+/// What came of something that is no fault of whose password was right: if it failed, the attempt counts no more.
+pub async fn excused<T>(app: &App, attempt: RowId, outcome: Result<T, ApiError>) -> Result<T, ApiError> {
+    if outcome.is_err()
+        && let Err(error) = sign_in::resolve(app.ports.database.as_ref(), attempt).await
+    {
+        app.log_fault("sign-in attempt", &error.cause());
     }
+    outcome
 }
 
 /// An account that something was confirmed of, or is to be.

@@ -40,7 +40,7 @@ struct SessionView {
 
 /// `GET auth/sessions`: the caller's own that may still be used, the newest first.
 pub async fn list(State(app): State<Arc<App>>, principal: Principal) -> Result<Json<Value>, ApiError> {
-    principal.require_if_narrowed(&app, "profile:read").await?;
+    principal.require_if_narrowed("profile:read")?;
     let current = principal.session();
     let listed = sessions::list(app.ports.database.as_ref(), principal.user()?, app.ports.clock.now()).await?;
     let view = |session: Listed| SessionView {
@@ -63,7 +63,7 @@ pub async fn end_one(
     principal: Principal,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    principal.require_if_narrowed(&app, "profile:write").await?;
+    principal.require_if_narrowed("profile:write")?;
     let (user, id) = (principal.user()?, SessionId::parse(&id).map_err(|_| ApiError::NotFound)?);
     let entry = Entry {
         subject: Some(user),
@@ -80,7 +80,7 @@ pub async fn end_others(
     connection: Connection,
     principal: Principal,
 ) -> Result<StatusCode, ApiError> {
-    principal.require_if_narrowed(&app, "profile:write").await?;
+    principal.require_if_narrowed("profile:write")?;
     let (user, current) = (principal.user()?, principal.session());
     let entry = Entry {
         subject: Some(user),

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, header};
 
 use super::{
     Opened, challenge, device,
-    prove::{Proven, Wrong, fail, prove, refuse},
+    prove::{Proven, Wrong, excused, fail, prove, refuse},
 };
 use crate::{
     api::{Connection, extract::OauthForm, form::Fields, limits},
@@ -107,7 +107,8 @@ async fn granted(
 ) -> Result<Option<String>, ApiError> {
     let Some(scope) = scope else { return Ok(None) };
     let user = &proven.account.user;
-    match scope.granted(&user.roles, &app.bundle().await?.roles) {
+    let bundle = excused(app, proven.attempt, app.bundle().await).await?;
+    match scope.granted(&user.roles, &bundle.roles) {
         Ok(scope) => Ok(Some(scope)),
         Err(problem) => Err(refuse(app, connection, proven.attempt, user.id, problem.into()).await),
     }
@@ -140,7 +141,7 @@ async fn open(
         signed_in_at: now,
         session_expires_at: session.expires_at,
     };
-    let opened = Opened::new(app, &session, grant, keys_version, now).await?;
+    let opened = excused(app, attempt, Opened::new(app, &session, grant, keys_version, now).await).await?;
     // (2)
     let entry =
         |event| Entry { subject: Some(user.id), session: Some(session.id), ..connection.entry(app, event, now) };

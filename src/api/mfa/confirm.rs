@@ -56,7 +56,7 @@ async fn finish(
     code: &Code,
     headers: &mut HeaderMap,
 ) -> Result<RecoveryCodes, ApiError> {
-    principal.require_if_narrowed(app, "profile:write").await?;
+    principal.require_if_narrowed("profile:write")?;
     let (database, user, now) = (app.ports.database.as_ref(), principal.user()?, app.ports.clock.now());
     // (1)
     let (setup, revoked) = mfa::read_setup(database, user, now).await?;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     api::{
         Connection,
-        auth::prove::{Confirmed, confirm},
+        auth::prove::{Confirmed, confirm, excused},
         extract::{Enrolling, OptionalJsonObject},
         form::Fields,
     },
@@ -40,7 +40,7 @@ pub async fn setup(
     Enrolling(principal): Enrolling,
     OptionalJsonObject(body): OptionalJsonObject,
 ) -> Result<Json<SetupAnswer>, ApiError> {
-    principal.require_if_narrowed(&app, "profile:write").await?;
+    principal.require_if_narrowed("profile:write")?;
     let database = app.ports.database.as_ref();
     let mut fields = Fields::new(body);
     let password = fields.optional_text("password");
@@ -61,7 +61,11 @@ pub async fn setup(
     };
     // (2)
     let secret = TotpSecret::new(app.ports.random());
-    let sealed = app.ports.crypto.seal_totp(user.id, &secret).await?;
+    let sealed = app.ports.crypto.seal_totp(user.id, &secret).await.map_err(ApiError::from);
+    let sealed = match &confirmed {
+        Some(confirmed) => excused(&app, confirmed.attempt, sealed).await?,
+        None => sealed?,
+    };
     let uri = secret.uri(app.config.mail.branding.app_name.as_str(), &user.email);
     let otpauth_uri = uri.ok_or_else(|| ApiError::Internal("no URI for a secret".to_owned()))?;
     let qr_code = svg_data_uri(&otpauth_uri).ok_or_else(|| ApiError::Internal("no QR code for a URI".to_owned()))?;

@@ -87,7 +87,7 @@ pub async fn show_both(
     purpose: Purpose,
     headers: &mut HeaderMap,
 ) -> Result<Outcome, ApiError> {
-    principal.require_if_narrowed(app, "profile:write").await?;
+    principal.require_if_narrowed("profile:write")?;
     let mut fields = Fields::new(body);
     let both = fields.required_text("password").zip(fields.required("code", Code::parse));
     let (password, code) = fields.complete(both)?;
@@ -120,15 +120,17 @@ pub async fn show(
     };
     // (3)
     let now = app.ports.clock.now();
-    let shown = match (&account.factor, code) {
-        (None, _) => None,
-        // Whether it is one of theirs is for the database to know.
-        (Some(_), Code::Recovery(typed)) => Some(Shown::Recovery(typed.digest())),
-        (Some(factor), Code::Totp(code)) => {
-            open_factor(app, user.id, factor, attempt).await?.step_of(code, now).map(Shown::Totp)
-        }
+    let Some(factor) = &account.factor else {
+        // Taken off meanwhile.
+        sign_in::resolve(app.ports.database.as_ref(), attempt).await?;
+        return Err(ApiError::HasChanged);
     };
-    let (Some(factor), Some(shown)) = (&account.factor, shown) else {
+    let shown = match code {
+        Code::Totp(code) => open_factor(app, user.id, factor, attempt).await?.step_of(code, now).map(Shown::Totp),
+        // Whether it is one of theirs is for the database to know.
+        Code::Recovery(typed) => Some(Shown::Recovery(typed.digest())),
+    };
+    let Some(shown) = shown else {
         return Err(fail(app, connection, attempt, Some(user.id), Wrong::Code).await);
     };
     // (4)

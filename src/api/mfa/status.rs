@@ -22,7 +22,7 @@ pub async fn status(
     State(app): State<Arc<App>>,
     Enrolling(principal): Enrolling,
 ) -> Result<Json<StatusAnswer>, ApiError> {
-    principal.require_if_narrowed(&app, "profile:read").await?;
+    principal.require_if_narrowed("profile:read")?;
     let status = mfa::status(app.ports.database.as_ref(), principal.user()?).await?;
     Ok(Json(StatusAnswer {
         enabled: status.enabled_at.is_some(),

@@ -186,8 +186,11 @@ pub async fn end_all(
         read_ended(&id, holder.salt()),
         Statement::new(
             "SELECT COUNT(*) AS narrowed FROM sessions WHERE id = ?1 AND ended_at IS NULL
-             AND instr(' ' || scope || ' ', ' profile:write ') = 0",
-            [id],
+             AND instr(' ' || scope || ' ', ' profile:write ') = 0
+             AND (?2 IS NULL OR ?2 = COALESCE(salt, (SELECT salt FROM refresh_tokens WHERE session_id = ?1)))
+             AND (?3 IS NULL OR EXISTS (
+               SELECT 1 FROM refresh_tokens WHERE session_id = ?1 AND generation - ?3 IN (0, 1)))",
+            [id, holder.salt(), holder.generation()],
         ),
     ];
     let mut rows = run(database, batch).await?;

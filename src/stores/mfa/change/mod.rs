@@ -99,7 +99,7 @@ pub enum Shows {
     Again(Box<Changed>, Option<Again>),
     /// The code was wrong, or used before; or the account changed under way.
     Wrong,
-    /// The session ended under way.
+    /// The session ended under way, or the factor was taken off.
     Over,
 }
 

@@ -59,10 +59,11 @@ pub(super) fn outcome(mut rows: Vec<Rows>, change: &Change<'_>) -> Result<Shows,
     if is_done {
         return Ok(Shows::Done(changed));
     }
+    let Some(codes) = codes else { return Ok(Shows::Over) };
     let of_this_step = |other: Option<i64>| step.is_some() && step == other;
-    Ok(match (change.what, codes) {
-        (What::StepUp, _) if of_this_step(factor_step) => Shows::Again(changed, None),
-        (What::Codes(_), Some(codes))
+    Ok(match change.what {
+        What::StepUp if of_this_step(factor_step) => Shows::Again(changed, None),
+        What::Codes(_)
             if of_this_step(Some(codes.step))
                 && codes.session == change.session.to_string()
                 && codes.made_at > change.entry.at.millis() - TOLD_AGAIN_FOR_MS =>
