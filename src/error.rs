@@ -66,7 +66,7 @@ pub enum ApiError {
     #[error("Some fields are not valid.")]
     Invalid(Vec<FieldError>),
     /// What should be unique is taken.
-    #[error("Some fields are taken.")]
+    #[error("Some fields do not go with what is there.")]
     Conflict(Vec<FieldError>),
     /// Unknown, wrong and inactive alike.
     #[error("The username or the password is not right.")]
@@ -125,6 +125,12 @@ pub enum ApiError {
     /// The account or the session changed while it was looked at.
     #[error("Something about the account changed meanwhile. Look again.")]
     HasChanged,
+    /// What every installation has, and cannot be removed.
+    #[error("It is built in, and cannot be removed.")]
+    BuiltIn,
+    /// It is used, and was not to be removed by force.
+    #[error("{0}")]
+    InUse(String),
     /// Nothing is there.
     #[error("There is nothing here.")]
     NotFound,
@@ -267,9 +273,12 @@ impl ApiError {
             Self::InvalidRequest(_) => (StatusCode::BAD_REQUEST, Some("invalid_request")),
             Self::UnsupportedGrant => (StatusCode::BAD_REQUEST, Some("unsupported_grant_type")),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
-            Self::Conflict(_) | Self::NoSecondFactor | Self::HasSecondFactor | Self::HasChanged => {
-                (StatusCode::CONFLICT, None)
-            }
+            Self::Conflict(_)
+            | Self::NoSecondFactor
+            | Self::HasSecondFactor
+            | Self::HasChanged
+            | Self::BuiltIn
+            | Self::InUse(_) => (StatusCode::CONFLICT, None),
             Self::BadCredentials
             | Self::InvalidRefresh
             | Self::RefreshReuse

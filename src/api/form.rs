@@ -1,5 +1,7 @@
 //! Reading the fields of a JSON body so that every bad one is named at once.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::{
@@ -54,6 +56,42 @@ impl Fields {
     /// A text that may be left out or null.
     pub fn optional_text(&mut self, name: &'static str) -> Option<String> {
         self.optional(name, |text| Ok(text.to_owned()))
+    }
+
+    /// A list of texts, which may be left out or null. Each is once in it, and they are in order.
+    pub fn optional_list<T: Ord>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, FieldProblem>,
+    ) -> Option<Vec<T>> {
+        self.optional_items(name, |item| item.as_str().ok_or("must be a list of strings").and_then(&parse))
+    }
+
+    /// The same of whatever a list holds.
+    pub fn optional_items<T: Ord>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&Value) -> Result<T, FieldProblem>,
+    ) -> Option<Vec<T>> {
+        let parsed = match self.object.get(name) {
+            None | Some(Value::Null) => return None,
+            Some(Value::Array(items)) => items.iter().map(parse).collect::<Result<BTreeSet<_>, _>>(),
+            Some(_) => Err("must be a list"),
+        };
+        let refused = parsed.map_err(|problem| self.errors.push(FieldError::new(name, problem)));
+        refused.ok().map(|items| items.into_iter().collect())
+    }
+
+    /// Refuses fields other than these: who misspells one is told, and does not find that nothing has come of it.
+    pub fn only(&mut self, names: &[&str]) {
+        if self.object.keys().any(|name| !names.contains(&name.as_str())) {
+            self.errors.push(FieldError::new("body", format!("may hold only {}", names.join(", "))));
+        }
+    }
+
+    /// Notes what is wrong with a field beyond how it is spelled.
+    pub fn reject(&mut self, name: &'static str, problem: impl Into<String>) {
+        self.errors.push(FieldError::new(name, problem));
     }
 
     /// `true` or `false`, which may be left out or null.

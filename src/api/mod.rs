@@ -11,6 +11,7 @@ mod layers;
 mod limits;
 mod mail;
 mod mfa;
+mod page;
 mod query;
 mod well_known;
 
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use axum::{
     Router, middleware,
-    routing::{delete, get, post, put},
+    routing::{delete, get, patch, post, put},
 };
 
 use crate::{app::App, config::Environment, error::ApiError};
@@ -81,6 +82,15 @@ endpoints! {
         delete "/auth/sessions/{id}" => auth::sessions::end_one,
         delete "/admin/users/{id}" => admin::remove_user::remove,
         post "/admin/users/{id}/reset-mfa" => admin::reset_mfa::reset,
+        get "/admin/roles" => admin::roles::list::list,
+        post "/admin/roles" => admin::roles::create::create,
+        get "/admin/roles/{name}" => admin::roles::list::view,
+        patch "/admin/roles/{name}" => admin::roles::update::update,
+        delete "/admin/roles/{name}" => admin::roles::remove::remove,
+        get "/admin/permissions" => admin::roles::permissions::list,
+        post "/admin/permissions" => admin::roles::permissions::create,
+        patch "/admin/permissions/{name}" => admin::roles::permissions::describe,
+        delete "/admin/permissions/{name}" => admin::roles::permissions::remove,
         get "/admin/keys" => admin::keys::list,
         post "/admin/keys/rotate" => admin::keys::rotate,
     }

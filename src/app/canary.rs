@@ -104,7 +104,7 @@ fn nobody(id: UserId, now: Timestamp) -> User {
         email: String::new(),
         email_verified: false,
         full_name: String::new(),
-        roles: Vec::new(),
+        grants: Vec::new(),
         is_active: false,
         mfa_enabled: false,
         token_version: 1,

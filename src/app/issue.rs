@@ -71,8 +71,13 @@ impl App {
     pub async fn issue_access(&self, grant: Grant<'_>, keys_version: i64) -> Result<AccessToken, ApiError> {
         let bundle = self.bundle_of(keys_version).await?;
         let now = self.ports.clock.now();
+        // Tokens are good for LEEWAY longer than they say, and a role must not be.
+        let sure = now.plus(LEEWAY);
+        let (roles, roles_until) = (grant.user.roles(sure), grant.user.roles_until(sure));
         let expires_at = now.plus(self.config.lifetimes.access).min(grant.session_expires_at);
-        let claims = self.claims(&grant, now, expires_at);
+        let expires_at = roles_until.map_or(expires_at, |until| expires_at.min(until.minus(LEEWAY)));
+        let scope = bundle.roles.permissions_within(&roles, grant.scope);
+        let claims = self.claims(&grant, roles, now, expires_at);
         let (key, sealed) = self.signing_key(&bundle, now, expires_at.plus(LEEWAY))?;
         let unsigned = Unsigned::access(&claims, key.kid(), key.algorithm())?;
         let message = unsigned.signing_input().as_bytes();
@@ -80,7 +85,6 @@ impl App {
             VerifyingKey::Public(key) => self.ports.crypto.sign(key, sealed, message).await?,
             VerifyingKey::Shared(key) => key.sign(message),
         };
-        let scope = bundle.roles.permissions_within(&grant.user.roles, grant.scope);
         let scope: Vec<_> = scope.into_iter().collect();
         Ok(AccessToken {
             token: unsigned.sign(&signature)?,
@@ -89,7 +93,7 @@ impl App {
         })
     }
 
-    fn claims(&self, grant: &Grant<'_>, now: Timestamp, expires_at: Timestamp) -> Claims {
+    fn claims(&self, grant: &Grant<'_>, roles: Vec<String>, now: Timestamp, expires_at: Timestamp) -> Claims {
         let user = grant.user;
         let wanted = |claim| self.config.token_claims.contains(&claim);
         Claims {
@@ -105,7 +109,7 @@ impl App {
             ver: user.token_version,
             auth_time: grant.signed_in_at.secs(),
             amr: grant.amr.to_vec(),
-            roles: user.roles.clone(),
+            roles,
             scope: grant.scope.map(ToOwned::to_owned),
             username: wanted(Optional::Username).then(|| user.username.clone()),
             email: wanted(Optional::Email).then(|| user.email.clone()),

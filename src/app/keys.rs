@@ -28,7 +28,8 @@ pub enum Rotation {
 }
 
 impl App {
-    pub(super) fn keeper(&self) -> Keeper<'_> {
+    /// What keeps keys and roles, at this moment.
+    pub fn keeper(&self) -> Keeper<'_> {
         Keeper {
             database: self.ports.database.as_ref(),
             crypto: self.ports.crypto.as_ref(),

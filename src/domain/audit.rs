@@ -60,6 +60,18 @@ pub enum Event {
     TokenRefresh,
     /// A refresh token was used that had been replaced long since.
     TokenReuseDetected,
+    /// A role was made.
+    RoleCreated,
+    /// A role was changed: what it inherits, gives or asks for.
+    RoleUpdated,
+    /// A role was removed.
+    RoleDeleted,
+    /// A permission was made.
+    PermissionCreated,
+    /// What a permission is for was said anew.
+    PermissionUpdated,
+    /// A permission was removed.
+    PermissionDeleted,
     /// A next signing key was added, or may sign earlier than planned.
     KeyAdded,
     /// A new signing key took the place of all others, at once.
@@ -92,7 +104,12 @@ impl Event {
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
             Self::AccountDeactivated => "account_deactivated",
-            Self::AccountErased => "admin_action",
+            Self::AccountErased | Self::PermissionCreated | Self::PermissionUpdated | Self::PermissionDeleted => {
+                "admin_action"
+            }
+            Self::RoleCreated => "role_created",
+            Self::RoleUpdated => "role_updated",
+            Self::RoleDeleted => "role_deleted",
             Self::EmailVerified => "email_verified",
             Self::PasswordResetRequested => "password_reset_requested",
             Self::PasswordReset => "password_reset",
@@ -141,6 +158,12 @@ impl Event {
             | Self::MfaRecoveryUsed
             | Self::MfaRecoveryRenewed
             | Self::TokenRefresh
+            | Self::RoleCreated
+            | Self::RoleUpdated
+            | Self::RoleDeleted
+            | Self::PermissionCreated
+            | Self::PermissionUpdated
+            | Self::PermissionDeleted
             | Self::KeyAdded => Severity::Info,
         }
     }
@@ -188,11 +211,13 @@ pub struct Entry {
     pub origin: Origin,
 }
 
-/// A row about what somebody did to another's account. Where it came from is where they were, not whom it is about.
+/// A row about what somebody did to another's account, or to what all accounts go by. Where it came from is where they were, not whom it is about.
 #[derive(Clone, Debug)]
 pub struct Act {
     /// What, and to whom.
     pub entry: Entry,
     /// Who did it.
     pub actor: UserId,
+    /// What it was, beside what and to whom: which role, what of it. Never what tells of a person.
+    pub detail: Option<String>,
 }

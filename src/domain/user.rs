@@ -1,6 +1,7 @@
 //! The fields of an account, parsed once into types that cannot hold a bad value.
 
 use email_address::{EmailAddress, Options};
+use serde::{Deserialize, Serialize};
 
 use super::{id::UserId, time::Timestamp};
 
@@ -75,14 +76,7 @@ pub struct FullName(String);
 impl FullName {
     /// Parses what a person typed.
     pub fn parse(text: &str) -> Result<Self, FieldProblem> {
-        let text = text.trim();
-        if text.chars().count() > 100 {
-            return Err("must have at most 100 characters");
-        }
-        if text.chars().any(char::is_control) {
-            return Err("must not hold control characters");
-        }
-        Ok(Self(text.to_owned()))
+        line_of_text(text, 100, "must have at most 100 characters").map(Self)
     }
 
     /// The name.
@@ -90,6 +84,18 @@ impl FullName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A line of text, trimmed: at most so many characters, of which none controls anything.
+pub fn line_of_text(text: &str, max: usize, too_long: FieldProblem) -> Result<String, FieldProblem> {
+    let text = text.trim();
+    if text.chars().count() > max {
+        return Err(too_long);
+    }
+    if text.chars().any(char::is_control) {
+        return Err("must not hold control characters");
+    }
+    Ok(text.to_owned())
 }
 
 /// What a person signs in with: a username or an email address, as a look-up key.
@@ -119,6 +125,15 @@ pub fn pseudonym(id: UserId) -> String {
     format!("erased:{id}")
 }
 
+/// A role that somebody was granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleGrant {
+    /// Its name.
+    pub role: String,
+    /// When it is over, if it ever is.
+    pub expires_at: Option<Timestamp>,
+}
+
 /// An account, as the database holds it.
 #[derive(Clone, Debug)]
 pub struct User {
@@ -132,8 +147,8 @@ pub struct User {
     pub email_verified: bool,
     /// Optional; empty when not given.
     pub full_name: String,
-    /// The roles granted directly, sorted.
-    pub roles: Vec<String>,
+    /// The roles granted directly, in the order of their names; also such as are over, until they are forgotten.
+    pub grants: Vec<RoleGrant>,
     /// A deactivated account cannot sign in.
     pub is_active: bool,
     /// Whether a second factor is enrolled.
@@ -146,6 +161,36 @@ pub struct User {
     pub updated_at: Timestamp,
     /// When it last signed in.
     pub last_login_at: Option<Timestamp>,
+}
+
+fn granted(grants: &[RoleGrant], now: Timestamp) -> impl Iterator<Item = &RoleGrant> {
+    grants.iter().filter(move |grant| grant.expires_at.is_none_or(|at| at > now))
+}
+
+/// Those of the roles that are not over.
+#[must_use]
+pub fn roles(grants: &[RoleGrant], now: Timestamp) -> Vec<String> {
+    granted(grants, now).map(|grant| grant.role.clone()).collect()
+}
+
+/// When the first of those will be over, if one will.
+#[must_use]
+pub fn roles_until(grants: &[RoleGrant], now: Timestamp) -> Option<Timestamp> {
+    granted(grants, now).filter_map(|grant| grant.expires_at).min()
+}
+
+impl User {
+    /// The roles granted directly that are not over, sorted.
+    #[must_use]
+    pub fn roles(&self, now: Timestamp) -> Vec<String> {
+        roles(&self.grants, now)
+    }
+
+    /// When the first of them will be over, if one will.
+    #[must_use]
+    pub fn roles_until(&self, now: Timestamp) -> Option<Timestamp> {
+        roles_until(&self.grants, now)
+    }
 }
 
 #[cfg(test)]

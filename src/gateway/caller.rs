@@ -23,7 +23,7 @@ pub struct Caller {
     pub username: Option<String>,
     /// The email address, only if it was proven.
     pub verified_email: Option<String>,
-    /// Roles granted directly.
+    /// Roles granted directly, as far as there still are such.
     pub roles: Vec<String>,
     /// The same, with spaces between.
     pub roles_text: String,
@@ -46,6 +46,7 @@ impl Caller {
     #[must_use]
     pub fn from_claims(verified: &VerifiedClaims, graph: &RoleGraph) -> Self {
         let claims = verified.claims();
+        let roles = graph.known(&claims.roles);
         let permissions = graph.permissions_within(&claims.roles, claims.scope.as_deref());
         let second_factor_at = has_second_factor(&claims.amr).then_some(Timestamp::from_secs(claims.auth_time));
         let verified_email = claims.email.clone().filter(|_| claims.email_verified == Some(true));
@@ -54,8 +55,8 @@ impl Caller {
             issuer: claims.iss.clone(),
             username: claims.username.clone(),
             verified_email,
-            roles_text: claims.roles.join(" "),
-            roles: claims.roles.clone(),
+            roles_text: roles.join(" "),
+            roles,
             scopes_text: permissions.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
             permissions,
             session: verified.session(),
@@ -68,6 +69,7 @@ impl Caller {
     /// Works out what a cookie session of ours gives under a role graph; `issuer` is ours.
     #[must_use]
     pub fn from_session(session: &Snapshot, issuer: &str, graph: &RoleGraph) -> Self {
+        let roles = graph.known(&session.roles);
         let permissions = graph.permissions_within(&session.roles, session.scope.as_deref());
         let second_factor_at = session.authenticated_at.filter(|_| has_second_factor(&session.amr));
         Self {
@@ -75,8 +77,8 @@ impl Caller {
             issuer: issuer.to_owned(),
             username: Some(session.username.clone()),
             verified_email: session.verified_email.clone(),
-            roles_text: session.roles.join(" "),
-            roles: session.roles.clone(),
+            roles_text: roles.join(" "),
+            roles,
             scopes_text: permissions.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
             permissions,
             session: session.session,

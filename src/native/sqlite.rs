@@ -28,6 +28,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0008_cleanup.sql"),
     include_str!("../../migrations/0009_erasure.sql"),
     include_str!("../../migrations/0010_second_factor.sql"),
+    include_str!("../../migrations/0011_roles.sql"),
 ];
 
 /// The name of the feed's own way to it.

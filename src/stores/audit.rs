@@ -61,10 +61,11 @@ pub fn write_if_changed(entry: &Entry) -> Statement {
 #[must_use]
 pub fn write_act_if_changed(act: &Act) -> Statement {
     let mut params = params(&act.entry);
-    params.push(act.actor.to_string().into());
+    params.extend([act.actor.to_string().into(), act.detail.clone().into()]);
     Statement::new(
-        "INSERT INTO audit_events (id, at, event, severity, subject, session_id, ip, user_agent, request_id, actor)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE changes() = 1 ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO audit_events (
+           id, at, event, severity, subject, session_id, ip, user_agent, request_id, actor, detail)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE changes() = 1 ON CONFLICT (id) DO NOTHING",
         params,
     )
 }
@@ -244,15 +245,15 @@ pub async fn forget(database: &dyn Database, before: Timestamp) -> Result<bool, 
 
 /// Shows an entry that was written to the log, so that any log sink can watch.
 pub fn log(log: &dyn Log, entry: &Entry) {
-    log_by(log, entry, None);
+    log_by(log, entry, None, None);
 }
 
 /// The same of an act.
 pub fn log_act(log: &dyn Log, act: &Act) {
-    log_by(log, &act.entry, Some(act.actor));
+    log_by(log, &act.entry, Some(act.actor), act.detail.as_deref());
 }
 
-fn log_by(log: &dyn Log, entry: &Entry, actor: Option<UserId>) {
+fn log_by(log: &dyn Log, entry: &Entry, actor: Option<UserId>, detail: Option<&str>) {
     let line = json!({
         "kind": "audit",
         "at": entry.at.rfc3339(),
@@ -260,6 +261,7 @@ fn log_by(log: &dyn Log, entry: &Entry, actor: Option<UserId>) {
         "severity": entry.event.severity().name(),
         "subject": entry.subject,
         "actor": actor,
+        "detail": detail,
         "session": entry.session,
         "ip": entry.origin.ip,
         "user_agent": entry.origin.user_agent,

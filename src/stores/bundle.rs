@@ -1,4 +1,4 @@
-//! What isolates hold a copy of: our keys, and what roles give. Every change of the keys answers with
+//! What isolates hold a copy of: our keys, and what roles give. Every change of either answers with
 //! the bundle as it is after it.
 
 use std::collections::BTreeMap;
@@ -68,15 +68,19 @@ pub struct Tidied {
 /// How many statements [`read_statements`] are.
 const READ: usize = 3;
 
-fn read_statements(now: Timestamp) -> [Statement; READ] {
-    let roles = Statement::new(
+/// Reads what roles say.
+pub(super) fn read_roles() -> Statement {
+    Statement::new(
         "SELECT r.name, r.require_mfa,
          (SELECT json_group_array(inherits) FROM role_inherits WHERE role = r.name) AS inherits,
          (SELECT json_group_array(permission) FROM role_permissions WHERE role = r.name) AS permissions
          FROM roles r",
         [],
-    );
-    [revocations::read_versions(), keys::read_live(now), roles]
+    )
+}
+
+fn read_statements(now: Timestamp) -> [Statement; READ] {
+    [revocations::read_versions(), keys::read_live(now), read_roles()]
 }
 
 impl Keeper<'_> {
@@ -139,6 +143,13 @@ impl Keeper<'_> {
             || !due(&bundle.keyring, self.wanted, self.schedule, self.now, Occasion::Regular).is_empty()
     }
 
+    /// Changes what roles give, by a batch. What its statements gave, and the bundle after it.
+    pub async fn change_roles(&self, batch: Vec<Statement>) -> Result<(Vec<Rows>, Bundle), ApiError> {
+        let mut rows = self.run(batch).await?;
+        let bundle = self.build(rows.split_off(rows.len().saturating_sub(READ))).await?;
+        Ok((rows, bundle))
+    }
+
     /// Puts new keys in the place of all others, at once.
     pub async fn replace_all(&self, until: Timestamp, mut entry: impl FnMut() -> Entry) -> Result<Replaced, ApiError> {
         let mut new = Vec::new();
@@ -186,12 +197,13 @@ impl Keeper<'_> {
         let versions = revocations::versions(rows.next().unwrap_or_default())?;
         let keys = rows.next().unwrap_or_default().all::<keys::Row>()?;
         let Ring { keys, sealed, unreadable } = keys::ring(keys, self.crypto).await;
-        let (keyring, roles) = (keys.into_iter().collect(), roles(rows.next().unwrap_or_default())?);
+        let (keyring, roles) = (keys.into_iter().collect(), RoleGraph::new(&records(rows.next().unwrap_or_default())?));
         Ok(Bundle { keyring, sealed, unreadable, roles, versions, as_of: self.now, is_copy: false, order: self.order })
     }
 }
 
-fn roles(rows: Rows) -> Result<RoleGraph, ApiError> {
+/// What roles say, as it was read.
+pub(super) fn records(rows: Rows) -> Result<BTreeMap<String, RoleRecord>, ApiError> {
     #[derive(Deserialize)]
     struct Row {
         name: String,
@@ -206,5 +218,5 @@ fn roles(rows: Rows) -> Result<RoleGraph, ApiError> {
         let permissions = serde_json::from_str(&row.permissions).map_err(internal)?;
         records.insert(row.name, RoleRecord { inherits, permissions, require_mfa: row.require_mfa != 0 });
     }
-    Ok(RoleGraph::new(&records))
+    Ok(records)
 }

@@ -2,7 +2,6 @@
 //! it holds that once more against the record.
 
 use serde::Deserialize;
-use serde_json::json;
 
 use super::{audit, last, revocations};
 use crate::{
@@ -23,11 +22,20 @@ pub struct Judged<'a> {
     /// The user as they were read.
     pub user: &'a User,
     /// Who does it.
-    pub actor: UserId,
+    pub by: Actor,
+}
+
+/// Who does something, as it was judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Actor {
+    /// Their id.
+    pub user: UserId,
     /// The session that they do it from.
     pub session: SessionId,
     /// Their token version.
-    pub actor_version: i64,
+    pub version: i64,
+    /// The version of the role graph that it was judged by.
+    pub roles_version: i64,
 }
 
 /// What came of it.
@@ -44,7 +52,7 @@ pub enum Administered {
     Gone,
     /// The actor's own session is over.
     NotStanding,
-    /// The account holds other roles than when it was judged.
+    /// The account holds other roles than when it was judged, or roles give something else.
     Overtaken,
 }
 
@@ -60,26 +68,68 @@ pub(super) struct State {
     stands: i64,
 }
 
-/// Whether everything is as it was judged: the roles of the account, and the actor's own (their token version goes up with
-/// them) and session. Parameters 1 to 5 are [`Judged::params`]; 1 is the user, and 2 the time.
+/// Whether everything is as it was judged: the roles of the account, what roles give, and the actor's own roles (their token
+/// version goes up with them) and session. Parameters 1 to 5 are [`Judged::params`]; 1 is the user, and 2 the time.
 macro_rules! is_as_judged {
     () => {
-        "(SELECT json_group_array(role) FROM (SELECT role FROM user_roles WHERE user_id = ?1 ORDER BY role))
-           || (SELECT ' ' || token_version FROM users WHERE id = ?5 AND is_active = 1) = ?3
+        "(SELECT json_group_array(json_object('role', role, 'expires_at', expires_at))
+            FROM (SELECT role, expires_at FROM user_roles WHERE user_id = ?1 ORDER BY role))
+           || (SELECT ' ' || token_version FROM users WHERE id = ?5 AND is_active = 1)
+           || (SELECT ' ' || version FROM versions WHERE name = 'roles') = ?3
          AND EXISTS (SELECT 1 FROM sessions WHERE id = ?4 AND user_id = ?5 AND ended_at IS NULL)"
     };
 }
 pub(super) use is_as_judged;
 
+impl Actor {
+    /// How roles and the actor's own were when it was judged, for [`is_ruled`]; beside the session, and who they are.
+    pub(super) fn params(&self) -> [Value; 3] {
+        [
+            format!("{} {}", self.version, self.roles_version).into(),
+            self.session.to_string().into(),
+            self.user.to_string().into(),
+        ]
+    }
+}
+
+/// Whether roles, the actor's own and their session are as they were judged by. Parameters 3 to 5 are [`Actor::params`].
+macro_rules! is_ruled {
+    () => {
+        "(SELECT token_version || ' ' FROM users WHERE id = ?5 AND is_active = 1)
+           || (SELECT version FROM versions WHERE name = 'roles') = ?3
+         AND EXISTS (SELECT 1 FROM sessions WHERE id = ?4 AND user_id = ?5 AND ended_at IS NULL)"
+    };
+}
+pub(super) use is_ruled;
+
+/// Whether an actor's session stands. Parameters are the session, who they are, and their token version.
+macro_rules! stands {
+    ($session:literal, $user:literal, $version:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM sessions s JOIN users a ON a.id = s.user_id WHERE s.id = ",
+            $session,
+            " AND a.id = ",
+            $user,
+            " AND s.ended_at IS NULL AND a.is_active = 1 AND a.token_version = ",
+            $version,
+            ")"
+        )
+    };
+}
+pub(super) use stands;
+
 impl Judged<'_> {
     /// For [`is_as_judged`].
     pub(super) fn params(&self, at: Timestamp) -> [Value; 5] {
+        let Actor { user, session, version, roles_version } = self.by;
+        // A list of what a row has always can be written; and nothing is like what cannot.
+        let grants = serde_json::to_string(&self.user.grants).unwrap_or_default();
         [
             self.user.id.to_string().into(),
             at.millis().into(),
-            format!("{} {}", json!(self.user.roles), self.actor_version).into(),
-            self.session.to_string().into(),
-            self.actor.to_string().into(),
+            format!("{grants} {version} {roles_version}").into(),
+            session.to_string().into(),
+            user.to_string().into(),
         ]
     }
 
@@ -89,15 +139,16 @@ impl Judged<'_> {
             revocations::read_of_users_version(self.user.id, entry.at),
             audit::read_written(entry),
             Statement::new(
-                "SELECT is_active, mfa_enabled, erased_at,
-                   EXISTS (SELECT 1 FROM sessions s JOIN users a ON a.id = s.user_id WHERE s.id = ?2 AND a.id = ?3
-                     AND s.ended_at IS NULL AND a.is_active = 1 AND a.token_version = ?4) AS stands
-                 FROM users WHERE id = ?1",
+                concat!(
+                    "SELECT is_active, mfa_enabled, erased_at, ",
+                    stands!("?2", "?3", "?4"),
+                    " AS stands FROM users WHERE id = ?1"
+                ),
                 [
                     self.user.id.to_string().into(),
-                    self.session.to_string().into(),
-                    self.actor.to_string().into(),
-                    self.actor_version.into(),
+                    self.by.session.to_string().into(),
+                    self.by.user.to_string().into(),
+                    self.by.version.into(),
                 ],
             ),
         ]

@@ -14,6 +14,7 @@ pub mod mfa;
 pub mod outbox;
 pub mod refresh;
 pub mod revocations;
+pub mod roles;
 pub mod session_copy;
 pub mod sessions;
 pub mod sign_in;

@@ -194,7 +194,7 @@ async fn a_changed_role_counts_within_the_bound_and_signs_nobody_out() {
     let (world, browser) = signed_in().await;
     let elsewhere = world.another_isolate();
     elsewhere.browse_through(&browser, "GET", "/demo/admin/x", None).await.expect(403);
-    grant(&world, "INSERT INTO user_roles SELECT id, 'admin', 0 FROM users");
+    grant(&world, "INSERT INTO user_roles (user_id, role, granted_at) SELECT id, 'admin', 0 FROM users");
     world.hear(&elsewhere).await;
     elsewhere.browse_through(&browser, "GET", "/demo/admin/x", None).await.expect(200);
     assert!(elsewhere.browse_through(&browser, "GET", PRIVATE, None).await.expect(200).warm, "asked once");

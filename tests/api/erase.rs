@@ -67,8 +67,13 @@ fn everything(world: &World) -> Vec<String> {
 
 /// What still tells of Bob.
 fn traces(world: &World) -> Vec<String> {
-    let tell = ["bob", "bobson", "@example.net", IP, "bobs-browser"];
-    let of_bob = |line: &String| tell.iter().any(|one| line.to_lowercase().contains(one));
+    let tell = ["bobson", "@example.net", IP, "bobs-browser"];
+    // Three letters stand in many a random text, but there not by themselves.
+    let is_bob = |word: &str| word == "bob";
+    let of_bob = |line: &String| {
+        let line = line.to_lowercase();
+        tell.iter().any(|one| line.contains(one)) || line.split(|c: char| !c.is_ascii_alphanumeric()).any(is_bob)
+    };
     everything(world).into_iter().filter(of_bob).collect()
 }
 
@@ -196,7 +201,6 @@ async fn who_may_not_changes_nothing() {
             (remove(&world.isolate, &moderator, &bob.id, query).await, 403, "users:delete"),
             (remove(&world.isolate, &moderator, "x", query).await, 403, "users:delete"),
             (remove(&world.isolate, &admin, &analyst.id, query).await, 403, "reports:export"),
-            (remove(&world.isolate, &root, &analyst.id, query).await, 403, "reports:export"),
             (remove(&world.isolate, &admin, &root.id, query).await, 403, "super_admin"),
             (remove(&world.isolate, &admin, &owner.id, query).await, 403, "super_admin"),
             (remove(&world.isolate, &root, &other.id, query).await, 403, "super_admin"),
@@ -216,6 +220,8 @@ async fn who_may_not_changes_nothing() {
     }
     let after = world.count("SELECT SUM(token_version) + 100 * SUM(is_active) FROM users");
     assert_eq!((after, world.count("SELECT COUNT(*) FROM audit_events WHERE actor IS NOT NULL")), (before, 0));
+    // Whoever has every permission there is may.
+    remove(&world.isolate, &root, &analyst.id, "").await.expect(204);
     // A token that says less counts for less; a cookie takes our own page.
     let fields = [("username", "admin"), ("password", PASSWORD), ("scope", "users:delete")];
     let narrow = SignedIn::from(&world.isolate.form("192.0.2.66", &fields).await.expect(200));
@@ -239,7 +245,7 @@ async fn what_changes_under_way_is_judged_again() {
     world
         .host
         .database
-        .meddle(3, "INSERT INTO user_roles SELECT id, 'super_admin', 0 FROM users WHERE username = 'bob'");
+        .meddle(3, "INSERT INTO user_roles (user_id, role, granted_at) SELECT id, 'super_admin', 0 FROM users WHERE username = 'bob'");
     remove(&world.isolate, &admin, &bob.id, "?erase=true").await.expect(403);
     assert_eq!(world.count("SELECT COUNT(*) FROM users WHERE username = 'bob' AND is_active = 1"), 1);
     world.host.database.look("DELETE FROM user_roles WHERE role = 'super_admin'", &[]).unwrap();

@@ -137,7 +137,10 @@ impl World {
         let id = answer.text("/id").to_owned();
         if let Some(role) = role {
             let params: [Sql; 2] = [id.as_str().into(), role.into()];
-            self.host.database.look("INSERT INTO user_roles VALUES (?1, ?2, 0)", &params).unwrap();
+            self.host
+                .database
+                .look("INSERT INTO user_roles (user_id, role, granted_at) VALUES (?1, ?2, 0)", &params)
+                .unwrap();
         }
         id
     }

@@ -94,7 +94,10 @@ async fn the_second_time_changes_nothing() {
     world
         .host
         .database
-        .look("INSERT INTO user_roles SELECT id, 'user', 0 FROM users WHERE username = 'ada'", &[])
+        .look(
+            "INSERT INTO user_roles (user_id, role, granted_at) SELECT id, 'user', 0 FROM users WHERE username = 'ada'",
+            &[],
+        )
         .unwrap();
     world.host.database.look("DELETE FROM audit_events", &[]).unwrap();
     let lived = everything(&world);

@@ -60,6 +60,7 @@ mod profile;
 mod refresh;
 mod register;
 mod revocation;
+mod roles;
 mod scopes;
 mod sessions;
 mod sign_in;

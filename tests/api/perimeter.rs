@@ -308,8 +308,9 @@ async fn bodies_are_of_the_kind_and_size_that_is_read() {
     let (name, token) = bearer(&ada);
     let huge = format!("{{\"x\":\"{}\"}}", "x".repeat(70_000));
     for (method, path) in endpoints().filter(|(method, _)| method != "GET") {
-        if path.contains("/auth/sessions") || path.contains("/admin/users/") {
-            continue; // It reads none.
+        let reads_none = method == "DELETE" && !path.ends_with("/users/me") || path.ends_with("/reset-mfa");
+        if reads_none {
+            continue;
         }
         let post = async |kind: Option<&str>, body: &str| {
             let mut headers = vec![(name, token.as_str()), ("origin", URL)];

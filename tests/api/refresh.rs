@@ -13,7 +13,11 @@ use crate::{
 async fn each_use_rotates_and_roles_are_read_afresh() {
     let world = World::new();
     let ada = world.user("ada", None).await;
-    world.host.database.look("INSERT INTO user_roles SELECT id, 'admin', 0 FROM users", &[]).unwrap();
+    world
+        .host
+        .database
+        .look("INSERT INTO user_roles (user_id, role, granted_at) SELECT id, 'admin', 0 FROM users", &[])
+        .unwrap();
     let first = world.isolate.refresh(&ada.refresh).await.expect(200);
     assert_ne!(first.text("/refresh_token"), ada.refresh);
     assert_eq!(first.text("/session_id"), ada.session);

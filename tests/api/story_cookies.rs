@@ -175,7 +175,7 @@ impl Story {
                 let turn = if has {
                     "DELETE FROM user_roles WHERE role = 'moderator' AND user_id = (SELECT id FROM users WHERE username = ?1)"
                 } else {
-                    "INSERT INTO user_roles SELECT id, 'moderator', 0 FROM users WHERE username = ?1"
+                    "INSERT INTO user_roles (user_id, role, granted_at) SELECT id, 'moderator', 0 FROM users WHERE username = ?1"
                 };
                 let database = &self.world.host.database;
                 database.look(turn, std::slice::from_ref(&name)).unwrap();

@@ -250,7 +250,9 @@ async fn a_token_that_would_be_too_long_is_not_made_and_nothing_is_lost() {
         "WITH RECURSIVE n (i) AS (SELECT 100 UNION ALL SELECT i + 1 FROM n WHERE i < 199)
           INSERT INTO roles (name) SELECT 'a-role-with-a-very-long-name-' || i FROM n",
     );
-    look("INSERT INTO user_roles SELECT u.id, r.name, 0 FROM users u, roles r WHERE r.name LIKE 'a-role-%'");
+    look(
+        "INSERT INTO user_roles (user_id, role, granted_at) SELECT u.id, r.name, 0 FROM users u, roles r WHERE r.name LIKE 'a-role-%'",
+    );
     let refused = world.isolate.try_sign_in("192.0.2.9", "ada", crate::harness::PASSWORD).await.expect(500);
     assert!(refused.text("/detail").contains("fewer roles"), "{refused:?}");
     assert_eq!(world.count("SELECT COUNT(*) FROM sessions"), sessions);

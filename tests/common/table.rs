@@ -87,6 +87,22 @@ const fn admins_malformed(caller: Caller) -> u16 {
     }
 }
 
+/// An admin's work, but how it is does not allow it.
+const fn admins_conflict(caller: Caller) -> u16 {
+    match admins(caller) {
+        200 => 409,
+        other => other,
+    }
+}
+
+/// Whoever is known may not.
+const fn nobody_above(caller: Caller) -> u16 {
+    match admins(caller) {
+        200 => 403,
+        other => other,
+    }
+}
+
 /// An admin's work, but what is asked is not said plainly.
 const fn admins_invalid(caller: Caller) -> u16 {
     match admins(caller) {
@@ -397,6 +413,76 @@ pub const TABLE: &[Row] = &[
         path: "/api/v1/admin/users/{other}?erase=true",
         body: Body::None,
         expect: admins_done,
+    },
+    Row {
+        name: "GET {prefix}/admin/roles",
+        method: "GET",
+        path: "/api/v1/admin/roles",
+        body: Body::None,
+        expect: admins,
+    },
+    Row {
+        name: "POST {prefix}/admin/roles",
+        method: "POST",
+        path: "/api/v1/admin/roles",
+        body: Body::Json(r#"{"name":"A"}"#),
+        expect: admins_invalid,
+    },
+    Row {
+        name: "GET {prefix}/admin/roles/{name}",
+        method: "GET",
+        path: "/api/v1/admin/roles/moderator",
+        body: Body::None,
+        expect: admins,
+    },
+    Row {
+        name: "PATCH {prefix}/admin/roles/{name}",
+        method: "PATCH",
+        path: "/api/v1/admin/roles/moderator",
+        body: Body::Json("{}"),
+        expect: admins,
+    },
+    Row {
+        name: "PATCH {prefix}/admin/roles/{name}",
+        method: "PATCH",
+        path: "/api/v1/admin/roles/super_admin",
+        body: Body::Json("{}"),
+        expect: nobody_above,
+    },
+    Row {
+        name: "DELETE {prefix}/admin/roles/{name}",
+        method: "DELETE",
+        path: "/api/v1/admin/roles/moderator",
+        body: Body::None,
+        expect: admins_conflict,
+    },
+    Row {
+        name: "GET {prefix}/admin/permissions",
+        method: "GET",
+        path: "/api/v1/admin/permissions",
+        body: Body::None,
+        expect: admins,
+    },
+    Row {
+        name: "POST {prefix}/admin/permissions",
+        method: "POST",
+        path: "/api/v1/admin/permissions",
+        body: Body::Json(r#"{"name":"users"}"#),
+        expect: admins_invalid,
+    },
+    Row {
+        name: "PATCH {prefix}/admin/permissions/{name}",
+        method: "PATCH",
+        path: "/api/v1/admin/permissions/keys:manage",
+        body: Body::Json(r#"{"description":"Look after signing keys"}"#),
+        expect: super_admins,
+    },
+    Row {
+        name: "DELETE {prefix}/admin/permissions/{name}",
+        method: "DELETE",
+        path: "/api/v1/admin/permissions/none:such",
+        body: Body::None,
+        expect: admins_missing,
     },
     Row {
         name: "GET {prefix}/admin/keys",

@@ -17,5 +17,5 @@ use crate::{
 pub async fn me(State(app): State<Arc<App>>, principal: Principal) -> Result<Json<UserView>, ApiError> {
     principal.require(&app, &Requirement::permission("profile:read")).await?;
     let user = users::by_id(app.ports.database.as_ref(), principal.user()?).await?;
-    user.map(|user| Json(user.into())).ok_or(ApiError::InvalidToken(Refusal::Revoked))
+    user.map(|user| Json(UserView::new(user, app.ports.clock.now()))).ok_or(ApiError::InvalidToken(Refusal::Revoked))
 }

@@ -7,7 +7,7 @@ pub mod register;
 
 use serde::Serialize;
 
-use crate::domain::{id::UserId, user::User};
+use crate::domain::{id::UserId, time::Timestamp, user::User};
 
 /// A user as the API shows one: never the hash.
 #[derive(Serialize)]
@@ -25,20 +25,21 @@ pub struct UserView {
     last_login_at: Option<String>,
 }
 
-impl From<User> for UserView {
-    fn from(user: User) -> Self {
+impl UserView {
+    /// A user at `now`.
+    pub fn new(user: User, now: Timestamp) -> Self {
         Self {
+            roles: user.roles(now),
             id: user.id,
             username: user.username,
             email: user.email,
             email_verified: user.email_verified,
             full_name: user.full_name,
-            roles: user.roles,
             is_active: user.is_active,
             mfa_enabled: user.mfa_enabled,
             created_at: user.created_at.rfc3339(),
             updated_at: user.updated_at.rfc3339(),
-            last_login_at: user.last_login_at.map(crate::domain::time::Timestamp::rfc3339),
+            last_login_at: user.last_login_at.map(Timestamp::rfc3339),
         }
     }
 }

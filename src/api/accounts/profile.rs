@@ -88,5 +88,5 @@ pub async fn update(
         app.note_mail();
         app.publish(&revoked, None, Publication::First).await?;
     }
-    Ok(Json(user.into()))
+    Ok(Json(UserView::new(user, now)))
 }

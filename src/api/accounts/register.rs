@@ -75,7 +75,7 @@ async fn create(
         Created::Account(user) => {
             app.note_mail();
             audit::log(app.ports.log.as_ref(), &entry);
-            Ok(user.into())
+            Ok(UserView::new(user, entry.at))
         }
         Created::Taken { username, email } => {
             let taken = [(username, "username"), (email, "email")];

@@ -1,18 +1,22 @@
 //! Who may do something to whose account.
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use crate::{
     api::{Connection, extract::Principal},
     app::{App, Publication},
     domain::{
         audit::{Act, Entry, Event},
+        bundle::Bundle,
         id::UserId,
+        rbac::RoleGraph,
         token::verify::Refusal,
         user::User,
     },
     error::ApiError,
     stores::{
         audit,
-        judged::{Administered, Judged},
+        judged::{Actor, Administered, Judged},
         users,
     },
 };
@@ -26,22 +30,43 @@ pub fn subject(principal: &Principal, id: &str, oneself: &'static str) -> Result
     if id == principal.user()? { Err(ApiError::Malformed(oneself)) } else { Ok(id) }
 }
 
-/// The account, if the caller may administer it: nobody does so above themselves. By roles as the record has them: a copy may
-/// be as old as the bound. The caller counts with no more than their token gives.
-pub async fn judge(app: &App, principal: &Principal, id: UserId) -> Result<User, ApiError> {
-    let user = users::by_id(app.ports.database.as_ref(), id).await?.ok_or(ApiError::NotFound)?;
-    let roles = &app.read_bundle().await?.roles;
+/// An account that the caller may do something to.
+pub struct Case {
+    /// As it was read.
+    pub user: User,
+    /// What the caller may do.
+    pub own: BTreeSet<String>,
+    /// What roles give.
+    pub bundle: Arc<Bundle>,
+}
+
+/// What the caller may do by what roles give now: no more than their token gives.
+pub fn own(principal: &Principal, roles: &RoleGraph) -> BTreeSet<String> {
     let holdings = principal.0.caller().holdings();
     let mut own = roles.permissions(holdings.roles);
     own.retain(|permission| holdings.permissions.contains(permission));
-    roles.may_administer(&own, &user.roles).map_err(ApiError::Forbidden)?;
-    Ok(user)
+    own
+}
+
+/// The account, if the caller may administer it: nobody does so above themselves. By roles as the record has them: a copy may
+/// be as old as the bound.
+pub async fn judge(app: &App, principal: &Principal, id: UserId) -> Result<Case, ApiError> {
+    let user = users::by_id(app.ports.database.as_ref(), id).await?.ok_or(ApiError::NotFound)?;
+    let bundle = app.read_bundle().await?;
+    let own = own(principal, &bundle.roles);
+    bundle.roles.may_administer(&own, &user.roles(app.ports.clock.now())).map_err(ApiError::Forbidden)?;
+    Ok(Case { user, own, bundle })
 }
 
 /// As it was judged, for the batch that does it.
-pub fn judged<'a>(principal: &Principal, user: &'a User) -> Result<Judged<'a>, ApiError> {
-    let (session, actor_version) = (principal.session(), principal.0.version());
-    Ok(Judged { user, actor: principal.user()?, session, actor_version })
+pub fn judged<'a>(principal: &Principal, case: &'a Case) -> Result<Judged<'a>, ApiError> {
+    Ok(Judged { user: &case.user, by: actor(principal, case.bundle.versions.roles)? })
+}
+
+/// The caller, as they were judged by a version of the role graph.
+pub fn actor(principal: &Principal, roles_version: i64) -> Result<Actor, ApiError> {
+    let (user, session, version) = (principal.user()?, principal.session(), principal.0.version());
+    Ok(Actor { user, session, version, roles_version })
 }
 
 /// Logs what was written of these acts, and has everyone told, if it is done. It is not if the account changed under way: then
@@ -79,5 +104,5 @@ pub fn act(
         session: Some(principal.session()),
         ..connection.entry(app, event, app.ports.clock.now())
     };
-    Ok(Act { entry, actor: principal.user()? })
+    Ok(Act { entry, actor: principal.user()?, detail: None })
 }

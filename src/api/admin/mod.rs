@@ -4,3 +4,4 @@ mod judge;
 pub mod keys;
 pub mod remove_user;
 pub mod reset_mfa;
+pub mod roles;

@@ -36,14 +36,14 @@ pub async fn remove(
     let id = subject(&principal, &id, "One's own account is closed by DELETE users/me.")?;
     for _ in 0..TRIES {
         // (2)
-        let user = judge(&app, &principal, id).await?;
+        let case = judge(&app, &principal, id).await?;
         // (3)
-        let closed = act(&app, &connection, &principal, &user, Event::AccountDeactivated)?;
-        let mut erased = act(&app, &connection, &principal, &user, Event::AccountErased)?;
+        let closed = act(&app, &connection, &principal, &case.user, Event::AccountDeactivated)?;
+        let mut erased = act(&app, &connection, &principal, &case.user, Event::AccountErased)?;
         erased.entry.at = closed.entry.at;
         let hash = app.config.hasher.unusable();
         let removal = Removal {
-            judged: judged(&principal, &user)?,
+            judged: judged(&principal, &case)?,
             closed: &closed,
             revoked_until: app.revoked_until(closed.entry.at),
             erased: is_erasure.then_some(Erasure { password_hash: &hash, act: &erased }),

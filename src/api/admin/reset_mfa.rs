@@ -34,11 +34,11 @@ pub async fn reset(
     let id = subject(&principal, &id, "One's own second factor is taken off by POST mfa/disable.")?;
     for _ in 0..TRIES {
         // (2)
-        let user = judge(&app, &principal, id).await?;
+        let case = judge(&app, &principal, id).await?;
         // (3)
-        let act = act(&app, &connection, &principal, &user, Event::MfaReset)?;
+        let act = act(&app, &connection, &principal, &case.user, Event::MfaReset)?;
         let reset = Reset {
-            judged: judged(&principal, &user)?,
+            judged: judged(&principal, &case)?,
             act: &act,
             revoked_until: app.revoked_until(act.entry.at),
             told: (&app.letter(Kind::MfaDisabled, &connection.origin, act.entry.at), app.config.mails_an_hour),

@@ -55,8 +55,9 @@ impl Opened {
                 return Ok(Self::Tokens(TokenAnswer::new(access, refresh, session.id)));
             }
         };
-        let roles = &app.bundle().await?.roles;
-        let scope: Vec<_> = roles.permissions_within(&grant.user.roles, grant.scope).into_iter().collect();
+        let graph = &app.bundle().await?.roles;
+        let roles = grant.user.roles(now);
+        let scope: Vec<_> = graph.permissions_within(&roles, grant.scope).into_iter().collect();
         Ok(Self::Cookie(Box::new(OpenedCookie {
             cookie: SessionCookie { session: session.id, salt: session.salt },
             remember,
@@ -67,7 +68,8 @@ impl Opened {
                 user: grant.user.id,
                 username: grant.user.username.clone(),
                 verified_email: grant.user.email_verified.then(|| grant.user.email.clone()),
-                roles: grant.user.roles.clone(),
+                roles,
+                roles_until: grant.user.roles_until(now),
                 version: grant.user.token_version,
                 scope: grant.scope.map(ToOwned::to_owned),
                 amr: grant.amr.to_vec(),

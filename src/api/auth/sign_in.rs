@@ -108,7 +108,7 @@ async fn granted(
     let Some(scope) = scope else { return Ok(None) };
     let user = &proven.account.user;
     let bundle = excused(app, proven.attempt, app.bundle().await).await?;
-    match scope.granted(&user.roles, &bundle.roles) {
+    match scope.granted(&user.roles(app.ports.clock.now()), &bundle.roles) {
         Ok(scope) => Ok(Some(scope)),
         Err(problem) => Err(refuse(app, connection, proven.attempt, user.id, problem.into()).await),
     }

@@ -34,6 +34,9 @@ pub struct Snapshot {
     pub verified_email: Option<String>,
     /// The roles granted directly.
     pub roles: Vec<String>,
+    /// When the first of them is over, if one ever is.
+    #[serde(default)]
+    pub roles_until: Option<Timestamp>,
     /// Their token version.
     pub version: i64,
     /// What it was narrowed to, if it was.
@@ -61,7 +64,9 @@ impl Snapshot {
     #[must_use]
     pub fn is_good(&self, now: Timestamp) -> bool {
         // One that was taken later than now tells of clocks that differ, which they do by little.
-        now.since(self.as_of) < GOOD_FOR && self.as_of.since(now) < CLOCKS_DIFFER
+        now.since(self.as_of) < GOOD_FOR
+            && self.as_of.since(now) < CLOCKS_DIFFER
+            && self.roles_until.is_none_or(|until| until > now)
     }
 
     /// How long it may go unused.

@@ -7,6 +7,7 @@ use super::digest;
 use crate::domain::{
     id::{RowId, UserId},
     password::ImportedHash,
+    rbac::{OUT_OF_REACH, RoleName},
     strict_json,
     time::Timestamp,
     user::{Email, FieldProblem, FullName, Username},
@@ -19,8 +20,6 @@ const FIELDS: &[&str] =
 const MAX_LENGTH: usize = 16 * 1024;
 /// The role of who has no other.
 const FIRST_ROLE: &str = "user";
-/// Granted on the installation's own machine only, to someone by name.
-const NOT_IMPORTED: &str = "super_admin";
 /// Nobody has more roles.
 const MAX_ROLES: usize = 20;
 /// The year 2100: what is later is a time in another unit.
@@ -126,22 +125,16 @@ fn roles(value: &Value) -> Result<Vec<String>, FieldProblem> {
     let names: Option<Vec<&str>> = value.as_array().and_then(|names| names.iter().map(Value::as_str).collect());
     let names =
         names.filter(|names| (1..=MAX_ROLES).contains(&names.len())).ok_or("must be a list of 1 to 20 names")?;
-    if names.contains(&NOT_IMPORTED) {
+    if names.contains(&OUT_OF_REACH) {
         return Err("must not hold super_admin, which is granted by make admin only");
     }
-    if !names.iter().all(|name| is_role(name)) {
+    if !names.iter().all(|name| RoleName::parse(name).is_ok()) {
         return Err("must be names of roles");
     }
     let mut names: Vec<_> = names.into_iter().map(ToOwned::to_owned).collect();
     names.sort_unstable();
     names.dedup();
     Ok(names)
-}
-
-/// `[a-z][a-z0-9_-]{1,49}`.
-fn is_role(name: &str) -> bool {
-    let rest = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
-    (2..=50).contains(&name.len()) && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(rest)
 }
 
 #[cfg(test)]

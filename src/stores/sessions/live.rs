@@ -10,6 +10,7 @@ use crate::{
         session::snapshot::Snapshot,
         time::Timestamp,
         token::verify::VerifiedClaims,
+        user::{RoleGrant, roles, roles_until},
     },
     error::ApiError,
     ports::{Database, Statement},
@@ -52,7 +53,7 @@ pub async fn snapshot(database: &dyn Database, id: SessionId, now: Timestamp) ->
         user_id: UserId,
         username: String,
         verified_email: Option<String>,
-        roles: String,
+        grants: String,
         token_version: i64,
         scope: Option<String>,
         amr: String,
@@ -65,8 +66,8 @@ pub async fn snapshot(database: &dyn Database, id: SessionId, now: Timestamp) ->
     let question = Statement::new(
         concat!(
             "SELECT s.salt, s.user_id, u.username, CASE u.email_verified WHEN 1 THEN u.email END AS verified_email,
-               (SELECT json_group_array(role) FROM (SELECT role FROM user_roles WHERE user_id = u.id ORDER BY role))
-                 AS roles,
+               (SELECT json_group_array(json_object('role', role, 'expires_at', expires_at))
+                  FROM (SELECT role, expires_at FROM user_roles WHERE user_id = u.id ORDER BY role)) AS grants,
                u.token_version, s.scope, s.amr,
                COALESCE(s.authenticated_at, s.created_at) AS authenticated_at, s.expires_at, s.idle_ms, s.idle_until,
                COALESCE(s.last_seen_at, s.created_at) AS seen_at
@@ -77,13 +78,16 @@ pub async fn snapshot(database: &dyn Database, id: SessionId, now: Timestamp) ->
         [id.to_string().into(), now.millis().into()],
     );
     let Some(row) = last(run(database, vec![question]).await?).first::<Row>()? else { return Ok(None) };
+    let grants: Vec<RoleGrant> =
+        serde_json::from_str(&row.grants).map_err(|error| ApiError::Internal(error.to_string()))?;
     Ok(Some(Snapshot {
         session: id,
         salt: row.salt,
         user: row.user_id,
         username: row.username,
         verified_email: row.verified_email,
-        roles: serde_json::from_str(&row.roles).map_err(|error| ApiError::Internal(error.to_string()))?,
+        roles: roles(&grants, now),
+        roles_until: roles_until(&grants, now),
         version: row.token_version,
         scope: row.scope,
         amr: row.amr.split(' ').map(ToOwned::to_owned).collect(),

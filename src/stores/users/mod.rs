@@ -35,7 +35,8 @@ macro_rules! user_columns {
     () => {
         "u.id, u.username, u.email, u.email_verified, u.full_name, u.is_active, u.mfa_enabled, u.token_version,
          u.created_at, u.updated_at, u.last_login_at,
-         (SELECT json_group_array(role) FROM (SELECT role FROM user_roles WHERE user_id = u.id ORDER BY role)) AS roles"
+         (SELECT json_group_array(json_object('role', role, 'expires_at', expires_at))
+            FROM (SELECT role, expires_at FROM user_roles WHERE user_id = u.id ORDER BY role)) AS grants"
     };
 }
 pub(super) use user_columns;
@@ -54,20 +55,20 @@ pub(super) struct UserRow {
     created_at: i64,
     updated_at: i64,
     last_login_at: Option<i64>,
-    roles: String,
+    grants: String,
 }
 
 impl TryFrom<UserRow> for User {
     type Error = ApiError;
     fn try_from(row: UserRow) -> Result<Self, ApiError> {
-        let roles = serde_json::from_str(&row.roles).map_err(|error| ApiError::Internal(error.to_string()))?;
+        let grants = serde_json::from_str(&row.grants).map_err(|error| ApiError::Internal(error.to_string()))?;
         Ok(Self {
             id: row.id,
             username: row.username,
             email: row.email,
             email_verified: row.email_verified != 0,
             full_name: row.full_name,
-            roles,
+            grants,
             is_active: row.is_active != 0,
             mfa_enabled: row.mfa_enabled != 0,
             token_version: row.token_version,

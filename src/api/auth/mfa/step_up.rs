@@ -84,8 +84,8 @@ async fn renew(
             Ok(Json(answer).into_response())
         }
         Authenticated::Session(_) => {
-            let roles = &app.bundle().await?.roles;
-            let scope = roles.permissions_within(&changed.user.roles, changed.scope.as_deref());
+            let (graph, roles) = (&app.bundle().await?.roles, changed.user.roles(app.ports.clock.now()));
+            let scope = graph.permissions_within(&roles, changed.scope.as_deref());
             let scope = scope.into_iter().collect::<Vec<_>>().join(" ");
             let expires_at = changed.session_expires_at.rfc3339();
             Ok(Json(CookieAnswer { session_id: shown.session, expires_at, scope }).into_response())

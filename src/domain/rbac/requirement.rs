@@ -1,109 +1,9 @@
-//! Roles, what they inherit, and the one way to say what a request needs.
+//! What a request needs of its caller: one value, for our own endpoints and for routes alike.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
-use serde::{Deserialize, Serialize};
-
-use super::time::Timestamp;
-
-/// The role whose holders are out of reach of the API: it is granted on the installation's own machine only.
-const OUT_OF_REACH: &str = "super_admin";
-
-/// One role as it is stored.
-#[derive(Clone, Debug, Default)]
-pub struct RoleRecord {
-    /// Roles whose permissions it has too.
-    pub inherits: Vec<String>,
-    /// Permissions of its own.
-    pub permissions: Vec<String>,
-    /// Whether nothing is open to its holders before they have a second factor.
-    pub require_mfa: bool,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Closure {
-    roles: BTreeSet<String>,
-    permissions: BTreeSet<String>,
-    require_mfa: bool,
-}
-
-/// The role graph with everything inherited worked out. Unknown roles give nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RoleGraph {
-    closures: BTreeMap<String, Closure>,
-}
-
-impl RoleGraph {
-    /// Works out the closure. A cycle, should one ever be stored, gives every role on it the same.
-    #[must_use]
-    pub fn new(records: &BTreeMap<String, RoleRecord>) -> Self {
-        let closures = records.keys().map(|role| (role.clone(), Self::close(records, role))).collect();
-        Self { closures }
-    }
-
-    fn close(records: &BTreeMap<String, RoleRecord>, start: &str) -> Closure {
-        let mut closure = Closure::default();
-        let mut pending = vec![start.to_owned()];
-        while let Some(role) = pending.pop() {
-            let Some(record) = records.get(&role) else { continue };
-            if closure.roles.insert(role) {
-                closure.permissions.extend(record.permissions.iter().cloned());
-                closure.require_mfa |= record.require_mfa;
-                pending.extend(record.inherits.iter().cloned());
-            }
-        }
-        closure
-    }
-
-    /// What the roles give together.
-    #[must_use]
-    pub fn permissions(&self, roles: &[String]) -> BTreeSet<String> {
-        roles.iter().filter_map(|role| self.closures.get(role)).flat_map(|c| c.permissions.iter().cloned()).collect()
-    }
-
-    /// The same, as far as a scope has it, if there is one: permissions with spaces between.
-    #[must_use]
-    pub fn permissions_within(&self, roles: &[String], scope: Option<&str>) -> BTreeSet<String> {
-        let mut permissions = self.permissions(roles);
-        if let Some(scope) = scope {
-            let granted: BTreeSet<_> = scope.split(' ').collect();
-            permissions.retain(|permission| granted.contains(permission.as_str()));
-        }
-        permissions
-    }
-
-    /// Whether any role gives a permission.
-    #[must_use]
-    pub fn knows(&self, permission: &str) -> bool {
-        self.closures.values().any(|closure| closure.permissions.contains(permission))
-    }
-
-    /// Whether one of `held` is `role` or inherits it.
-    #[must_use]
-    pub fn reaches(&self, held: &[String], role: &str) -> bool {
-        held.iter().filter_map(|held| self.closures.get(held)).any(|closure| closure.roles.contains(role))
-    }
-
-    /// Whether one of `held`, or what it inherits, is only for who has shown a second factor.
-    #[must_use]
-    pub fn require_mfa(&self, held: &[String]) -> bool {
-        held.iter().filter_map(|held| self.closures.get(held)).any(|closure| closure.require_mfa)
-    }
-
-    /// Whether who has these permissions may administer an account that holds these roles: nobody does so above
-    /// themselves, nor any `super_admin` at all.
-    pub fn may_administer(&self, own: &BTreeSet<String>, roles: &[String]) -> Result<(), Missing> {
-        if self.reaches(roles, OUT_OF_REACH) {
-            return Err(Missing::OutOfReach);
-        }
-        let lacking: Vec<_> = self.permissions(roles).difference(own).cloned().collect();
-        if lacking.is_empty() { Ok(()) } else { Err(Missing::Permissions(lacking)) }
-    }
-}
+use super::RoleGraph;
+use crate::domain::time::Timestamp;
 
 /// What a request needs of its caller. Everything that is stated must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -219,7 +119,10 @@ impl Requirement {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::domain::rbac::RoleRecord;
 
     const NOW: Timestamp = Timestamp::from_secs(1_767_225_600);
 
@@ -253,17 +156,6 @@ mod tests {
     }
 
     #[test]
-    fn inheritance_is_transitive_and_cycles_end() {
-        let graph = graph();
-        let admin = ["admin".to_owned()];
-        assert_eq!(graph.permissions(&admin).len(), 3);
-        assert!(graph.reaches(&admin, "user"));
-        assert!(!graph.reaches(&["user".to_owned()], "admin"));
-        assert_eq!(graph.permissions(&["a".to_owned()]), graph.permissions(&["b".to_owned()]));
-        assert!(graph.permissions(&["nobody".to_owned()]).is_empty());
-    }
-
-    #[test]
     fn every_stated_need_must_hold_and_what_is_missing_is_named() {
         let needs = Requirement {
             permissions: vec!["profile:read".into(), "users:write".into()],
@@ -288,32 +180,6 @@ mod tests {
         assert_eq!(check(&needs, &["user"], Some("you")), Err(Missing::Owner));
         assert_eq!(check(&needs, &["user"], None), Err(Missing::Owner));
         assert_eq!(check(&needs, &["admin"], Some("you")), Ok(()));
-    }
-
-    #[test]
-    fn nobody_administers_above_themselves() {
-        let mut records = BTreeMap::new();
-        for (role, inherits, permission) in [
-            ("user", None, "x:u"),
-            ("admin", Some("user"), "x:a"),
-            ("super_admin", None, "x:s"),
-            ("root", Some("super_admin"), "x:r"),
-        ] {
-            let inherits = inherits.map(ToOwned::to_owned).into_iter().collect();
-            let record = RoleRecord { inherits, permissions: vec![permission.to_owned()], require_mfa: false };
-            records.insert(role.to_owned(), record);
-        }
-        let graph = RoleGraph::new(&records);
-        let may = |own: &[&str], roles: &[&str]| {
-            let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
-            graph.may_administer(&own.iter().map(ToString::to_string).collect(), &roles)
-        };
-        assert_eq!(may(&["x:u", "x:a"], &["admin"]), Ok(()));
-        assert_eq!(may(&[], &[]), Ok(()));
-        assert_eq!(may(&["x:u"], &["user", "admin"]), Err(Missing::Permissions(vec!["x:a".into()])));
-        for role in ["super_admin", "root"] {
-            assert_eq!(may(&["x:u", "x:a", "x:s", "x:r"], &["user", role]), Err(Missing::OutOfReach));
-        }
     }
 
     #[test]

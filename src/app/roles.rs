@@ -1,0 +1,27 @@
+//! What becomes of a change of what roles give.
+
+use std::sync::Arc;
+
+use futures_util::future::join;
+
+use super::{App, Publication};
+use crate::{domain::bundle::Bundle, error::ApiError};
+
+impl App {
+    /// (1) This isolate goes by it at once. (2) The others are told; only then may it be said that it is done. The edge
+    /// bundle is written beside that: who finds an older one knows by its version.
+    ///
+    /// # Errors
+    /// [`ApiError::RevocationPending`] if not everyone was told yet.
+    pub async fn publish_roles(&self, bundle: Bundle) -> Result<Arc<Bundle>, ApiError> {
+        // (1)
+        let bundle = self.knowledge().replace(bundle);
+        // (2)
+        let told = self.publish(&[], Some(bundle.versions), Publication::First);
+        let (told, copied) = join(told, self.put_copy(&bundle)).await;
+        if let Err(error) = copied {
+            self.log_fault("edge bundle", &error.cause());
+        }
+        told.map(|()| bundle)
+    }
+}
