@@ -49,3 +49,8 @@ UPDATE permissions SET description = CASE name
   WHEN 'system:manage' THEN 'Look after the installation'
   ELSE description END
 WHERE built_in = 1;
+
+-- Accounts are listed from the newest back, all of them or those that are open or closed, and found by how username,
+-- address or name begin.
+CREATE INDEX users_by_active ON users (is_active, id) WHERE erased_at IS NULL;
+CREATE INDEX users_by_name ON users (lower(full_name), id) WHERE erased_at IS NULL AND full_name <> '';

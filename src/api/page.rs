@@ -47,6 +47,11 @@ impl<T> Page<T> {
         Self { items: found, next_cursor }
     }
 
+    /// Of what was found, and where that ends if there may be more.
+    pub const fn ending(items: Vec<T>, next_cursor: Option<String>) -> Self {
+        Self { items, next_cursor }
+    }
+
     /// The same of what each item is shown as, if it is.
     pub fn map<V>(self, view: impl FnMut(T) -> Option<V>) -> Page<V> {
         Page { items: self.items.into_iter().filter_map(view).collect(), next_cursor: self.next_cursor }

@@ -60,6 +60,14 @@ pub enum Event {
     TokenRefresh,
     /// A refresh token was used that had been replaced long since.
     TokenReuseDetected,
+    /// An account was opened again.
+    AccountReactivated,
+    /// What keeps sign-in to an account closed was taken away by another.
+    AccountUnlocked,
+    /// Something else of an account was changed by another.
+    AccountEdited,
+    /// Roles were granted, or taken away.
+    RoleChanged,
     /// A role was made.
     RoleCreated,
     /// A role was changed: what it inherits, gives or asks for.
@@ -104,9 +112,14 @@ impl Event {
             Self::PasswordChanged => "password_changed",
             Self::EmailChanged => "email_changed",
             Self::AccountDeactivated => "account_deactivated",
-            Self::AccountErased | Self::PermissionCreated | Self::PermissionUpdated | Self::PermissionDeleted => {
-                "admin_action"
-            }
+            Self::AccountReactivated => "account_reactivated",
+            Self::AccountUnlocked => "account_unlocked",
+            Self::RoleChanged => "role_changed",
+            Self::AccountErased
+            | Self::AccountEdited
+            | Self::PermissionCreated
+            | Self::PermissionUpdated
+            | Self::PermissionDeleted => "admin_action",
             Self::RoleCreated => "role_created",
             Self::RoleUpdated => "role_updated",
             Self::RoleDeleted => "role_deleted",
@@ -158,6 +171,10 @@ impl Event {
             | Self::MfaRecoveryUsed
             | Self::MfaRecoveryRenewed
             | Self::TokenRefresh
+            | Self::AccountReactivated
+            | Self::AccountUnlocked
+            | Self::AccountEdited
+            | Self::RoleChanged
             | Self::RoleCreated
             | Self::RoleUpdated
             | Self::RoleDeleted

@@ -126,7 +126,7 @@ pub fn pseudonym(id: UserId) -> String {
 }
 
 /// A role that somebody was granted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RoleGrant {
     /// Its name.
     pub role: String,

@@ -70,6 +70,20 @@ pub fn write_act_if_changed(act: &Act) -> Statement {
     )
 }
 
+/// Writes the row of an act if that of another is there, of the same request.
+#[must_use]
+pub fn write_act_if_written(act: &Act, other: RowId) -> Statement {
+    let mut params = params(&act.entry);
+    params.extend([act.actor.to_string().into(), act.detail.clone().into(), other.to_string().into()]);
+    Statement::new(
+        "INSERT INTO audit_events (
+           id, at, event, severity, subject, session_id, ip, user_agent, request_id, actor, detail)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
+         WHERE EXISTS (SELECT 1 FROM audit_events WHERE id = ?12) ON CONFLICT (id) DO NOTHING",
+        params,
+    )
+}
+
 /// Writes the row if the statement before it changed any.
 #[must_use]
 pub fn write_if_any_changed(entry: &Entry) -> Statement {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{audit, last, revocations};
 use crate::{
     domain::{
-        audit::Entry,
+        audit::{Act, Entry},
         id::{SessionId, UserId},
         revocation,
         time::Timestamp,
@@ -66,6 +66,8 @@ pub(super) struct State {
     /// When the person was removed from it.
     pub erased_at: Option<i64>,
     stands: i64,
+    /// Whether everything is still as it was judged.
+    ruled: i64,
 }
 
 /// Whether everything is as it was judged: the roles of the account, what roles give, and the actor's own roles (their token
@@ -141,15 +143,12 @@ impl Judged<'_> {
             Statement::new(
                 concat!(
                     "SELECT is_active, mfa_enabled, erased_at, ",
-                    stands!("?2", "?3", "?4"),
-                    " AS stands FROM users WHERE id = ?1"
+                    stands!("?4", "?5", "?6"),
+                    " AS stands, COALESCE(",
+                    is_as_judged!(),
+                    ", 0) AS ruled FROM users WHERE id = ?1"
                 ),
-                [
-                    self.user.id.to_string().into(),
-                    self.by.session.to_string().into(),
-                    self.by.user.to_string().into(),
-                    self.by.version.into(),
-                ],
+                [self.params(entry.at).as_slice(), &[self.by.version.into()]].concat(),
             ),
         ]
     }
@@ -167,6 +166,21 @@ pub(super) fn outcome(
     Ok(match state.filter(is_there) {
         None => Administered::Gone,
         Some(state) if is_done(&state) => Administered::Done { written, revoked },
+        Some(state) if state.stands == 0 => Administered::NotStanding,
+        Some(_) => Administered::Overtaken,
+    })
+}
+
+/// What came of an act on an account that is there: it is done if the row in the log is there, or if nothing was to be done
+/// and all is still as it was judged.
+pub(super) fn outcome_of(act: &Act, mut rows: Vec<Rows>) -> Result<Administered, ApiError> {
+    let state = rows.pop().unwrap_or_default().first::<State>()?;
+    let written = audit::written(rows.pop().unwrap_or_default())?;
+    let revoked = revocations::entries(last(rows))?;
+    let is_written = written.contains(&act.entry.id.to_string());
+    Ok(match state.filter(|state| state.erased_at.is_none()) {
+        None => Administered::Gone,
+        Some(state) if is_written || state.ruled == 1 => Administered::Done { written, revoked },
         Some(state) if state.stands == 0 => Administered::NotStanding,
         Some(_) => Administered::Overtaken,
     })

@@ -14,6 +14,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod admin_users;
 mod api_limit;
 mod attempts;
 mod browser;
@@ -25,6 +26,7 @@ mod devices;
 mod emergency;
 mod erase;
 mod fault_sweep;
+mod fault_sweep_admin;
 mod fault_sweep_mfa;
 mod feed;
 mod gateway;

@@ -308,7 +308,10 @@ async fn bodies_are_of_the_kind_and_size_that_is_read() {
     let (name, token) = bearer(&ada);
     let huge = format!("{{\"x\":\"{}\"}}", "x".repeat(70_000));
     for (method, path) in endpoints().filter(|(method, _)| method != "GET") {
-        let reads_none = method == "DELETE" && !path.ends_with("/users/me") || path.ends_with("/reset-mfa");
+        let reads_none = method == "DELETE" && !path.ends_with("/users/me")
+            || ["/reset-mfa", "/unlock", "/verify-email"]
+                .iter()
+                .any(|end| path.contains("/admin/") && path.ends_with(end));
         if reads_none {
             continue;
         }

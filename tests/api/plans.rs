@@ -132,3 +132,49 @@ async fn nor_does_a_second_factor() {
         assert!(!lines.iter().any(|line| line.contains("SCAN totp") || line.contains("SCAN mfa")), "{sql}\n{lines:#?}");
     }
 }
+
+#[tokio::test]
+async fn nor_does_a_search_among_a_hundred_thousand() {
+    let world = World::new();
+    let chief = world.user("chief", Some("admin")).await;
+    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)
+      INSERT INTO users (id, username, email, email_key, full_name, password_hash, is_active, created_at, updated_at)
+      SELECT printf('00000000-0000-7000-8000-%012d', i), printf('u%06d', i), printf('m%06d@x.org', i),
+        printf('m%06d@x.org', i), printf('Name %06d', i), '', i % 1000 > 0, 0, 0 FROM n";
+    world.host.database.look(many, &[]).unwrap();
+    let roles =
+        "INSERT INTO user_roles (user_id, role, granted_at) SELECT id, 'user', 0 FROM users WHERE username > 'u'";
+    world.host.database.look(roles, &[]).unwrap();
+    let one = "/api/v1/admin/users/00000000-0000-7000-8000-000000050000";
+    world.isolate.get(one, Some(&chief.access)).await.expect(200);
+    drop(world.host.database.plans());
+    for query in [
+        "",
+        "query=u",
+        "query=m05",
+        "query=name%200",
+        "role=user",
+        "active=false",
+        "role=admin&active=true",
+        "query=u&role=admin",
+    ] {
+        let mut cursor = String::new();
+        for _ in 0..2 {
+            let path = format!("/api/v1/admin/users?limit=20&{query}{cursor}");
+            let page = world.isolate.get(&path, Some(&chief.access)).await.expect(200);
+            let Some(next) = page.body.get("next_cursor") else { break };
+            cursor = format!("&cursor={}", next.as_str().unwrap());
+        }
+    }
+    world.isolate.get(one, Some(&chief.access)).await.expect(200);
+    for (sql, lines) in world.host.database.plans().unwrap() {
+        // What is gone through was found by an index, or is a list of a window's length.
+        let window = ["SCAN places", "SCAN (subquery-", "SCAN CONSTANT ROW"];
+        let scans = |line: &&String| {
+            line.contains("SCAN") && !window.iter().any(|may| line.contains(may)) && !may_be_scanned(line)
+        };
+        assert_eq!(lines.iter().find(scans), None, "{sql}\n{lines:#?}");
+        let sorts = lines.iter().any(|line| line.contains("TEMP B-TREE"));
+        assert!(!sorts || !sql.contains("places"), "{sql}\n{lines:#?}");
+    }
+}

@@ -47,6 +47,14 @@ const fn optional(caller: Caller) -> u16 {
     }
 }
 
+/// A good token of a moderator or above.
+const fn moderators(caller: Caller) -> u16 {
+    match caller {
+        Caller::User | Caller::Browser => 403,
+        other => authenticated(other),
+    }
+}
+
 /// A good token of an admin or above.
 const fn admins(caller: Caller) -> u16 {
     match caller {
@@ -357,6 +365,76 @@ pub const TABLE: &[Row] = &[
         path: "/api/v1/mfa/recovery-codes",
         body: Body::Json("{}"),
         expect: authenticated_invalid,
+    },
+    Row {
+        name: "GET {prefix}/admin/users",
+        method: "GET",
+        path: "/api/v1/admin/users?limit=1",
+        body: Body::None,
+        expect: moderators,
+    },
+    Row {
+        name: "GET {prefix}/admin/users/{id}",
+        method: "GET",
+        path: "/api/v1/admin/users/{other}",
+        body: Body::None,
+        expect: moderators,
+    },
+    Row {
+        name: "PATCH {prefix}/admin/users/{id}",
+        method: "PATCH",
+        path: "/api/v1/admin/users/{me}",
+        body: Body::Json("{}"),
+        expect: admins_malformed,
+    },
+    Row {
+        name: "PATCH {prefix}/admin/users/{id}",
+        method: "PATCH",
+        path: "/api/v1/admin/users/{other}",
+        body: Body::Json("{}"),
+        expect: admins,
+    },
+    Row {
+        name: "PUT {prefix}/admin/users/{id}/roles",
+        method: "PUT",
+        path: "/api/v1/admin/users/{me}/roles",
+        body: Body::Json("{}"),
+        expect: admins_malformed,
+    },
+    Row {
+        name: "PUT {prefix}/admin/users/{id}/roles",
+        method: "PUT",
+        path: "/api/v1/admin/users/{other}/roles",
+        body: Body::Json(r#"{"roles":["user"]}"#),
+        expect: admins,
+    },
+    Row {
+        name: "PUT {prefix}/admin/users/{id}/roles",
+        method: "PUT",
+        path: "/api/v1/admin/users/{other}/roles",
+        body: Body::Json(r#"{"roles":["super_admin"]}"#),
+        expect: nobody_above,
+    },
+    Row {
+        name: "POST {prefix}/admin/users/{id}/unlock",
+        method: "POST",
+        path: "/api/v1/admin/users/{other}/unlock",
+        body: Body::None,
+        expect: admins_done,
+    },
+    Row {
+        name: "POST {prefix}/admin/users/{id}/verify-email",
+        method: "POST",
+        path: "/api/v1/admin/users/{other}/verify-email",
+        body: Body::None,
+        expect: admins_done,
+    },
+    Row {
+        name: "DELETE {prefix}/admin/users/{id}/sessions",
+        method: "DELETE",
+        path: "/api/v1/admin/users/{other}/sessions",
+        body: Body::None,
+        expect: admins_done,
     },
     Row {
         name: "POST {prefix}/admin/users/{id}/reset-mfa",

@@ -81,8 +81,13 @@ pub async fn settle(app: &App, administered: Administered, acts: &[&Act]) -> Res
     for act in acts.iter().filter(|act| written.contains(&act.entry.id.to_string())) {
         audit::log_act(app.ports.log.as_ref(), act);
     }
-    let publication = if written.is_empty() { Publication::Again } else { Publication::First };
-    app.publish(&revoked, None, publication).await?;
+    // What was revoked by an earlier act may have been told; and a copy is not written twice in a second.
+    let is_new = |act: &&Act| revoked.iter().any(|entry| entry.at == act.entry.at);
+    let is_first = !written.is_empty() && acts.iter().any(is_new);
+    let publication = if is_first { Publication::First } else { Publication::Again };
+    if !revoked.is_empty() {
+        app.publish(&revoked, None, publication).await?;
+    }
     Ok(true)
 }
 

@@ -2,6 +2,5 @@
 
 mod judge;
 pub mod keys;
-pub mod remove_user;
-pub mod reset_mfa;
 pub mod roles;
+pub mod users;

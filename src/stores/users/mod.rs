@@ -1,12 +1,18 @@
 //! Accounts.
 
+mod administration;
 mod changes;
 mod removal;
+mod search;
+mod whole;
 
+pub use administration::{Administration, Deed, Edit, NewEmail, administer};
 pub use changes::{
     Changed, Confirmation, EmailChange, PasswordChange, ProfileChange, change_password, change_profile, deactivate,
 };
 pub use removal::{Erasure, Removal, remove};
+pub use search::{Found, Place, Search, search};
+pub use whole::{Granted, Whole, whole};
 
 use serde::Deserialize;
 

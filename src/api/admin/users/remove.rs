@@ -7,7 +7,7 @@ use axum::{
     response::NoContent,
 };
 
-use super::judge::{TRIES, act, judge, judged, overtaken, settle, subject};
+use crate::api::admin::judge::{TRIES, act, judge, judged, overtaken, settle, subject};
 use crate::{
     api::{Connection, extract::Principal, query::Query},
     app::App,

@@ -1,0 +1,16 @@
+//! `admin/users`: looking after accounts.
+
+pub mod deeds;
+pub mod list;
+pub mod remove;
+pub mod reset_mfa;
+pub mod roles;
+pub mod update;
+pub mod view;
+
+/// What seeing accounts takes.
+const READ: &str = "users:read";
+/// What changing them takes.
+const WRITE: &str = "users:write";
+/// What closing them, and opening them again, takes.
+const DELETE: &str = "users:delete";

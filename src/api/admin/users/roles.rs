@@ -1,0 +1,125 @@
+//! `PUT admin/users/{id}/roles`: what another may do.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, State},
+};
+use serde_json::Value;
+
+use super::{
+    WRITE,
+    view::{WholeUser, read},
+};
+use crate::{
+    api::{
+        Connection,
+        admin::judge::{Case, TRIES, act, judge, judged, overtaken, settle, subject},
+        extract::{JsonObject, Principal},
+        form::Fields,
+    },
+    app::App,
+    domain::{
+        audit::Event,
+        rbac::{Requirement, RoleName},
+        time::Timestamp,
+        user::{FieldProblem, RoleGrant},
+    },
+    error::{ApiError, FieldError},
+    stores::users::{self, Administration, Deed},
+};
+
+/// Nobody has more roles: a token names each.
+pub const MAX: usize = 20;
+
+/// Takes `{roles: […]}`, each a name, or `{role, expires_at}`. Nobody grants what they do not have, nor changes what above
+/// them somebody holds, nor their own roles. Tokens that say something else end. To do it twice is to do it once.
+pub async fn set(
+    State(app): State<Arc<App>>,
+    connection: Connection,
+    principal: Principal,
+    Path(id): Path<String>,
+    JsonObject(body): JsonObject,
+) -> Result<Json<WholeUser>, ApiError> {
+    principal.require(&app, &Requirement::permission(WRITE)).await?;
+    principal.require_recent_factor(&app).await?;
+    let id = subject(&principal, &id, "Nobody changes their own roles.")?;
+    let mut fields = Fields::new(body);
+    fields.only(&["roles"]);
+    let grants = grants(&mut fields, app.ports.clock.now());
+    if grants.is_none() {
+        fields.reject("roles", "must be a list of roles");
+    }
+    let grants = fields.complete(grants)?;
+    for _ in 0..TRIES {
+        let case = judge(&app, &principal, id).await?;
+        may_grant(&case, &grants)?;
+        let mut act = act(&app, &connection, &principal, &case.user, Event::RoleChanged)?;
+        act.detail = told(&case.user.grants, &grants);
+        // Where it is so already, who was not told of it is told.
+        let deed = if act.detail.is_some() { Deed::Roles(&grants) } else { Deed::Nothing };
+        let revoked_until = app.revoked_until(act.entry.at);
+        let what = Administration { judged: judged(&principal, &case)?, act: &act, revoked_until, deed };
+        let administered = users::administer(app.ports.database.as_ref(), &what).await?;
+        let administered = administered.ok_or_else(|| ApiError::Internal("a conflict of nothing".to_owned()))?;
+        if settle(&app, administered, &[&act]).await? {
+            return read(&app, id).await.map(Json);
+        }
+    }
+    Err(overtaken())
+}
+
+/// Whether there are such roles, and the caller may give what they give.
+pub(super) fn may_grant(case: &Case, grants: &[RoleGrant]) -> Result<(), ApiError> {
+    let names: Vec<_> = grants.iter().map(|grant| grant.role.clone()).collect();
+    let unknown: Vec<_> = names.iter().filter(|name| !case.bundle.roles.has(name)).map(String::as_str).collect();
+    if !unknown.is_empty() {
+        let problem = format!("names what there is not: {}", unknown.join(" "));
+        return Err(ApiError::Invalid(vec![FieldError::new("roles", problem)]));
+    }
+    case.bundle.roles.may_administer(&case.own, &names).map_err(ApiError::Forbidden)
+}
+
+/// The roles that a body names; `None` if it names none, or what is none, which is noted.
+pub(super) fn grants(fields: &mut Fields, now: Timestamp) -> Option<Vec<RoleGrant>> {
+    let grants = fields.optional_items("roles", |item| grant(item, now))?;
+    if grants.len() > MAX {
+        fields.reject("roles", format!("must be at most {MAX}"));
+    }
+    if grants.windows(2).any(|pair| matches!(pair, [one, other] if one.role == other.role)) {
+        fields.reject("roles", "must name each role once");
+    }
+    Some(grants)
+}
+
+fn grant(item: &Value, now: Timestamp) -> Result<RoleGrant, FieldProblem> {
+    const PROBLEM: FieldProblem = "must be names of roles, or {role, expires_at}";
+    let object = match item {
+        Value::String(name) => return Ok(RoleGrant { role: RoleName::parse(name)?.to_string(), expires_at: None }),
+        Value::Object(object) if object.keys().all(|key| key == "role" || key == "expires_at") => object,
+        _ => return Err(PROBLEM),
+    };
+    let role = RoleName::parse(object.get("role").and_then(Value::as_str).ok_or(PROBLEM)?)?.to_string();
+    let expires_at = match object.get("expires_at") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(text)) => Some(Timestamp::parse_rfc3339(text).ok_or("must expire at an RFC 3339 time")?),
+        Some(_) => return Err("must expire at an RFC 3339 time"),
+    };
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err("must not be over already");
+    }
+    Ok(RoleGrant { role, expires_at })
+}
+
+/// What the log says of a change, if it is one.
+fn told(before: &[RoleGrant], after: &[RoleGrant]) -> Option<String> {
+    let name = |grant: &RoleGrant| match grant.expires_at {
+        None => grant.role.clone(),
+        Some(at) => format!("{} until {}", grant.role, at.rfc3339()),
+    };
+    let gained = after.iter().filter(|grant| !before.contains(grant)).map(|grant| format!("+{}", name(grant)));
+    let lost = before.iter().filter(|grant| !after.contains(grant)).map(|grant| format!("-{}", name(grant)));
+    let changes: Vec<_> = gained.chain(lost).collect();
+    if changes.is_empty() { None } else { Some(changes.join(" ")) }
+}

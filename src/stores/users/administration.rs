@@ -1,0 +1,276 @@
+//! What those who look after accounts do to another's, beside closing it. Each is one batch: the first statement does it, or
+//! notes it on the account, if all is as it was judged and this request has not done it before; what follows does its part
+//! where the row in the log is.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    domain::{
+        audit::Act,
+        session::EndReason,
+        time::Timestamp,
+        user::{Email, FullName, RoleGrant},
+    },
+    error::ApiError,
+    ports::{Database, Statement, Value},
+    stores::{
+        audit,
+        judged::{self, Administered, Judged, is_as_judged},
+        outbox::{self, NewLetter},
+        revocations, run,
+        sessions::EndedBy,
+    },
+};
+
+/// What is done, to whom, by whom.
+#[derive(Debug)]
+pub struct Administration<'a> {
+    /// Whose account, and who does it.
+    pub judged: Judged<'a>,
+    /// The row in the log.
+    pub act: &'a Act,
+    /// Until when what was issued could matter.
+    pub revoked_until: Timestamp,
+    /// What.
+    pub deed: Deed<'a>,
+}
+
+/// What is done to an account.
+#[derive(Debug)]
+pub enum Deed<'a> {
+    /// Its roles are these from now on. What was issued before ends.
+    Roles(&'a [RoleGrant]),
+    /// It is changed.
+    Edit(Edit<'a>),
+    /// What keeps its sign-in closed goes.
+    Unlock,
+    /// Its address counts as proven.
+    Prove,
+    /// All its sessions end.
+    EndSessions,
+    /// Nothing; what was revoked before is read.
+    Nothing,
+}
+
+/// What is changed of an account; what is left out stays.
+#[derive(Debug)]
+pub struct Edit<'a> {
+    /// The address: all sessions end.
+    pub email: Option<NewEmail<'a>>,
+    /// The name.
+    pub full_name: Option<&'a FullName>,
+    /// Whether it is open: if it is closed, all sessions end.
+    pub is_active: Option<bool>,
+    /// More rows for the log, for each that is more than one thing.
+    pub more: &'a [Act],
+}
+
+/// Another address, which is not proven.
+#[derive(Debug)]
+pub struct NewEmail<'a> {
+    /// The address.
+    pub email: &'a Email,
+    /// The mail by which it is proven.
+    pub proof: &'a NewLetter,
+    /// The mail that tells of it, to the address that was the account's if it was proven.
+    pub told: Option<(&'a NewLetter, &'a Email)>,
+}
+
+/// Does it. `None` if another has the address.
+pub async fn administer(database: &dyn Database, what: &Administration<'_>) -> Result<Option<Administered>, ApiError> {
+    #[derive(Deserialize)]
+    struct Taken {
+        taken: i64,
+    }
+    let mut batch = match &what.deed {
+        Deed::Roles(grants) => roles(what, grants),
+        Deed::Edit(edit) => self::edit(what, edit),
+        Deed::Unlock => unlock(what),
+        Deed::Prove => prove(what),
+        Deed::EndSessions => end_sessions(what),
+        Deed::Nothing => Vec::new(),
+    };
+    let email = match &what.deed {
+        Deed::Edit(Edit { email: Some(new), .. }) => Some(new.email.key()),
+        _ => None,
+    };
+    batch.push(Statement::new(
+        "SELECT EXISTS (SELECT 1 FROM users WHERE email_key = ?2 AND id <> ?1) AS taken",
+        [what.judged.user.id.to_string().into(), email.into()],
+    ));
+    batch.extend(what.judged.read(&what.act.entry));
+    let mut rows = run(database, batch).await?;
+    let reads = rows.split_off(rows.len().saturating_sub(3));
+    let taken = rows.pop().unwrap_or_default().first::<Taken>()?;
+    match judged::outcome_of(what.act, reads)? {
+        Administered::Done { written, .. } if written.is_empty() && taken.is_some_and(|row| row.taken == 1) => Ok(None),
+        administered => Ok(Some(administered)),
+    }
+}
+
+/// Whether this request has not done it before, and all is as it was judged. Parameter 6 is the row in the log.
+macro_rules! may {
+    () => {
+        concat!("erased_at IS NULL AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?6) AND ", is_as_judged!())
+    };
+}
+
+/// Whether it was done by this request. Parameter 1 is the account, 2 the row in the log.
+macro_rules! is_done {
+    () => {
+        "EXISTS (SELECT 1 FROM audit_events WHERE id = ?2)"
+    };
+}
+
+impl Administration<'_> {
+    /// For [`may`].
+    fn params(&self) -> Vec<Value> {
+        let mut params = self.judged.params(self.act.entry.at).to_vec();
+        params.push(self.act.entry.id.to_string().into());
+        params
+    }
+
+    /// For [`is_done`].
+    fn done(&self, sql: &'static str) -> Statement {
+        Statement::new(sql, [self.judged.user.id.to_string().into(), self.act.entry.id.to_string().into()])
+    }
+
+    /// The row in the log; and that every token which is out is over.
+    fn note_and_revoke(&self) -> [Statement; 2] {
+        let (user, entry) = (self.judged.user.id, &self.act.entry);
+        [
+            audit::write_act_if_changed(self.act),
+            revocations::record_users_version_if_changed(user, entry.at, self.revoked_until),
+        ]
+    }
+
+    fn ended(&self, reason: EndReason) -> EndedBy<'_> {
+        let (user, entry) = (self.judged.user.id, &self.act.entry);
+        EndedBy { user, keep: None, reason, until: self.revoked_until, entry }
+    }
+}
+
+fn roles(what: &Administration<'_>, grants: &[RoleGrant]) -> Vec<Statement> {
+    let user = what.judged.user;
+    let mut raised = what.params();
+    raised.push(user.token_version.into());
+    let mut batch = vec![Statement::new(
+        concat!(
+            "UPDATE users SET token_version = token_version + 1, updated_at = ?2
+             WHERE id = ?1 AND token_version = ?7 AND ",
+            may!()
+        ),
+        raised,
+    )];
+    batch.extend(what.note_and_revoke());
+    // As long as nobody else has changed them since.
+    let shared: [Value; 4] = [
+        user.id.to_string().into(),
+        what.act.entry.id.to_string().into(),
+        user.token_version.saturating_add(1).into(),
+        json!(grants).to_string().into(),
+    ];
+    batch.push(Statement::new(
+        concat!(
+            "DELETE FROM user_roles WHERE user_id = ?1 AND role NOT IN (SELECT value ->> 'role' FROM json_each(?4))
+             AND (SELECT token_version FROM users WHERE id = ?1) = ?3 AND ",
+            is_done!()
+        ),
+        shared.clone(),
+    ));
+    let granted = [what.act.entry.at.millis().into(), what.act.actor.to_string().into()];
+    batch.push(Statement::new(
+        concat!(
+            "INSERT INTO user_roles (user_id, role, granted_at, granted_by, expires_at)
+             SELECT ?1, value ->> 'role', ?5, ?6, value ->> 'expires_at' FROM json_each(?4)
+             WHERE (SELECT token_version FROM users WHERE id = ?1) = ?3 AND ",
+            is_done!(),
+            " ON CONFLICT (user_id, role) DO UPDATE
+              SET granted_at = excluded.granted_at, granted_by = excluded.granted_by, expires_at = excluded.expires_at
+              WHERE expires_at IS NOT excluded.expires_at"
+        ),
+        [shared.as_slice(), &granted].concat(),
+    ));
+    batch
+}
+
+fn edit(what: &Administration<'_>, edit: &Edit<'_>) -> Vec<Statement> {
+    let user = what.judged.user.id;
+    let ends = edit.email.is_some() || edit.is_active == Some(false);
+    let mut params = what.params();
+    params.extend([
+        edit.email.as_ref().map(|new| new.email.as_str()).into(),
+        edit.email.as_ref().map(|new| new.email.key()).into(),
+        edit.full_name.map(FullName::as_str).into(),
+        edit.is_active.map(i64::from).into(),
+        i64::from(ends).into(),
+    ]);
+    let mut batch = vec![Statement::new(
+        concat!(
+            "UPDATE OR IGNORE users SET email = COALESCE(?7, email), email_key = COALESCE(?8, email_key),
+               email_verified = CASE WHEN ?7 IS NULL THEN email_verified ELSE 0 END,
+               full_name = COALESCE(?9, full_name), is_active = COALESCE(?10, is_active),
+               token_version = token_version + ?11, updated_at = ?2
+             WHERE id = ?1 AND ",
+            may!()
+        ),
+        params,
+    )];
+    if ends {
+        batch.extend(what.note_and_revoke());
+    } else {
+        batch.push(audit::write_act_if_changed(what.act));
+    }
+    if let Some(NewEmail { proof, told, .. }) = &edit.email {
+        batch.push(outbox::write_if_changed(proof, user));
+        batch.extend(told.map(|(letter, address)| outbox::write_to_if_changed(letter, user, address)));
+    }
+    batch.extend(edit.more.iter().map(|act| audit::write_act_if_written(act, what.act.entry.id)));
+    if ends {
+        batch.extend(what.ended(EndReason::Deactivated).statements());
+    }
+    batch
+}
+
+fn unlock(what: &Administration<'_>) -> Vec<Statement> {
+    vec![
+        Statement::new(
+            concat!(
+                "UPDATE users SET updated_at = ?2 WHERE id = ?1
+                 AND (EXISTS (SELECT 1 FROM sign_in_locks WHERE account = ?1)
+                   OR EXISTS (SELECT 1 FROM mfa_failures WHERE user_id = ?1)
+                   OR EXISTS (SELECT 1 FROM sign_in_attempts WHERE account = ?1 AND outcome = 'failed')) AND ",
+                may!()
+            ),
+            what.params(),
+        ),
+        audit::write_act_if_changed(what.act),
+        what.done(concat!("DELETE FROM sign_in_locks WHERE account = ?1 AND ", is_done!())),
+        what.done(concat!("DELETE FROM mfa_failures WHERE user_id = ?1 AND ", is_done!())),
+        what.done(concat!("DELETE FROM sign_in_attempts WHERE account = ?1 AND outcome = 'failed' AND ", is_done!())),
+    ]
+}
+
+fn prove(what: &Administration<'_>) -> Vec<Statement> {
+    vec![
+        Statement::new(
+            concat!(
+                "UPDATE users SET email_verified = 1, updated_at = ?2 WHERE id = ?1 AND email_verified = 0 AND ",
+                may!()
+            ),
+            what.params(),
+        ),
+        audit::write_act_if_changed(what.act),
+    ]
+}
+
+fn end_sessions(what: &Administration<'_>) -> Vec<Statement> {
+    let mut batch = vec![Statement::new(
+        concat!("UPDATE users SET token_version = token_version + 1, updated_at = ?2 WHERE id = ?1 AND ", may!()),
+        what.params(),
+    )];
+    batch.extend(what.note_and_revoke());
+    batch.extend(what.ended(EndReason::LogoutAll).statements());
+    batch
+}
