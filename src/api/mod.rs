@@ -11,6 +11,7 @@ mod layers;
 mod limits;
 mod mail;
 mod mfa;
+mod query;
 mod well_known;
 
 use std::sync::Arc;

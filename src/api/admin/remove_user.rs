@@ -9,10 +9,10 @@ use axum::{
 
 use super::judge::{TRIES, act, judge, judged, overtaken, settle, subject};
 use crate::{
-    api::{Connection, extract::Principal},
+    api::{Connection, extract::Principal, query::Query},
     app::App,
     domain::{audit::Event, rbac::Requirement},
-    error::{ApiError, FieldError},
+    error::ApiError,
     stores::users::{self, Erasure, Removal},
 };
 
@@ -32,7 +32,7 @@ pub async fn remove(
     // (1)
     principal.require(&app, &Requirement::permission(PERMISSION)).await?;
     principal.require_recent_factor(&app).await?;
-    let is_erasure = parse_erase(query.as_deref().unwrap_or_default())?;
+    let is_erasure = parse_erase(query.as_deref())?;
     let id = subject(&principal, &id, "One's own account is closed by DELETE users/me.")?;
     for _ in 0..TRIES {
         // (2)
@@ -58,18 +58,10 @@ pub async fn remove(
 }
 
 /// What the query asks for. Nothing else is read from it, and nothing is guessed: it cannot be undone.
-fn parse_erase(query: &str) -> Result<bool, ApiError> {
-    let mut erases = None;
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        erases = match (name.as_ref(), value.as_ref(), erases) {
-            ("erase", "true", None) => Some(true),
-            ("erase", "false", None) => Some(false),
-            ("erase", ..) => {
-                return Err(ApiError::Invalid(vec![FieldError::new("erase", "must be true or false, once")]));
-            }
-            _ => return Err(ApiError::Invalid(vec![FieldError::new("query", "may hold only erase")])),
-        };
-    }
+fn parse_erase(query: Option<&str>) -> Result<bool, ApiError> {
+    let mut query = Query::new(query);
+    let erases = query.optional_flag("erase");
+    query.refuse()?;
     Ok(erases.unwrap_or(false))
 }
 
@@ -80,10 +72,10 @@ mod tests {
     #[test]
     fn only_what_is_said_plainly_erases() {
         for (query, erased) in [("", Some(false)), ("erase=true", Some(true)), ("erase=false", Some(false))] {
-            assert_eq!(parse_erase(query).ok(), erased, "{query}");
+            assert_eq!(parse_erase(Some(query)).ok(), erased, "{query}");
         }
         for query in ["erase", "erase=1", "erase=TRUE", "erase=true&erase=false", "Erase=true", "erased=true", "x=1"] {
-            assert!(matches!(parse_erase(query), Err(ApiError::Invalid(_))), "{query}");
+            assert!(matches!(parse_erase(Some(query)), Err(ApiError::Invalid(_))), "{query}");
         }
     }
 }
