@@ -10,6 +10,7 @@ mod health;
 mod issue;
 mod keys;
 mod revocation;
+mod seals;
 mod session;
 
 pub use health::Health;

@@ -16,6 +16,8 @@ mod common;
 
 mod api_limit;
 mod attempts;
+mod audit_seal;
+mod audit_verify;
 mod browser;
 mod budget;
 mod change_password;

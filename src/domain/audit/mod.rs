@@ -1,69 +1,113 @@
 //! Security events: what is worth a row, and what a row says. Never a password, token or secret.
 
+pub mod record;
+pub mod seal;
+
 use super::{
     id::{RequestId, RowId, SessionId, UserId},
     time::Timestamp,
 };
 
-/// The events that are written. The names are part of the public contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+/// Every event stands here once: its name, how loud it is, and what became of what was tried. The names are part of the public
+/// contract; two events may share one, if they share their outcome.
+macro_rules! events {
+    ($($(#[$doc:meta])* $event:ident = $name:literal, $severity:ident, $outcome:ident;)*) => {
+        /// The events that are written.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Event {
+            $($(#[$doc])* $event,)*
+        }
+
+        impl Event {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$event,)*];
+
+            /// The name in the log.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$event => $name,)*
+                }
+            }
+
+            /// How loud it is.
+            #[must_use]
+            pub const fn severity(self) -> Severity {
+                match self {
+                    $(Self::$event => Severity::$severity,)*
+                }
+            }
+
+            /// What became of what was tried.
+            #[must_use]
+            pub const fn outcome(self) -> Outcome {
+                match self {
+                    $(Self::$event => Outcome::$outcome,)*
+                }
+            }
+        }
+    };
+}
+
+events! {
     /// An account was created.
-    Register,
+    Register = "register", Info, Success;
     /// An account was taken over from another system.
-    UserImported,
+    UserImported = "user_imported", Info, Success;
     /// Someone signed in.
-    LoginSuccess,
+    LoginSuccess = "login_success", Info, Success;
     /// Someone tried to, and failed.
-    LoginFailure,
+    LoginFailure = "login_failure", Warning, Failure;
     /// Someone tried to after too many failures: nothing was looked at.
-    LoginBlocked,
+    LoginBlocked = "login_blocked", Warning, Denied;
     /// Too many failures closed an account, to everyone or to one browser.
-    AccountLocked,
+    AccountLocked = "account_locked", Warning, Failure;
     /// A session was ended by its owner.
-    Logout,
+    Logout = "logout", Info, Success;
     /// All sessions of a user were ended by their owner.
-    LogoutAll,
+    LogoutAll = "logout_all", Info, Success;
     /// Sessions were ended from another, or because there were too many.
-    SessionEnded,
+    SessionEnded = "session_ended", Info, Success;
     /// A password was changed by its owner.
-    PasswordChanged,
+    PasswordChanged = "password_changed", Info, Success;
     /// An address was changed.
-    EmailChanged,
+    EmailChanged = "email_changed", Info, Success;
     /// An account was closed, by its owner or by another.
-    AccountDeactivated,
+    AccountDeactivated = "account_deactivated", Info, Success;
     /// The person behind an account was removed from it.
-    AccountErased,
+    AccountErased = "admin_action", Info, Success;
+    /// Rows of the log were read out. It is about who did so.
+    AuditExported = "admin_action", Info, Success;
     /// An address was proven.
-    EmailVerified,
+    EmailVerified = "email_verified", Info, Success;
     /// A mail was asked for to choose a new password.
-    PasswordResetRequested,
+    PasswordResetRequested = "password_reset_requested", Info, Success;
     /// A new password was chosen by such a mail.
-    PasswordReset,
+    PasswordReset = "password_reset", Info, Success;
     /// A password was right, and a second factor is asked for.
-    MfaChallenged,
+    MfaChallenged = "mfa_challenged", Info, Success;
     /// A second factor was wrong.
-    MfaFailure,
+    MfaFailure = "mfa_failure", Warning, Failure;
     /// A second factor was shown again by who is signed in.
-    MfaSteppedUp,
+    MfaSteppedUp = "mfa_stepped_up", Info, Success;
     /// A second factor was enrolled.
-    MfaEnabled,
+    MfaEnabled = "mfa_enabled", Info, Success;
     /// A second factor was taken off by its owner.
-    MfaDisabled,
+    MfaDisabled = "mfa_disabled", Info, Success;
     /// A second factor was taken off by another.
-    MfaReset,
+    MfaReset = "mfa_reset", Info, Success;
     /// A recovery code was used.
-    MfaRecoveryUsed,
+    MfaRecoveryUsed = "mfa_recovery_used", Info, Success;
     /// Recovery codes were replaced by new ones.
-    MfaRecoveryRenewed,
+    MfaRecoveryRenewed = "mfa_recovery_renewed", Info, Success;
     /// A refresh token was exchanged.
-    TokenRefresh,
+    TokenRefresh = "token_refresh", Info, Success;
     /// A refresh token was used that had been replaced long since.
-    TokenReuseDetected,
+    TokenReuseDetected = "token_reuse_detected", Warning, Denied;
     /// A next signing key was added, or may sign earlier than planned.
-    KeyAdded,
+    KeyAdded = "key_rotated", Info, Success;
     /// A new signing key took the place of all others, at once.
-    KeysReplaced,
+    KeysReplaced = "key_rotated", Warning, Success;
 }
 
 /// How loud an event is.
@@ -75,77 +119,6 @@ pub enum Severity {
     Warning,
 }
 
-impl Event {
-    /// The name in the log.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Register => "register",
-            Self::UserImported => "user_imported",
-            Self::LoginSuccess => "login_success",
-            Self::LoginFailure => "login_failure",
-            Self::LoginBlocked => "login_blocked",
-            Self::AccountLocked => "account_locked",
-            Self::Logout => "logout",
-            Self::LogoutAll => "logout_all",
-            Self::SessionEnded => "session_ended",
-            Self::PasswordChanged => "password_changed",
-            Self::EmailChanged => "email_changed",
-            Self::AccountDeactivated => "account_deactivated",
-            Self::AccountErased => "admin_action",
-            Self::EmailVerified => "email_verified",
-            Self::PasswordResetRequested => "password_reset_requested",
-            Self::PasswordReset => "password_reset",
-            Self::MfaChallenged => "mfa_challenged",
-            Self::MfaFailure => "mfa_failure",
-            Self::MfaSteppedUp => "mfa_stepped_up",
-            Self::MfaEnabled => "mfa_enabled",
-            Self::MfaDisabled => "mfa_disabled",
-            Self::MfaReset => "mfa_reset",
-            Self::MfaRecoveryUsed => "mfa_recovery_used",
-            Self::MfaRecoveryRenewed => "mfa_recovery_renewed",
-            Self::TokenRefresh => "token_refresh",
-            Self::TokenReuseDetected => "token_reuse_detected",
-            Self::KeyAdded | Self::KeysReplaced => "key_rotated",
-        }
-    }
-
-    /// How loud it is.
-    #[must_use]
-    pub const fn severity(self) -> Severity {
-        match self {
-            Self::LoginFailure
-            | Self::LoginBlocked
-            | Self::AccountLocked
-            | Self::TokenReuseDetected
-            | Self::MfaFailure
-            | Self::KeysReplaced => Severity::Warning,
-            Self::Register
-            | Self::UserImported
-            | Self::LoginSuccess
-            | Self::Logout
-            | Self::LogoutAll
-            | Self::SessionEnded
-            | Self::PasswordChanged
-            | Self::EmailChanged
-            | Self::AccountDeactivated
-            | Self::AccountErased
-            | Self::EmailVerified
-            | Self::PasswordResetRequested
-            | Self::PasswordReset
-            | Self::MfaChallenged
-            | Self::MfaSteppedUp
-            | Self::MfaEnabled
-            | Self::MfaDisabled
-            | Self::MfaReset
-            | Self::MfaRecoveryUsed
-            | Self::MfaRecoveryRenewed
-            | Self::TokenRefresh
-            | Self::KeyAdded => Severity::Info,
-        }
-    }
-}
-
 impl Severity {
     /// The name in the log.
     #[must_use]
@@ -154,6 +127,49 @@ impl Severity {
             Self::Info => "info",
             Self::Warning => "warning",
         }
+    }
+
+    /// Reads a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Info, Self::Warning].into_iter().find(|severity| severity.name() == name)
+    }
+}
+
+/// What became of what was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done.
+    Success,
+    /// It was not, for what it was tried with.
+    Failure,
+    /// It was not, whatever it was tried with.
+    Denied,
+}
+
+impl Outcome {
+    /// The name in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Denied => "denied",
+        }
+    }
+
+    /// Reads a name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Success, Self::Failure, Self::Denied].into_iter().find(|outcome| outcome.name() == name)
+    }
+
+    /// That of a row, which another version may have written: of an event that is not known here, its severity tells.
+    #[must_use]
+    pub fn of_row(event: &str, severity: &str) -> Self {
+        let known = Event::ALL.iter().find(|known| known.name() == event);
+        let by_severity = if severity == Severity::Info.name() { Self::Success } else { Self::Failure };
+        known.map_or(by_severity, |event| event.outcome())
     }
 }
 
@@ -195,4 +211,19 @@ pub struct Act {
     pub entry: Entry,
     /// Who did it.
     pub actor: UserId,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_one_name_have_one_outcome_and_no_info_fails() {
+        for event in Event::ALL {
+            assert_eq!(Outcome::of_row(event.name(), "info"), event.outcome(), "{event:?}");
+            assert!(event.severity() == Severity::Warning || event.outcome() == Outcome::Success, "{event:?}");
+        }
+        assert_eq!(Outcome::of_row("of_tomorrow", "info"), Outcome::Success);
+        assert_eq!(Outcome::of_row("of_tomorrow", "warning"), Outcome::Failure);
+    }
 }
