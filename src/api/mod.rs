@@ -5,6 +5,7 @@ mod admin;
 mod auth;
 mod connection;
 mod cors;
+mod cursor;
 mod extract;
 mod form;
 mod layers;
@@ -81,6 +82,8 @@ endpoints! {
         delete "/auth/sessions/{id}" => auth::sessions::end_one,
         delete "/admin/users/{id}" => admin::remove_user::remove,
         post "/admin/users/{id}/reset-mfa" => admin::reset_mfa::reset,
+        get "/admin/audit" => admin::audit::list,
+        get "/admin/audit/export" => admin::audit::export::export,
         get "/admin/keys" => admin::keys::list,
         post "/admin/keys/rotate" => admin::keys::rotate,
     }

@@ -10,6 +10,10 @@ use crate::{
 
 /// So many characters of a name that is not known are said back.
 const MAX_ECHO: usize = 40;
+/// A page of a list has no more items …
+const MAX_LIMIT: i64 = 100;
+/// … and this many, where nothing is said.
+const DEFAULT_LIMIT: i64 = 50;
 
 /// A query's parameters, and what was wrong with those read so far.
 pub struct Query {
@@ -50,6 +54,13 @@ impl Query {
         })
     }
 
+    /// How many items a page of a list is to have: 1 to 100, and 50 where nothing is said.
+    pub fn limit(&mut self) -> i64 {
+        let parse = |text: &str| text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+        let limit = self.optional("limit", |text| parse(text).ok_or("must be a number from 1 to 100"));
+        limit.unwrap_or(DEFAULT_LIMIT)
+    }
+
     /// What was wrong, if anything was; also that there is what was not asked for.
     pub fn refuse(self) -> Result<(), ApiError> {
         let Self { given, known, mut errors } = self;
@@ -67,8 +78,10 @@ impl Query {
 mod tests {
     use super::*;
 
+    type Told = Vec<(&'static str, String)>;
+
     /// What is read of a query that may hold a number and a flag, or which parameters are bad.
-    fn read(text: &str) -> Result<(Option<u8>, Option<bool>), Vec<(&'static str, String)>> {
+    fn read(text: &str) -> Result<(Option<u8>, Option<bool>), Told> {
         let mut query = Query::new(Some(text));
         let number = query.optional("number", |text| text.parse().map_err(|_| "must be a number"));
         let flag = query.optional_flag("flag");

@@ -60,6 +60,18 @@ impl Timestamp {
     }
 }
 
+/// No later time is taken from outside: 2100-01-01T00:00:00Z.
+const MAX_GIVEN: Timestamp = Timestamp::from_secs(4_102_444_800);
+
+impl Timestamp {
+    /// Reads a time of RFC 3339, with any offset, between 1970 and 2100.
+    #[must_use]
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let time = Self(DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis());
+        (Self::default()..=MAX_GIVEN).contains(&time).then_some(time)
+    }
+}
+
 /// Written out here: the library's own formatting by pattern weighs more than a mail.
 const MONTHS: [&str; 12] = [
     "January",
@@ -113,6 +125,18 @@ mod tests {
     fn people_read_months() {
         for (millis, told) in [(0, "1 January 1970, 00:00 UTC"), (1_798_761_599_999, "31 December 2026, 23:59 UTC")] {
             assert_eq!(Timestamp::from_millis(millis).for_people(), told);
+        }
+    }
+
+    #[test]
+    fn what_others_write_is_read_whatever_its_offset() {
+        let parse = |text: &str| Timestamp::parse_rfc3339(text).map(Timestamp::millis);
+        assert_eq!(parse("2026-01-01T00:00:00.007Z"), Some(1_767_225_600_007));
+        assert_eq!(parse("2026-01-01T01:30:00+01:30"), Some(1_767_225_600_000));
+        for bad in
+            ["", "2026-01-01", "2026-01-01T00:00:00", "1969-12-31T23:59:59Z", "2101-01-01T00:00:00Z", "1767225600"]
+        {
+            assert_eq!(parse(bad), None, "{bad}");
         }
     }
 

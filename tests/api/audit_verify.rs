@@ -130,7 +130,7 @@ async fn whoever_edits_what_is_sealed_has_its_range_named() {
         // The row of the second day only; the third has one of that name, too.
         let edit =
             edit.replace("id LIKE '%-1'", "id = (SELECT id FROM audit_events WHERE id LIKE '%-1' ORDER BY at LIMIT 1)");
-        world.host.database.script(&[edit.clone()]).unwrap();
+        world.host.database.script(std::slice::from_ref(&edit)).unwrap();
         let (code, told) = verified(&world, "edited", &[], SECRET);
         assert_eq!(code, 1, "{edit}: {told}");
         assert!(told.lines().any(|line| line.starts_with(SECOND) && line.contains(wrong)), "{edit}: {told}");

@@ -16,6 +16,9 @@ mod common;
 
 mod api_limit;
 mod attempts;
+mod audit;
+mod audit_export;
+mod audit_plans;
 mod audit_seal;
 mod audit_verify;
 mod browser;

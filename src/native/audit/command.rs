@@ -46,7 +46,7 @@ impl Arguments {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--head" if head.is_none() => {
-                    head = Some(arguments.next().filter(|head| is_head(head))?.to_lowercase())
+                    head = Some(arguments.next().filter(|head| is_head(head))?.to_lowercase());
                 }
                 other if other.starts_with('-') => return None,
                 other if database.is_none() => database = Some(other.into()),

@@ -25,12 +25,12 @@ impl<'c> Erased<'c> {
     /// Whether the origin of a row went with whose it was.
     pub(super) fn explains(&mut self, row: &Record) -> Result<bool, rusqlite::Error> {
         let Some(user) = row.whose() else { return Ok(false) };
-        let erased_at = match self.known.get(user) {
-            Some(known) => *known,
-            None => {
-                let found = self.look(user)?;
-                *self.known.entry(user.to_owned()).or_insert(found)
-            }
+        let erased_at = if let Some(known) = self.known.get(user) {
+            *known
+        } else {
+            let found = self.look(user)?;
+            self.known.insert(user.to_owned(), found);
+            found
         };
         Ok(erased_at.is_some_and(|erased_at| row.at <= erased_at.plus(LATE)))
     }
