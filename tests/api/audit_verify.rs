@@ -135,7 +135,6 @@ async fn whoever_edits_what_is_sealed_has_its_range_named() {
         assert_eq!(code, 1, "{edit}: {told}");
         assert!(told.lines().any(|line| line.starts_with(SECOND) && line.contains(wrong)), "{edit}: {told}");
         assert!(!told.contains("range 1,"), "the first is as it was: {told}");
-        // The row's own id and the count of rows are all that tells it from others.
         if !edit.contains("audit_seals") {
             assert!(!told.contains("range 3,"), "and so is the third: {told}");
         }
@@ -157,11 +156,15 @@ async fn what_is_moved_from_day_to_day_or_put_before_the_first_shows_too() {
 
 #[tokio::test]
 async fn seals_that_were_cut_off_or_made_without_the_secret_show() {
-    // The first, the first two, and two in the middle of what is left of four.
+    // The first, the first two; forgotten too early; and one that somebody added.
     for (cut, says) in [
         ("DELETE FROM audit_seals WHERE number = 1", "range 1, 1970-01-01T00:00:00.000Z to 2026-01-02"),
         ("DELETE FROM audit_seals WHERE number <= 2", "ranges 1 to 2, 1970-01-01T00:00:00.000Z to 2026-01-03"),
         ("UPDATE audit_seals SET forgotten_at = 1 WHERE number = 1", "must not be yet"),
+        (
+            "INSERT INTO audit_seals VALUES (9223372036854775807, 0, 1, 9, '', '', '', 'k1', '', 0, NULL)",
+            "ranges 4 to 9223372036854775806",
+        ),
     ] {
         let world = sealed_days().await;
         world.host.database.look(cut, &[]).unwrap();

@@ -59,16 +59,17 @@ pub fn verify(connection: &Connection, against: &Against<'_>) -> Result<Report, 
 /// What is wrong with a seal, and with its place after the one before it.
 fn in_chain(seal: &Seal, is_forgotten: bool, before: Option<&Seal>, against: &Against<'_>) -> Vec<Fault> {
     let (range, mut faults) = (&seal.range, Vec::new());
-    let (last, end, head) =
-        before.map_or((0, Timestamp::default(), ""), |seal| (seal.range.number, seal.range.to_at, seal.head.as_str()));
+    let (next, end, head) = before.map_or((1, Timestamp::default(), ""), |seal| {
+        (seal.range.number.saturating_add(1), seal.range.to_at, seal.head.as_str())
+    });
     // The chain of a log of which something is forgotten begins with the last that is.
     let begins = before.is_none() && is_forgotten;
     if begins {
         if range.to_at.plus(against.retention) > against.now {
             faults.push(Fault::of(range, Wrong::ForgottenEarly));
         }
-    } else if range.number != last + 1 {
-        faults.push(Fault::Range(last + 1, end, range.from_at, Wrong::Missing(range.number - 1)));
+    } else if range.number != next {
+        faults.push(Fault::Range(next, end, range.from_at, Wrong::Missing(range.number.saturating_sub(1))));
     } else if range.previous != head || range.from_at != end {
         faults.push(Fault::of(range, Wrong::NotNext));
     }
