@@ -168,6 +168,20 @@ async fn what_changes_under_way_is_read_again() {
 }
 
 #[tokio::test]
+async fn what_was_touched_before_is_sealed_and_told() {
+    let world = World::new();
+    world.user("ada", None).await;
+    world.host.database.look("UPDATE audit_events SET origin_hash = 'x' WHERE event = 'register'", &[]).unwrap();
+    world.host.clock.advance(2 * DAY);
+    seal(&world).await;
+    assert_eq!(seals(&world), 1, "it stands in the way of nothing that comes after it");
+    let told = |line: &String| line.contains("audit seal") && line.contains("has not the origin that it had");
+    assert!(world.host.log.lines().iter().any(told));
+    let (code, told) = verified(&world, "before", &[], SECRET);
+    assert!(code == 1 && told.contains("range 1,") && told.contains("ip or user_agent of row"), "{told}");
+}
+
+#[tokio::test]
 async fn under_another_secret_the_heads_stay() {
     let world = sealed_days().await;
     let heads = |world: &World| world.host.database.look("SELECT head FROM audit_seals", &[]).unwrap().0;
