@@ -5,6 +5,7 @@ mod admin;
 mod auth;
 mod connection;
 mod cors;
+mod cursor;
 mod extract;
 mod form;
 mod layers;
@@ -98,6 +99,8 @@ endpoints! {
         post "/admin/permissions" => admin::roles::permissions::create,
         patch "/admin/permissions/{name}" => admin::roles::permissions::describe,
         delete "/admin/permissions/{name}" => admin::roles::permissions::remove,
+        get "/admin/audit" => admin::audit::list,
+        get "/admin/audit/export" => admin::audit::export::export,
         get "/admin/keys" => admin::keys::list,
         post "/admin/keys/rotate" => admin::keys::rotate,
     }

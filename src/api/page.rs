@@ -7,16 +7,16 @@ use super::query::Query;
 use crate::domain::user::FieldProblem;
 
 /// So many items a page has if nothing is said.
-const USUAL: usize = 50;
+const USUAL: u32 = 50;
 /// So many it has at most.
-const MOST: usize = 100;
+const MOST: u32 = 100;
 
 /// Which page is asked for.
 pub struct Paging<C> {
     /// After what.
     pub after: Option<C>,
     /// Of how many.
-    pub limit: usize,
+    pub limit: u32,
 }
 
 impl<C> Paging<C> {
@@ -40,7 +40,8 @@ pub struct Page<T> {
 
 impl<T> Page<T> {
     /// Of what was found, where one more than `limit` was looked for: if that is there, there is another page.
-    pub fn of(mut found: Vec<T>, limit: usize, cursor: impl FnOnce(&T) -> String) -> Self {
+    pub fn of(mut found: Vec<T>, limit: u32, cursor: impl FnOnce(&T) -> String) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let is_more = found.len() > limit;
         found.truncate(limit);
         let next_cursor = found.last().filter(|_| is_more).map(cursor);

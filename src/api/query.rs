@@ -67,10 +67,10 @@ impl Query {
 mod tests {
     use super::*;
 
-    type Problems = Vec<(&'static str, String)>;
+    type Told = Vec<(&'static str, String)>;
 
     /// What is read of a query that may hold a number and a flag, or which parameters are bad.
-    fn read(text: &str) -> Result<(Option<u8>, Option<bool>), Problems> {
+    fn read(text: &str) -> Result<(Option<u8>, Option<bool>), Told> {
         let mut query = Query::new(Some(text));
         let number = query.optional("number", |text| text.parse().map_err(|_| "must be a number"));
         let flag = query.optional_flag("flag");

@@ -34,11 +34,13 @@ const KEEP_SESSIONS: Duration = Duration::from_hours(24);
 impl App {
     /// Deletes what is over. One kind failing does not stop the others: what became of each.
     pub async fn clean_up(&self) -> Vec<Result<(), ApiError>> {
-        let kinds: [BoxFuture<'_, _>; 8] = [
+        let kinds: [BoxFuture<'_, _>; 10] = [
             Box::pin(self.forget_attempts()),
             Box::pin(self.forget_revocations()),
             Box::pin(self.forget_mails()),
             Box::pin(self.forget_sessions()),
+            Box::pin(self.seal_audit()),
+            Box::pin(self.renew_seals()),
             Box::pin(self.forget_audit()),
             Box::pin(self.finish_erasures()),
             Box::pin(self.forget_factors()),
@@ -85,10 +87,11 @@ impl App {
         Ok(())
     }
 
-    /// Deletes rows of the log that are older than `AUDIT_RETENTION`.
+    /// Deletes rows of the log that are older than `AUDIT_RETENTION`, by whole ranges, once they are sealed.
     pub async fn forget_audit(&self) -> Result<(), ApiError> {
-        let before = self.ports.clock.now().minus(self.config.audit_retention);
-        let all = audit::forget(self.ports.database.as_ref(), before).await?;
+        let now = self.ports.clock.now();
+        let before = now.minus(self.config.audit_retention);
+        let all = audit::seals::forget(self.ports.database.as_ref(), before, now).await?;
         self.tell_if_left(all, "old audit rows");
         Ok(())
     }
@@ -136,7 +139,7 @@ impl App {
         crypto.seal_totp(user, &crypto.open_totp(user, &row.secret).await?).await
     }
 
-    fn tell_if_left(&self, all: bool, what: &str) {
+    pub(super) fn tell_if_left(&self, all: bool, what: &str) {
         if !all {
             self.log_fault("cleanup", &format!("there are more {what} than can be seen to at once"));
         }

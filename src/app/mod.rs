@@ -11,6 +11,7 @@ mod issue;
 mod keys;
 mod revocation;
 mod roles;
+mod seals;
 mod session;
 
 pub use health::Health;

@@ -1,6 +1,8 @@
 //! The ports on the host, for tests and tools. They enforce what the real platform enforces,
 //! count every call, and fail on demand. Not compiled for wasm.
 
+pub mod audit;
+pub mod commands;
 pub mod crypto;
 pub mod feed;
 pub mod import;

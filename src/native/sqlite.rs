@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -29,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0009_erasure.sql"),
     include_str!("../../migrations/0010_second_factor.sql"),
     include_str!("../../migrations/0011_roles.sql"),
+    include_str!("../../migrations/0012_audit_log.sql"),
 ];
 
 /// The name of the feed's own way to it.
@@ -84,6 +86,14 @@ impl Sqlite {
         let rows = statements.iter().map(|sql| query(&transaction, sql, &[])).collect::<Result<_, _>>()?;
         transaction.commit()?;
         Ok(rows)
+    }
+
+    /// Writes a copy into a file that is not there yet.
+    ///
+    /// # Errors
+    /// What SQLite refuses.
+    pub fn save(&self, path: &Path) -> Result<(), rusqlite::Error> {
+        self.connection().execute("VACUUM INTO ?1", [path.to_string_lossy()]).map(|_| ())
     }
 
     /// How the database looks for what was asked of it since the last time: each statement with the lines of its plan.

@@ -3,7 +3,8 @@
 //! once, which is all of it but for few; the cron goes on.
 //!
 //! The rows of the log stay, and name the id, which nobody is known by any more. Where a row tells of an act on
-//! another's account, address and client are the actor's: they go with the actor, not with whom it is about.
+//! another's account, address and client are the actor's: they go with the actor, not with whom it is about. Sealed rows stay
+//! as they were sealed (`domain/audit/record.rs`): the salt goes with address and client, the hash of them stays.
 
 use std::time::Duration;
 
@@ -35,10 +36,11 @@ macro_rules! is_erased {
 macro_rules! traces {
     (about) => {
         "FROM audit_events AS e WHERE e.subject = ?1 AND e.at >= (SELECT clean_to FROM erasures WHERE user_id = ?1)
-         AND (e.ip IS NOT NULL OR e.user_agent IS NOT NULL) AND e.actor IS NULL"
+         AND (e.ip IS NOT NULL OR e.user_agent IS NOT NULL OR e.origin_salt IS NOT NULL) AND e.actor IS NULL"
     };
     (by) => {
-        "FROM audit_events AS e WHERE e.actor = ?1 AND (e.ip IS NOT NULL OR e.user_agent IS NOT NULL)"
+        "FROM audit_events AS e WHERE e.actor = ?1
+         AND (e.ip IS NOT NULL OR e.user_agent IS NOT NULL OR e.origin_salt IS NOT NULL)"
     };
 }
 
@@ -127,13 +129,13 @@ pub(super) fn remove_some(user: UserId) -> Vec<Statement> {
             [user.to_string().into(), millis(LAST_LOOK).into()],
         ),
         of(concat!(
-            "UPDATE audit_events SET ip = NULL, user_agent = NULL WHERE id IN (SELECT e.id ",
+            "UPDATE audit_events SET ip = NULL, user_agent = NULL, origin_salt = NULL WHERE id IN (SELECT e.id ",
             traces!(about),
             " ORDER BY e.at LIMIT 500) AND ",
             is_erased!()
         )),
         of(concat!(
-            "UPDATE audit_events SET ip = NULL, user_agent = NULL WHERE id IN (SELECT e.id ",
+            "UPDATE audit_events SET ip = NULL, user_agent = NULL, origin_salt = NULL WHERE id IN (SELECT e.id ",
             traces!(by),
             " LIMIT 500) AND ",
             is_erased!()

@@ -234,6 +234,24 @@ async fn a_second_factor_adds_one_batch_to_a_sign_in() {
 }
 
 #[tokio::test]
+async fn a_page_of_the_log_is_one_batch_and_reading_it_out_one_more() {
+    let world = World::new();
+    let admin = world.user("admin", Some("admin")).await;
+    world.isolate.get("/api/v1/admin/audit", Some(&admin.access)).await.expect(200);
+    trips(&world);
+    for query in ["", "?outcome=failure&ip=192.0.2.1", "?event=logout,register"] {
+        world.isolate.get(&format!("/api/v1/admin/audit{query}"), Some(&admin.access)).await.expect(200);
+        assert_eq!(trips(&world), (2, 0, 1, 0), "who asks, and the page");
+    }
+    world.isolate.get("/api/v1/admin/audit?outcome=denied&event=logout", Some(&admin.access)).await.expect(200);
+    assert_eq!(trips(&world), (1, 0, 1, 0), "nothing could be found");
+    world.isolate.get("/api/v1/admin/audit/export", Some(&admin.access)).await;
+    assert_eq!(trips(&world), (3, 0, 1, 0), "who asks, the row that tells of it, and each thousand rows");
+    world.isolate.get("/api/v1/admin/audit?limit=0", Some(&admin.access)).await.expect(422);
+    assert_eq!(trips(&world), (1, 0, 1, 0), "what is refused");
+}
+
+#[tokio::test]
 async fn what_is_done_by_mail_is_a_batch_and_choosing_a_password_two() {
     let world = World::new();
     let ada = world.user("ada", None).await;

@@ -180,6 +180,8 @@ async fn batches_are_small_and_what_was_interrupted_is_gone_on_with() {
         seen.push(left(&world));
     }
     assert_eq!(seen, [1200, 700, 200, 0]);
+    world.host.switchboard.set(Plan::Healthy);
+    world.isolate.app.seal_audit().await.unwrap();
     let mut seen = Vec::new();
     loop {
         world.host.switchboard.set(Plan::DownFrom(1));

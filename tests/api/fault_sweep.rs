@@ -148,6 +148,8 @@ async fn request(name: &str, world: &World, ada: &SignedIn, browser: &Browser) -
         }
         "me" => isolate.get("/api/v1/users/me", Some(&ada.access)).await,
         "keys" => isolate.get("/api/v1/admin/keys", Some(&ada.access)).await,
+        "audit" => isolate.get("/api/v1/admin/audit?outcome=success", Some(&ada.access)).await,
+        "audit export" => isolate.get("/api/v1/admin/audit/export", Some(&ada.access)).await,
         "rotate" => rotate(isolate, ada, "graceful").await,
         // An emergency ends the very token that declares it, so that trying again takes another one.
         "emergency" => {
@@ -368,6 +370,16 @@ const FLOWS: &[Flow] = &[
     },
     Flow { name: "me", success: 200, holds: |world, _| whole(world) },
     Flow { name: "keys", success: 200, holds: |world, _| whole(world) },
+    Flow { name: "audit", success: 200, holds: |world, _| whole(world) },
+    Flow {
+        name: "audit export",
+        success: 200,
+        holds: |world, done| {
+            whole(world);
+            // Nothing was read out of which the log does not tell.
+            assert!(!done || world.audited("admin_action") >= 1);
+        },
+    },
     Flow { name: "key set", success: 200, holds: |world, _| whole(world) },
     Flow {
         name: "rotate",

@@ -20,7 +20,7 @@ use edgewarden::{
     ports::Value as Sql,
     security_headers::Transport,
 };
-use http::{HeaderMap, Request, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -205,8 +205,13 @@ impl Isolate {
         Self { router: api::router(&app), app }
     }
 
+    /// The answer as it is, its body not read yet.
+    pub async fn respond(&self, request: Request<Body>) -> Response<Body> {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     pub async fn send(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.respond(request).await;
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);

@@ -105,7 +105,8 @@ fn asks_for_no_keys(flow: &str) -> bool {
 pub fn whole(world: &World) {
     for sql in [
         "SELECT COUNT(*) FROM users u WHERE (erased_at IS NOT NULL) = EXISTS (SELECT 1 FROM user_roles WHERE user_id = u.id)",
-        "SELECT COUNT(*) FROM users u WHERE (erased_at IS NOT NULL) <> (SELECT COUNT(*) FROM audit_events WHERE event = 'admin_action' AND subject = u.id AND detail IS NULL)",
+        "SELECT COUNT(*) FROM users u WHERE (erased_at IS NOT NULL) <> (SELECT COUNT(*) FROM audit_events
+           WHERE event = 'admin_action' AND subject = u.id AND actor <> subject AND detail IS NULL)",
         "SELECT COUNT(*) FROM users u WHERE (erased_at IS NOT NULL) <> EXISTS (SELECT 1 FROM erasures WHERE user_id = u.id)",
         "SELECT COUNT(*) FROM users u WHERE erased_at IS NOT NULL AND (EXISTS (SELECT 1 FROM sessions WHERE user_id = u.id)
            OR EXISTS (SELECT 1 FROM mail_outbox WHERE account = u.id) OR NOT EXISTS (

@@ -15,6 +15,7 @@
 mod common;
 
 mod accounts;
+mod admin;
 mod attempts;
 mod cleanup;
 mod client;
@@ -57,6 +58,9 @@ const TESTS: &[(&str, Test)] = tests![
     accounts::the_sixth_sign_in_in_a_minute_is_refused,
     accounts::tokens_rotate_and_theft_ends_the_session,
     accounts::logout_is_noticed_by_the_next_request,
+    admin::a_role_is_made_granted_used_and_removed,
+    admin::two_roles_that_would_inherit_each_other_do_not,
+    admin::whoever_is_looked_after_is_found_changed_and_ended,
     attempts::of_fifty_at_once_five_are_looked_at_whoever_exists,
     attempts::a_known_browser_signs_in_while_strangers_are_shut_out,
     gateway::the_origin_sees_the_caller_and_nothing_forged,

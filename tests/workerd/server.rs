@@ -31,11 +31,14 @@ const ROOMY: &str = "API_LIMIT=10000";
 const KEPT_LINES: usize = 5000;
 /// Users whose roles are granted before tests run side by side: a grant goes around the Worker to its
 /// database, which then may refuse what the Worker writes at the same moment.
-const GRANTED: [(&str, &str); 4] = [
+const GRANTED: [(&str, &str); 7] = [
     ("table-moderator", "moderator"),
     ("table-admin", "admin"),
     ("table-superadmin", "super_admin"),
     ("racer", "super_admin"),
+    ("root-of-roles", "super_admin"),
+    ("root-of-races", "super_admin"),
+    ("chief-of-people", "admin"),
 ];
 
 /// A running Worker, its state, and the demo origin behind it.

@@ -1,5 +1,6 @@
 //! Looking after the installation.
 
+pub mod audit;
 mod judge;
 pub mod keys;
 pub mod roles;

@@ -1,5 +1,5 @@
 //! Finding accounts: every list walks one index, in order, from where the page before ended. Where accounts on the way are
-//! left out by what else is asked for, no more than [`WINDOW`] of them are looked at for one page; a page may then have
+//! left out by what else is asked for, no more than a thousand of them are looked at for one page; a page may then have
 //! fewer than it could, or none, and another after it.
 
 use std::cmp::Ordering;
@@ -14,8 +14,6 @@ use crate::{
     stores::run,
 };
 
-/// So many accounts are looked at for a page. Statements have it as `LIMIT 1000`, since their text is constant.
-const WINDOW: i64 = 1000;
 /// Comes after every id.
 const AFTER_ALL: &str = "g";
 
@@ -31,7 +29,7 @@ pub struct Search<'a> {
     /// After whom.
     pub after: Option<&'a Place>,
     /// How many.
-    pub limit: usize,
+    pub limit: u32,
     /// When.
     pub now: Timestamp,
 }
@@ -115,12 +113,11 @@ const BY_QUERY: [&str; 2] = page!(
 
 impl Search<'_> {
     fn statements(&self) -> [Statement; 2] {
-        let limit = i64::try_from(self.limit).unwrap_or(WINDOW);
         let mut params: Vec<Value> = vec![
             self.active.map(i64::from).into(),
             self.role.into(),
             self.now.millis().into(),
-            limit.saturating_add(1).into(),
+            self.limit.saturating_add(1).into(),
         ];
         let texts = if let Some(query) = self.query {
             params.push(query.into());
@@ -165,8 +162,9 @@ pub async fn search(database: &dyn Database, search: &Search<'_>) -> Result<Foun
     let mut rows = run(database, search.statements().to_vec()).await?.into_iter();
     let mut next = || -> Rows { rows.next().unwrap_or_default() };
     let (mut found, window_end) = (next().all::<Row>()?, next().first::<Place>()?);
-    let is_more = found.len() > search.limit;
-    found.truncate(search.limit);
+    let limit = usize::try_from(search.limit).unwrap_or(usize::MAX);
+    let is_more = found.len() > limit;
+    found.truncate(limit);
     let last = found.last().filter(|_| is_more).map(|row| Place {
         phase: row.phase,
         key: row.key.clone(),

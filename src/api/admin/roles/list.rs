@@ -65,6 +65,6 @@ pub(super) fn page<T, V>(
     view: impl Fn(&str) -> Option<V>,
 ) -> Page<V> {
     let from = paging.after.map_or(Bound::Unbounded, Bound::Excluded);
-    let names = all.range((from, Bound::Unbounded)).map(|(name, _)| name).take(paging.limit + 1);
-    Page::of(names.map(String::as_str).collect(), paging.limit, |name| (*name).to_owned()).map(view)
+    let names = all.range((from, Bound::Unbounded)).map(|(name, _)| name.as_str());
+    Page::of(names.collect(), paging.limit, |name| (*name).to_owned()).map(view)
 }

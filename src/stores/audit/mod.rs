@@ -1,17 +1,18 @@
 //! Audit rows: written in the batch of the change they tell of, and shown to the log as well.
 
+pub mod list;
+pub mod seals;
+
 use serde::Deserialize;
 use serde_json::json;
 
-use super::forget::in_rounds;
 use crate::{
     domain::{
         audit::{Act, Entry},
         id::{RowId, UserId},
-        time::Timestamp,
     },
     error::ApiError,
-    ports::{Database, Log, Rows, Statement, Value},
+    ports::{Log, Rows, Statement, Value},
 };
 
 fn params(entry: &Entry) -> Vec<Value> {
@@ -45,6 +46,19 @@ macro_rules! insert_where {
     };
 }
 
+/// A row that names who did it, parameter 10, and what it was, parameter 11.
+macro_rules! insert_act_where {
+    ($condition:literal) => {
+        concat!(
+            "INSERT INTO audit_events (
+               id, at, event, severity, subject, session_id, ip, user_agent, request_id, actor, detail)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE ",
+            $condition,
+            " ON CONFLICT (id) DO NOTHING"
+        )
+    };
+}
+
 /// Writes the row.
 #[must_use]
 pub fn write(entry: &Entry) -> Statement {
@@ -57,17 +71,20 @@ pub fn write_if_changed(entry: &Entry) -> Statement {
     Statement::new(insert_where!("changes() = 1"), params(entry))
 }
 
+/// Writes the row of an act.
+#[must_use]
+pub fn write_act(act: &Act) -> Statement {
+    let mut params = params(&act.entry);
+    params.extend([act.actor.to_string().into(), act.detail.clone().into()]);
+    Statement::new(insert_act_where!("true"), params)
+}
+
 /// Writes the row of an act if the statement before it changed one row.
 #[must_use]
 pub fn write_act_if_changed(act: &Act) -> Statement {
     let mut params = params(&act.entry);
     params.extend([act.actor.to_string().into(), act.detail.clone().into()]);
-    Statement::new(
-        "INSERT INTO audit_events (
-           id, at, event, severity, subject, session_id, ip, user_agent, request_id, actor, detail)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 WHERE changes() = 1 ON CONFLICT (id) DO NOTHING",
-        params,
-    )
+    Statement::new(insert_act_where!("changes() = 1"), params)
 }
 
 /// Writes the row of an act if that of another is there, of the same request.
@@ -75,13 +92,7 @@ pub fn write_act_if_changed(act: &Act) -> Statement {
 pub fn write_act_if_written(act: &Act, other: RowId) -> Statement {
     let mut params = params(&act.entry);
     params.extend([act.actor.to_string().into(), act.detail.clone().into(), other.to_string().into()]);
-    Statement::new(
-        "INSERT INTO audit_events (
-           id, at, event, severity, subject, session_id, ip, user_agent, request_id, actor, detail)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11
-         WHERE EXISTS (SELECT 1 FROM audit_events WHERE id = ?12) ON CONFLICT (id) DO NOTHING",
-        params,
-    )
+    Statement::new(insert_act_where!("EXISTS (SELECT 1 FROM audit_events WHERE id = ?12)"), params)
 }
 
 /// Writes the row if the statement before it changed any.
@@ -242,21 +253,6 @@ pub fn written(rows: Rows) -> Result<Vec<String>, ApiError> {
     Ok(rows.all::<Row>()?.into_iter().map(|row| row.id).collect())
 }
 
-/// At most so many batches at once, which is 50,000 rows.
-const ROUNDS: usize = 100;
-
-/// Deletes rows that were written at `before` or earlier. Says whether all are gone.
-pub async fn forget(database: &dyn Database, before: Timestamp) -> Result<bool, ApiError> {
-    let batch = vec![
-        Statement::new(
-            "DELETE FROM audit_events WHERE id IN (SELECT id FROM audit_events WHERE at <= ?1 LIMIT 500)",
-            [before.millis().into()],
-        ),
-        Statement::new("SELECT EXISTS (SELECT 1 FROM audit_events WHERE at <= ?1) AS left", [before.millis().into()]),
-    ];
-    in_rounds(database, ROUNDS, batch).await
-}
-
 /// Shows an entry that was written to the log, so that any log sink can watch.
 pub fn log(log: &dyn Log, entry: &Entry) {
     log_by(log, entry, None, None);
@@ -273,6 +269,7 @@ fn log_by(log: &dyn Log, entry: &Entry, actor: Option<UserId>, detail: Option<&s
         "at": entry.at.rfc3339(),
         "event": entry.event.name(),
         "severity": entry.event.severity().name(),
+        "outcome": entry.event.outcome().name(),
         "subject": entry.subject,
         "actor": actor,
         "detail": detail,

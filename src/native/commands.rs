@@ -1,0 +1,34 @@
+//! The host's own commands, by the first word.
+
+use std::io::{Read, Write};
+
+use super::{audit, import};
+use crate::domain::time::Timestamp;
+
+/// What a command is given of the world.
+pub struct World<'w> {
+    /// The environment.
+    pub lookup: &'w dyn Fn(&str) -> Option<String>,
+    /// Now.
+    pub now: Timestamp,
+    /// Standard input.
+    pub input: &'w mut dyn Read,
+    /// Standard output.
+    pub output: &'w mut dyn Write,
+    /// Standard error.
+    pub errors: &'w mut dyn Write,
+}
+
+/// Runs one, with the words after the program's name: its exit code.
+pub fn run(arguments: Vec<String>, world: World<'_>) -> u8 {
+    let World { lookup, now, input, output, errors } = world;
+    match arguments.first().map(String::as_str) {
+        Some("import") => import::command::run(arguments, input, output, errors) as u8,
+        Some("audit") => audit::command::run(arguments, lookup, now, output, errors) as u8,
+        _ => {
+            // Who cannot be told sees the exit code.
+            let _ = writeln!(errors, "{}\n\n{}", import::command::USAGE, audit::command::USAGE);
+            2
+        }
+    }
+}
