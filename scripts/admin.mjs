@@ -19,20 +19,23 @@ if (!/^[a-z][a-z0-9_-]{1,49}$/.test(role)) fail("ROLE must be the name of a role
 
 const now = Date.now();
 const user = `(SELECT id FROM users WHERE username = '${username}')`;
-const fresh = `NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = ${user} AND role = '${role}')`;
+// A role that is over at some time is granted for good.
+const fresh = `NOT EXISTS (
+  SELECT 1 FROM user_roles WHERE user_id = ${user} AND role = '${role}' AND expires_at IS NULL)`;
 // The audit row and the end of tokens that know nothing of the role go with the grant itself.
 const statements = [
   `INSERT INTO revocations (kind, value, user_id, created_at, until)
    SELECT 'user', u.id || ':' || (u.token_version + 1), u.id, ${now}, ${now + KEPT_MS} FROM users u, roles r
    WHERE u.username = '${username}' AND r.name = '${role}' AND ${fresh} ON CONFLICT DO NOTHING`,
-  `INSERT INTO audit_events (id, at, event, severity, subject, request_id)
-   SELECT '${randomUUID()}', ${now}, 'role_changed', 'info', u.id, '${randomUUID()}'
+  `INSERT INTO audit_events (id, at, event, severity, subject, request_id, detail)
+   SELECT '${randomUUID()}', ${now}, 'role_changed', 'info', u.id, '${randomUUID()}', '+${role}'
    FROM users u, roles r WHERE u.username = '${username}' AND r.name = '${role}' AND ${fresh}`,
   `UPDATE users SET token_version = token_version + 1, updated_at = ${now}
    WHERE username = '${username}' AND EXISTS (SELECT 1 FROM roles WHERE name = '${role}') AND ${fresh}`,
   `INSERT INTO user_roles (user_id, role, granted_at)
    SELECT u.id, r.name, ${now} FROM users u, roles r WHERE u.username = '${username}' AND r.name = '${role}'
-   ON CONFLICT DO NOTHING`,
+   ON CONFLICT (user_id, role) DO UPDATE SET granted_at = excluded.granted_at, granted_by = NULL, expires_at = NULL
+   WHERE expires_at IS NOT NULL`,
   `SELECT (SELECT COUNT(*) FROM users WHERE username = '${username}') AS user_found,
           (SELECT COUNT(*) FROM roles WHERE name = '${role}') AS role_found`,
 ];
