@@ -16,7 +16,7 @@ use crate::{
     stores::{
         audit, erasure,
         mfa::{self, SealedRow},
-        outbox, revocations, sessions, sign_in,
+        outbox, revocations, sessions, sign_in, users,
     },
 };
 
@@ -31,10 +31,13 @@ const KEEP_LONGER: Duration = Duration::from_hours(1);
 /// live, its copy in KV is believed, and its revocation is kept (an hour each, and a little).
 const KEEP_SESSIONS: Duration = Duration::from_hours(24);
 
+/// A role that is over is shown for so long to those who look after accounts.
+const KEEP_GRANTS: Duration = Duration::from_hours(30 * 24);
+
 impl App {
     /// Deletes what is over. One kind failing does not stop the others: what became of each.
     pub async fn clean_up(&self) -> Vec<Result<(), ApiError>> {
-        let kinds: [BoxFuture<'_, _>; 10] = [
+        let kinds: [BoxFuture<'_, _>; 11] = [
             Box::pin(self.forget_attempts()),
             Box::pin(self.forget_revocations()),
             Box::pin(self.forget_mails()),
@@ -43,6 +46,7 @@ impl App {
             Box::pin(self.renew_seals()),
             Box::pin(self.forget_audit()),
             Box::pin(self.finish_erasures()),
+            Box::pin(self.forget_grants()),
             Box::pin(self.forget_factors()),
             Box::pin(self.reseal_factors()),
         ];
@@ -93,6 +97,14 @@ impl App {
         let before = now.minus(self.config.audit_retention);
         let all = audit::seals::forget(self.ports.database.as_ref(), before, now).await?;
         self.tell_if_left(all, "old audit rows");
+        Ok(())
+    }
+
+    /// Deletes roles that were granted until some time long ago. Where they are not deleted they give nothing all the same.
+    pub async fn forget_grants(&self) -> Result<(), ApiError> {
+        let before = self.ports.clock.now().minus(KEEP_GRANTS);
+        let all = users::forget_grants(self.ports.database.as_ref(), before).await?;
+        self.tell_if_left(all, "roles that are over");
         Ok(())
     }
 

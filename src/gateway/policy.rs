@@ -143,4 +143,10 @@ impl Policy {
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }
+
+    /// The roles that routes name: to have one opens something.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        let needs = self.routes.iter().map(|route| &route.require);
+        needs.flat_map(|need| need.any_role.iter().chain(&need.min_role).chain(&need.unless_role)).map(String::as_str)
+    }
 }

@@ -171,16 +171,16 @@ pub(super) fn outcome(
     })
 }
 
-/// What came of an act on an account that is there: it is done if the row in the log is there, or if nothing was to be done
-/// and all is still as it was judged.
-pub(super) fn outcome_of(act: &Act, mut rows: Vec<Rows>) -> Result<Administered, ApiError> {
+/// What came of an act on an account that is there: it is done if the row in the log is there, or if there may have been
+/// `nothing` to do and all is still as it was judged.
+pub(super) fn outcome_of(act: &Act, nothing: bool, mut rows: Vec<Rows>) -> Result<Administered, ApiError> {
     let state = rows.pop().unwrap_or_default().first::<State>()?;
     let written = audit::written(rows.pop().unwrap_or_default())?;
     let revoked = revocations::entries(last(rows))?;
     let is_written = written.contains(&act.entry.id.to_string());
     Ok(match state.filter(|state| state.erased_at.is_none()) {
         None => Administered::Gone,
-        Some(state) if is_written || state.ruled == 1 => Administered::Done { written, revoked },
+        Some(state) if is_written || (nothing && state.ruled == 1) => Administered::Done { written, revoked },
         Some(state) if state.stands == 0 => Administered::NotStanding,
         Some(_) => Administered::Overtaken,
     })

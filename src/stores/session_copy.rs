@@ -10,7 +10,7 @@ use crate::{
 const LIFE_SECS: u64 = 3600;
 
 fn key(id: SessionId) -> String {
-    format!("session:v1:{id}")
+    format!("session:v2:{id}")
 }
 
 /// Writes it.

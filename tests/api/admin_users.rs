@@ -418,6 +418,47 @@ async fn what_is_done_rests_on_what_it_was_judged_by() {
 }
 
 #[tokio::test]
+async fn nobody_escapes_a_change_by_changing_something_themselves() {
+    for (method, path, body) in [
+        ("PATCH", "", json!({ "is_active": false })),
+        ("PUT", "/roles", json!({ "roles": ["moderator"] })),
+        ("DELETE", "/sessions", Value::Null),
+    ] {
+        let world = World::new();
+        let (chief, ada) = (world.user("chief", Some("admin")).await, world.user("ada", None).await);
+        world.isolate.get(ROLES, Some(&chief.access)).await.expect(200);
+        // She ends her sessions everywhere, between judging and doing: it is judged again, and done.
+        world.host.database.meddle(4, "UPDATE users SET token_version = token_version + 1 WHERE username = 'ada'");
+        let answer = admin(&world, &chief, method, &format!("/{}{path}", ada.id), &body).await;
+        assert!((200..300).contains(&answer.status), "{answer:?}");
+        assert_eq!(world.count("SELECT COUNT(*) FROM audit_events WHERE actor IS NOT NULL"), 1, "{method} {path}");
+        assert_eq!(world.count("SELECT token_version FROM users WHERE username = 'ada'"), 3, "{method} {path}");
+    }
+    // An address that is another by now is not taken as proven.
+    let world = World::new();
+    let (chief, ada) = (world.user("chief", Some("admin")).await, world.user("ada", None).await);
+    world.isolate.get(ROLES, Some(&chief.access)).await.expect(200);
+    world.host.database.meddle(4, "UPDATE users SET is_active = 0 WHERE username = 'chief'");
+    admin(&world, &chief, "POST", &format!("/{}/verify-email", ada.id), &Value::Null).await.expect(401);
+    assert_eq!(world.count("SELECT SUM(email_verified) FROM users"), 0);
+}
+
+#[tokio::test]
+async fn a_role_that_was_over_long_ago_is_forgotten() {
+    let world = World::new();
+    let (chief, ada) = (world.user("chief", Some("admin")).await, world.user("ada", None).await);
+    let until = json!(["user", { "role": "moderator", "expires_at": "2026-01-01T00:10:00Z" }]);
+    set_roles(&world, &chief, &ada.id, &until).await.expect(200);
+    let held = "SELECT COUNT(*) FROM user_roles WHERE role = 'moderator'";
+    for (days, left) in [(30, 1), (1, 0)] {
+        world.host.clock.advance(Duration::from_hours(24 * days));
+        world.isolate.app.forget_grants().await.unwrap();
+        assert_eq!(world.count(held), left);
+    }
+    assert_eq!(world.count("SELECT COUNT(*) FROM user_roles"), 3, "what is for good stays");
+}
+
+#[tokio::test]
 async fn nothing_in_a_body_makes_anyone_more() {
     let world = World::new();
     let more = json!({

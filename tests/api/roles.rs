@@ -5,7 +5,10 @@ use std::time::Duration;
 use edgewarden::native::switchboard::Plan;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, SignedIn, World};
+use crate::{
+    admin_users::set_roles,
+    harness::{Answer, SignedIn, World},
+};
 
 pub const ROLES: &str = "/api/v1/admin/roles";
 pub const PERMISSIONS: &str = "/api/v1/admin/permissions";
@@ -248,6 +251,78 @@ async fn nobody_makes_or_changes_what_is_above_them() {
     role(&world, &narrow, &json!({ "name": "writer", "permissions": ["content:create"] })).await.expect(403);
     let made = "SELECT COUNT(*) FROM roles WHERE name IN ('new', 'writer')";
     assert_eq!((world.count(made), world.count("SELECT COUNT(*) FROM role_inherits WHERE inherits = 'buyer'")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_role_that_opens_something_by_its_name_is_above_who_has_not_got_it() {
+    // The demo's policy names `admin`; here it is no more than another, but for its name.
+    let world = World::new();
+    let root = world.user("root", Some("super_admin")).await;
+    let all = [
+        "users:read",
+        "users:write",
+        "users:delete",
+        "roles:manage",
+        "audit:read",
+        "reports:view",
+        "policy:read",
+        "orgs:manage",
+        "admin:access",
+        "content:update",
+        "content:delete",
+    ];
+    role(&world, &root, &json!({ "name": "helpdesk", "inherits": ["user"], "permissions": all })).await.expect(201);
+    let (helper, friend) = (world.user("helper", Some("helpdesk")).await, world.user("friend", None).await);
+    world.isolate.proxy_get("/demo/admin/x", Some(&helper.access)).await.expect(403);
+    let refused = patch(&world, &helper, "helpdesk", &json!({ "inherits": ["user", "admin"] })).await.expect(403);
+    assert_eq!(refused.text("/detail"), "missing role: admin");
+    patch(&world, &helper, "admin", &json!({ "permissions": [] })).await.expect(403);
+    role(&world, &helper, &json!({ "name": "chief", "inherits": ["admin"] })).await.expect(403);
+    set_roles(&world, &helper, &friend.id, &json!(["user", "admin"])).await.expect(403);
+    set_roles(&world, &helper, &friend.id, &json!(["user", "helpdesk"])).await.expect(200);
+    let chief = world.user("chief", Some("admin")).await;
+    set_roles(&world, &helper, &chief.id, &json!(["user"])).await.expect(403);
+    set_roles(&world, &chief, &helper.id, &json!(["user", "admin"])).await.expect(200);
+    // A name that the policy has, and that is free, is not for everyone to take.
+    world.host.clock.advance(Duration::from_hours(2));
+    let root = world.isolate.sign_in("root").await;
+    role(&world, &root, &json!({ "name": "other", "inherits": ["admin"] })).await.expect(201);
+}
+
+#[tokio::test]
+async fn only_a_super_admin_removes_what_is_others_as_well() {
+    let world = World::new();
+    let (root, admin) = (world.user("root", Some("super_admin")).await, world.user("chief", Some("admin")).await);
+    role(&world, &admin, &json!({ "name": "helper", "permissions": ["users:read"] })).await.expect(201);
+    role(&world, &root, &json!({ "name": "owner", "inherits": ["helper"], "permissions": ["keys:manage"] }))
+        .await
+        .expect(201);
+    delete(&world, &admin, &format!("{ROLES}/helper")).await.expect(409);
+    let refused = delete(&world, &admin, &format!("{ROLES}/helper?force=true")).await.expect(403);
+    assert_eq!(refused.text("/detail"), "missing role: super_admin");
+    delete(&world, &root, &format!("{ROLES}/helper?force=true")).await.expect(204);
+    // Nor does an admin ask for a second factor of those above them, or excuse them from it.
+    patch(&world, &admin, "guest", &json!({ "require_mfa": true })).await.expect(403);
+    patch(&world, &root, "moderator", &json!({ "require_mfa": true })).await.expect(200);
+    world.isolate.get(ROLES, Some(&admin.access)).await.expect(401);
+}
+
+#[tokio::test]
+async fn who_has_lost_the_permission_uses_it_nowhere_any_more() {
+    let world = World::new();
+    let (root, ada) = (world.user("root", Some("super_admin")).await, world.user("ada", None).await);
+    let body =
+        json!({ "name": "clerk", "inherits": ["user"], "permissions": ["users:read", "users:write", "roles:manage"] });
+    role(&world, &root, &body).await.expect(201);
+    let clerk = world.user("clerk", Some("clerk")).await;
+    let other = world.warm_isolate(&[&clerk]).await;
+    let path = format!("/api/v1/admin/users/{}/unlock", ada.id);
+    other.send_as(&clerk.access, "POST", &path, &Value::Null).await.expect(204);
+    patch(&world, &root, "clerk", &json!({ "permissions": ["users:read"] })).await.expect(200);
+    // Elsewhere the copy of roles is still of before.
+    let refused = other.send_as(&clerk.access, "POST", &path, &Value::Null).await.expect(403);
+    assert!(refused.text("/detail").contains("users:write"), "{refused:?}");
+    other.post_as(&clerk.access, ROLES, &json!({ "name": "mine" })).await.expect(403);
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Who may do something to whose account.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     api::{Connection, extract::Principal},
@@ -9,7 +9,7 @@ use crate::{
         audit::{Act, Entry, Event},
         bundle::Bundle,
         id::UserId,
-        rbac::RoleGraph,
+        rbac::{Editor, Missing, RoleGraph},
         token::verify::Refusal,
         user::User,
     },
@@ -35,27 +35,36 @@ pub struct Case {
     /// As it was read.
     pub user: User,
     /// What the caller may do.
-    pub own: BTreeSet<String>,
+    pub editor: Editor,
     /// What roles give.
     pub bundle: Arc<Bundle>,
 }
 
-/// What the caller may do by what roles give now: no more than their token gives.
-pub fn own(principal: &Principal, roles: &RoleGraph) -> BTreeSet<String> {
+/// What the caller may do by what roles give now, which is no more than their token gives; if that is what it `takes`.
+pub fn editor(app: &App, principal: &Principal, roles: &RoleGraph, takes: &[&str]) -> Result<Editor, ApiError> {
+    /// What origins know everywhere.
+    const BUILT_IN: [&str; 2] = ["moderator", "admin"];
     let holdings = principal.0.caller().holdings();
-    let mut own = roles.permissions(holdings.roles);
-    own.retain(|permission| holdings.permissions.contains(permission));
-    own
+    let mut permissions = roles.permissions(holdings.roles);
+    permissions.retain(|permission| holdings.permissions.contains(permission));
+    let lacking: Vec<_> = takes.iter().filter(|name| !permissions.contains(**name)).map(ToString::to_string).collect();
+    if !lacking.is_empty() {
+        return Err(ApiError::Forbidden(Missing::Permissions(lacking)));
+    }
+    if holdings.second_factor_at.is_none() && roles.require_mfa(holdings.roles) {
+        return Err(ApiError::StepUp(None));
+    }
+    Ok(Editor::new(permissions, holdings.roles, roles, BUILT_IN.into_iter().chain(app.policy.roles())))
 }
 
-/// The account, if the caller may administer it: nobody does so above themselves. By roles as the record has them: a copy may
-/// be as old as the bound.
-pub async fn judge(app: &App, principal: &Principal, id: UserId) -> Result<Case, ApiError> {
+/// The account, if the caller may administer it, and do what that `takes`: nobody does so above themselves. By roles as the
+/// record has them: a copy may be as old as the bound.
+pub async fn judge(app: &App, principal: &Principal, id: UserId, takes: &[&str]) -> Result<Case, ApiError> {
     let user = users::by_id(app.ports.database.as_ref(), id).await?.ok_or(ApiError::NotFound)?;
     let bundle = app.read_bundle().await?;
-    let own = own(principal, &bundle.roles);
-    bundle.roles.may_administer(&own, &user.roles(app.ports.clock.now())).map_err(ApiError::Forbidden)?;
-    Ok(Case { user, own, bundle })
+    let editor = editor(app, principal, &bundle.roles, takes)?;
+    bundle.roles.may_administer(&editor, &user.roles(app.ports.clock.now())).map_err(ApiError::Forbidden)?;
+    Ok(Case { user, editor, bundle })
 }
 
 /// As it was judged, for the batch that does it.

@@ -1,9 +1,9 @@
 //! Whether a role may be made, changed or removed: the graph stays one that can be read, and nobody gives or takes what
 //! is above themselves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use super::{Missing, RoleGraph, RoleRecord};
+use super::{Editor, Missing, RoleGraph, RoleRecord};
 
 /// So many roles there are at most.
 pub const MAX_ROLES: usize = 1000;
@@ -32,17 +32,17 @@ pub enum Unfit {
     Above(Missing),
 }
 
-/// Judges the change of the role `name` among `records`: what it becomes, or `None` if it goes. Whoever has the permissions
-/// `own` does it. `exists` says of a permission whether there is one.
+/// Judges the change of the role `name` among `records`: what it becomes, or `None` if it goes. `exists` says of a permission
+/// whether there is one.
 pub fn judge(
     records: &BTreeMap<String, RoleRecord>,
     name: &str,
     becomes: Option<&RoleRecord>,
-    own: &BTreeSet<String>,
+    editor: &Editor,
     exists: impl Fn(&str) -> bool,
 ) -> Result<(), Unfit> {
-    let role = [name.to_owned()];
-    RoleGraph::new(records).may_administer(own, &role).map_err(Unfit::Above)?;
+    let (role, before) = ([name.to_owned()], RoleGraph::new(records));
+    before.may_administer(editor, &role).map_err(Unfit::Above)?;
     let Some(record) = becomes else { return Ok(()) };
     let unknown: Vec<_> = record.inherits.iter().filter(|role| !records.contains_key(*role)).cloned().collect();
     // To inherit itself is a cycle, also of a role that is to be.
@@ -53,15 +53,33 @@ pub fn judge(
     if !unknown.is_empty() {
         return Err(Unfit::UnknownPermissions(unknown));
     }
-    let mut after = records.clone();
-    after.insert(name.to_owned(), record.clone());
-    if let Some(cycle) = cycle(&after, name) {
+    let mut changed = records.clone();
+    changed.insert(name.to_owned(), record.clone());
+    if let Some(cycle) = cycle(&changed, name) {
         return Err(Unfit::Cycle(cycle));
     }
-    if depth(&after) > MAX_DEPTH {
+    let depth_after = depth(&changed);
+    if depth_after > MAX_DEPTH && depth_after > depth(records) {
         return Err(Unfit::TooDeep);
     }
-    RoleGraph::new(&after).may_administer(own, &role).map_err(Unfit::Above)
+    let after = RoleGraph::new(&changed);
+    // A role that is to be may have a name that opens something already.
+    after.may_administer(editor, &role).map_err(Unfit::Above)?;
+    may_ask_for_factors(&before, &after, editor).map_err(Unfit::Above)
+}
+
+/// Whether a second factor is asked for is a matter of everyone who holds such a role, or one that inherits it.
+fn may_ask_for_factors(before: &RoleGraph, after: &RoleGraph, editor: &Editor) -> Result<(), Missing> {
+    let asks = |graph: &RoleGraph, role: &String| graph.require_mfa(std::slice::from_ref(role));
+    let concerned = before.names().map(ToOwned::to_owned).filter(|role| asks(before, role) != asks(after, role));
+    for role in concerned {
+        match before.may_administer(editor, &[role]) {
+            // Nobody asks it of a super_admin but another.
+            Err(Missing::OutOfReach) if editor.is_unbounded => {}
+            may => may?,
+        }
+    }
+    Ok(())
 }
 
 /// The way on which a role inherits itself, if there is one: the shortest, from it back to it.
@@ -133,8 +151,8 @@ mod tests {
         roles.iter().map(role).collect()
     }
 
-    fn own(list: &[&str]) -> BTreeSet<String> {
-        list.iter().map(ToString::to_string).collect()
+    fn own(list: &[&str]) -> Editor {
+        Editor { permissions: list.iter().map(ToString::to_string).collect(), ..Editor::default() }
     }
 
     fn change(name: &str, inherits: &[&str], permissions: &[&str], held: &[&str]) -> Result<(), Unfit> {
@@ -167,7 +185,8 @@ mod tests {
 
     #[test]
     fn nobody_changes_what_is_above_them_before_or_after() {
-        let missing = |list: &[&str]| Err(Unfit::Above(Missing::Permissions(own(list).into_iter().collect())));
+        let missing =
+            |list: &[&str]| Err(Unfit::Above(Missing::Permissions(list.iter().map(ToString::to_string).collect())));
         assert_eq!(change("clerk", &["staff"], &["x:staff"], STAFF), Ok(()));
         assert_eq!(change("clerk", &["staff"], &["x:new"], STAFF), missing(&["x:new"]), "to be more than one is");
         assert_eq!(change("clerk", &["boss"], &[], STAFF), missing(&["x:boss"]));
@@ -206,6 +225,31 @@ mod tests {
             .chain([("base".to_owned(), RoleRecord::default())]);
         let record = RoleRecord { inherits: vec!["base".to_owned()], ..RoleRecord::default() };
         assert_eq!(super::judge(&below.collect(), &name(0), Some(&record), &own(&[]), |_| true), Err(Unfit::TooDeep));
+    }
+
+    #[test]
+    fn nobody_asks_for_second_factors_of_those_above_them_or_excuses_them() {
+        let asking = |asked: bool| RoleRecord { require_mfa: asked, ..RoleRecord::default() };
+        let mut all = records(&[
+            ("guest", &[], &[]),
+            ("strict", &[], &[]),
+            ("boss", &["strict", "guest"], &["x:boss"]),
+            ("clerk", &[], &[]),
+            ("super_admin", &["boss"], &[]),
+        ]);
+        all.insert("strict".to_owned(), asking(true));
+        let asked_of =
+            |role: &str, asked: bool, editor: &Editor| judge(&all, role, Some(&asking(asked)), editor, |_| true);
+        let above = || Err(Unfit::Above(Missing::Permissions(vec!["x:boss".to_owned()])));
+        assert_eq!(asked_of("strict", false, &own(&[])), above());
+        assert_eq!(asked_of("guest", true, &own(&[])), Ok(()), "of a boss it is asked already");
+        assert_eq!(asked_of("clerk", true, &own(&[])), Ok(()));
+        assert_eq!(asked_of("strict", false, &own(&["x:boss"])), Err(Unfit::Above(Missing::OutOfReach)));
+        let root = Editor { is_unbounded: true, ..own(&["x:boss"]) };
+        assert_eq!(asked_of("strict", false, &root), Ok(()));
+        all.insert("strict".to_owned(), asking(false));
+        let of_guests = |editor: &Editor| judge(&all, "guest", Some(&asking(true)), editor, |_| true);
+        assert_eq!((of_guests(&own(&[])), of_guests(&root)), (above(), Ok(())));
     }
 
     #[test]

@@ -138,14 +138,52 @@ impl RoleGraph {
         self.closures(held).any(|closure| closure.require_mfa)
     }
 
-    /// Whether who has these permissions may administer what these roles give, or somebody who holds them: nobody does so
-    /// above themselves, nor any `super_admin` at all.
-    pub fn may_administer(&self, own: &BTreeSet<String>, roles: &[String]) -> Result<(), Missing> {
+    /// Whether an editor may administer what these roles give, or somebody who holds them: nobody does so above themselves,
+    /// nor any `super_admin` at all. A role that opens something by its name is above whoever has not got it.
+    pub fn may_administer(&self, editor: &Editor, roles: &[String]) -> Result<(), Missing> {
         if self.reaches(roles, OUT_OF_REACH) {
             return Err(Missing::OutOfReach);
         }
-        let lacking: Vec<_> = self.permissions(roles).difference(own).cloned().collect();
-        if lacking.is_empty() { Ok(()) } else { Err(Missing::Permissions(lacking)) }
+        let lacking: Vec<_> = self.permissions(roles).difference(&editor.permissions).cloned().collect();
+        if !lacking.is_empty() {
+            return Err(Missing::Permissions(lacking));
+        }
+        match editor.closed.iter().find(|name| self.reaches(roles, name)) {
+            Some(name) => Err(Missing::MinRole(name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The names of all roles.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.stored.roles.iter().map(|role| role.name.as_str())
+    }
+}
+
+/// Who makes a change.
+#[derive(Clone, Debug, Default)]
+pub struct Editor {
+    /// What they may do.
+    pub permissions: BTreeSet<String>,
+    /// Roles that open something by their name, whatever they give, and that they have not got: before the change, since
+    /// nobody has a role by making their own inherit it.
+    pub closed: BTreeSet<String>,
+    /// Whether no role is above them, but for what is out of everyone's reach: a `super_admin`.
+    pub is_unbounded: bool,
+}
+
+impl Editor {
+    /// Who holds these roles and has these permissions. Some roles open something by their name.
+    #[must_use]
+    pub fn new<'a>(
+        permissions: BTreeSet<String>,
+        roles: &[String],
+        graph: &RoleGraph,
+        by_name: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let is_unbounded = graph.reaches(roles, OUT_OF_REACH);
+        let closed = by_name.filter(|name| !is_unbounded && !graph.reaches(roles, name)).map(ToOwned::to_owned);
+        Self { permissions, closed: closed.collect(), is_unbounded }
     }
 }
 
@@ -319,12 +357,36 @@ mod tests {
             ("super_admin", &[], &["x:s"]),
             ("root", &["super_admin"], &["x:r"]),
         ]);
-        let may = |held: &[&str], roles: &[&str]| graph.may_administer(&own(held), &names(roles));
+        let may = |held: &[&str], roles: &[&str]| {
+            graph.may_administer(&Editor { permissions: own(held), ..Editor::default() }, &names(roles))
+        };
         assert_eq!(may(&["x:u", "x:a"], &["admin"]), Ok(()));
         assert_eq!(may(&[], &[]), Ok(()));
         assert_eq!(may(&["x:u"], &["user", "admin"]), Err(Missing::Permissions(names(&["x:a"]))));
         for role in ["super_admin", "root"] {
             assert_eq!(may(&["x:u", "x:a", "x:s", "x:r"], &["user", role]), Err(Missing::OutOfReach));
         }
+    }
+
+    #[test]
+    fn what_opens_something_by_its_name_is_above_who_has_not_got_it() {
+        let graph = graph(&[
+            ("user", &[], &[]),
+            ("finance", &[], &[]),
+            ("auditor", &["finance"], &[]),
+            ("super_admin", &[], &[]),
+        ]);
+        let may = |held: &[&str], role: &str| {
+            let editor = Editor::new(own(&[]), &names(held), &graph, ["finance", "gone"].into_iter());
+            graph.may_administer(&editor, &names(&[role]))
+        };
+        assert_eq!(may(&["user"], "user"), Ok(()));
+        for role in ["finance", "auditor"] {
+            assert_eq!(may(&["user"], role), Err(Missing::MinRole("finance".to_owned())), "{role}");
+            for held in ["finance", "auditor", "super_admin"] {
+                assert_eq!(may(&[held], role), Ok(()), "{role} by {held}");
+            }
+        }
+        assert_eq!(may(&["super_admin"], "super_admin"), Err(Missing::OutOfReach));
     }
 }

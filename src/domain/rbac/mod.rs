@@ -6,7 +6,7 @@ mod name;
 mod requirement;
 
 pub use change::{MAX_DEPTH, MAX_PERMISSIONS, MAX_ROLES, Unfit, judge};
-pub use graph::{RoleGraph, RoleRecord};
+pub use graph::{Editor, RoleGraph, RoleRecord};
 pub use name::{PermissionName, RoleName};
 pub use requirement::{Holdings, Missing, Requirement};
 

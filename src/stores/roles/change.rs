@@ -107,7 +107,7 @@ fn edges(by: By<'_>, role: &Role) -> [Statement; 4] {
         ),
         of(
             concat!(
-                "INSERT INTO role_inherits (role, inherits) SELECT ?1, value FROM json_each(?3) WHERE ",
+                "INSERT INTO role_inherits (role, inherits) SELECT ?1, r.name FROM json_each(?3) JOIN roles r ON r.name = value WHERE ",
                 is_marked!("?2"),
                 " ON CONFLICT DO NOTHING"
             ),
@@ -123,7 +123,7 @@ fn edges(by: By<'_>, role: &Role) -> [Statement; 4] {
         ),
         of(
             concat!(
-                "INSERT INTO role_permissions (role, permission) SELECT ?1, value FROM json_each(?3) WHERE ",
+                "INSERT INTO role_permissions (role, permission) SELECT ?1, p.name FROM json_each(?3) JOIN permissions p ON p.name = value WHERE ",
                 is_marked!("?2"),
                 " ON CONFLICT DO NOTHING"
             ),

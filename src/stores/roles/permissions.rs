@@ -46,7 +46,11 @@ pub(super) fn create(by: By<'_>, name: &PermissionName, description: &str) -> Ve
 pub(super) fn describe(by: By<'_>, name: &PermissionName, description: &str) -> Vec<Statement> {
     let mut batch = vec![
         Statement::new(
-            concat!("UPDATE permissions SET changed_by = ?2, description = ?6 WHERE name = ?1 AND ", is_ruled!()),
+            concat!(
+                "UPDATE permissions SET changed_by = ?2, description = ?6 WHERE name = ?1
+                 AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?2) AND ",
+                is_ruled!()
+            ),
             params(by, name, description.into()),
         ),
         audit::write_act_if_changed(by.act),

@@ -103,8 +103,9 @@ pub async fn administer(database: &dyn Database, what: &Administration<'_>) -> R
     let mut rows = run(database, batch).await?;
     let reads = rows.split_off(rows.len().saturating_sub(3));
     let taken = rows.pop().unwrap_or_default().first::<Taken>()?;
-    match judged::outcome_of(what.act, reads)? {
-        Administered::Done { written, .. } if written.is_empty() && taken.is_some_and(|row| row.taken == 1) => Ok(None),
+    let nothing = matches!(what.deed, Deed::Unlock | Deed::Nothing);
+    match judged::outcome_of(what.act, nothing, reads)? {
+        Administered::Overtaken if taken.is_some_and(|row| row.taken == 1) => Ok(None),
         administered => Ok(Some(administered)),
     }
 }
@@ -183,7 +184,8 @@ fn roles(what: &Administration<'_>, grants: &[RoleGrant]) -> Vec<Statement> {
     batch.push(Statement::new(
         concat!(
             "INSERT INTO user_roles (user_id, role, granted_at, granted_by, expires_at)
-             SELECT ?1, value ->> 'role', ?5, ?6, value ->> 'expires_at' FROM json_each(?4)
+             SELECT ?1, value ->> 'role', ?5, ?6, value ->> 'expires_at'
+             FROM json_each(?4) JOIN roles r ON r.name = value ->> 'role'
              WHERE (SELECT token_version FROM users WHERE id = ?1) = ?3 AND ",
             is_done!(),
             " ON CONFLICT (user_id, role) DO UPDATE
@@ -205,6 +207,7 @@ fn edit(what: &Administration<'_>, edit: &Edit<'_>) -> Vec<Statement> {
         edit.full_name.map(FullName::as_str).into(),
         edit.is_active.map(i64::from).into(),
         i64::from(ends).into(),
+        what.judged.user.email.as_str().into(),
     ]);
     let mut batch = vec![Statement::new(
         concat!(
@@ -212,7 +215,7 @@ fn edit(what: &Administration<'_>, edit: &Edit<'_>) -> Vec<Statement> {
                email_verified = CASE WHEN ?7 IS NULL THEN email_verified ELSE 0 END,
                full_name = COALESCE(?9, full_name), is_active = COALESCE(?10, is_active),
                token_version = token_version + ?11, updated_at = ?2
-             WHERE id = ?1 AND ",
+             WHERE id = ?1 AND (?7 IS NULL OR email = ?12) AND ",
             may!()
         ),
         params,
@@ -253,13 +256,15 @@ fn unlock(what: &Administration<'_>) -> Vec<Statement> {
 }
 
 fn prove(what: &Administration<'_>) -> Vec<Statement> {
+    let mut params = what.params();
+    params.push(what.judged.user.email.as_str().into());
     vec![
         Statement::new(
             concat!(
-                "UPDATE users SET email_verified = 1, updated_at = ?2 WHERE id = ?1 AND email_verified = 0 AND ",
+                "UPDATE users SET email_verified = 1, updated_at = ?2 WHERE id = ?1 AND email_verified = 0 AND email = ?7 AND ",
                 may!()
             ),
-            what.params(),
+            params,
         ),
         audit::write_act_if_changed(what.act),
     ]

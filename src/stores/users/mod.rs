@@ -2,6 +2,7 @@
 
 mod administration;
 mod changes;
+mod forget;
 mod removal;
 mod search;
 mod whole;
@@ -10,6 +11,7 @@ pub use administration::{Administration, Deed, Edit, NewEmail, administer};
 pub use changes::{
     Changed, Confirmation, EmailChange, PasswordChange, ProfileChange, change_password, change_profile, deactivate,
 };
+pub use forget::forget_grants;
 pub use removal::{Erasure, Removal, remove};
 pub use search::{Found, Place, Search, search};
 pub use whole::{Granted, Whole, whole};

@@ -48,10 +48,10 @@ pub async fn remove(database: &dyn Database, what: Removal<'_>) -> Result<Admini
         Statement::new(
             concat!(
                 "UPDATE users SET is_active = 0, token_version = token_version + 1, updated_at = ?2
-                 WHERE id = ?1 AND is_active = 1 AND ",
+                 WHERE id = ?1 AND is_active = 1 AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?6) AND ",
                 is_as_judged!()
             ),
-            judged.clone(),
+            [judged.as_slice(), &[entry.id.to_string().into()]].concat(),
         ),
         audit::write_act_if_changed(what.closed),
         revocations::record_users_version_if_changed(user.id, entry.at, what.revoked_until),

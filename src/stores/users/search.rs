@@ -65,6 +65,8 @@ macro_rules! page {
                 user_columns!(),
                 ", places.phase, places.key FROM places CROSS JOIN users u ON u.id = places.id
                  WHERE u.erased_at IS NULL AND (?1 IS NULL OR u.is_active = ?1)
+                 AND (phase < 2 OR NOT (u.username >= ?5 AND u.username < ?5 || char(1114111)))
+                 AND (phase < 3 OR NOT (u.email_key >= ?5 AND u.email_key < ?5 || char(1114111)))
                  AND (?2 IS NULL OR EXISTS (SELECT 1 FROM user_roles r WHERE r.user_id = u.id AND r.role = ?2
                    AND (r.expires_at IS NULL OR r.expires_at > ?3)))
                  LIMIT ?4"
@@ -79,9 +81,7 @@ macro_rules! page {
     };
 }
 
-const ALL: [&str; 2] = page!(
-    "SELECT 0 AS phase, '' AS key, id FROM users WHERE id < ?5 AND erased_at IS NULL ORDER BY id DESC LIMIT 1000"
-);
+const ALL: [&str; 2] = page!("SELECT 0 AS phase, '' AS key, id FROM users WHERE id < ?5 ORDER BY id DESC LIMIT 1000");
 const BY_ACTIVE: [&str; 2] = page!(
     "SELECT 0 AS phase, '' AS key, id FROM users WHERE is_active = ?1 AND erased_at IS NULL AND id < ?5
      ORDER BY id DESC LIMIT 1000"
@@ -99,14 +99,11 @@ const BY_QUERY: [&str; 2] = page!(
        UNION ALL
        SELECT * FROM (SELECT 2 AS phase, email_key AS key, id FROM users
          WHERE email_key >= ?7 AND email_key < ?5 || char(1114111)
-         AND NOT (username >= ?5 AND username < ?5 || char(1114111))
          ORDER BY email_key LIMIT 1000)
        UNION ALL
        SELECT * FROM (SELECT 3 AS phase, lower(full_name) AS key, id FROM users
-         WHERE erased_at IS NULL AND full_name <> '' AND (lower(full_name), id) > (?8, ?9)
+         WHERE erased_at IS NULL AND full_name <> '' AND lower(full_name) >= ?8 AND (lower(full_name), id) > (?8, ?9)
          AND lower(full_name) < ?5 || char(1114111)
-         AND NOT (username >= ?5 AND username < ?5 || char(1114111))
-         AND NOT (email_key >= ?5 AND email_key < ?5 || char(1114111))
          ORDER BY lower(full_name), id LIMIT 1000)
      ) LIMIT 1000"
 );

@@ -45,7 +45,7 @@ pub async fn create(
         require_mfa: fields.optional_flag("require_mfa").unwrap_or_default(),
     };
     let role = Role { name: fields.complete(name)?, description, record };
-    let plan = |roles: &Roles, own: &_| {
+    let plan = |roles: &Roles, editor: &_| {
         if roles.roles.contains_key(role.name.as_str()) {
             return Err(ApiError::Conflict(vec![FieldError::new("name", "is taken")]));
         }
@@ -53,7 +53,7 @@ pub async fn create(
             return Err(ApiError::InUse(format!("There are {MAX_ROLES} roles; there can be no more.")));
         }
         let exists = |permission: &str| roles.permissions.contains_key(permission);
-        judge(&roles.records, role.name.as_str(), Some(&role.record), own, exists)
+        judge(&roles.records, role.name.as_str(), Some(&role.record), editor, exists)
             .map_err(|problem| unfit(&problem))?;
         Ok(Some(Plan { detail: role.name.to_string(), change: Change::CreateRole(role.clone()) }))
     };

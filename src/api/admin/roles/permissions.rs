@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{
     PERMISSION, description,
     list::{page, paging},
-    remove::force,
+    remove::{force, may_force},
     rule::{Asked, Plan},
 };
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     app::App,
     domain::{
         audit::Event,
-        rbac::{MAX_PERMISSIONS, Missing, PermissionName, Requirement},
+        rbac::{Editor, MAX_PERMISSIONS, Missing, PermissionName, Requirement},
     },
     error::{ApiError, FieldError},
     stores::roles::{self, Change, Roles},
@@ -75,7 +75,7 @@ pub async fn create(
     let name = fields.required("name", PermissionName::parse);
     let description = fields.optional("description", description).unwrap_or_default();
     let name = fields.complete(name)?;
-    let plan = |roles: &Roles, _: &_| {
+    let plan = |roles: &Roles, _: &Editor| {
         if roles.permissions.contains_key(name.as_str()) {
             return Err(ApiError::Conflict(vec![FieldError::new("name", "is taken")]));
         }
@@ -105,8 +105,8 @@ pub async fn describe(
     fields.only(&["description"]);
     let description = fields.required("description", description);
     let description = fields.complete(description)?;
-    let plan = |roles: &Roles, own: &_| {
-        let about = held(roles, &name, own)?;
+    let plan = |roles: &Roles, editor: &Editor| {
+        let about = held(roles, &name, editor)?;
         let change = Change::DescribePermission(name.clone(), description.clone());
         let changes = about.description != description;
         Ok(changes.then(|| Plan { detail: format!("{name} described"), change }))
@@ -129,10 +129,11 @@ pub async fn remove(
     asked.admit().await?;
     let force = force(query.as_deref())?;
     let name = PermissionName::parse(&name).map_err(|_| ApiError::NotFound)?;
-    let plan = |roles: &Roles, own: &_| {
-        if held(roles, &name, own)?.built_in != 0 {
+    let plan = |roles: &Roles, editor: &Editor| {
+        if held(roles, &name, editor)?.built_in != 0 {
             return Err(ApiError::BuiltIn);
         }
+        may_force(force, editor)?;
         Ok(Some(Plan { detail: format!("{name} removed"), change: Change::RemovePermission(name.clone(), force) }))
     };
     asked.rule(plan).await?;
@@ -140,13 +141,9 @@ pub async fn remove(
 }
 
 /// What is told of a permission, to who has it.
-fn held<'a>(
-    roles: &'a Roles,
-    name: &PermissionName,
-    own: &std::collections::BTreeSet<String>,
-) -> Result<&'a roles::About, ApiError> {
+fn held<'a>(roles: &'a Roles, name: &PermissionName, editor: &Editor) -> Result<&'a roles::About, ApiError> {
     let about = roles.permissions.get(name.as_str()).ok_or(ApiError::NotFound)?;
-    if own.contains(name.as_str()) {
+    if editor.permissions.contains(name.as_str()) {
         return Ok(about);
     }
     Err(ApiError::Forbidden(Missing::Permissions(vec![name.to_string()])))

@@ -13,7 +13,7 @@ use crate::{
     app::App,
     domain::{
         audit::Event,
-        rbac::{RoleName, judge},
+        rbac::{Editor, Missing, OUT_OF_REACH, RoleName, judge},
     },
     error::ApiError,
     stores::roles::{Change, Force, Roles},
@@ -32,17 +32,26 @@ pub async fn remove(
     asked.admit().await?;
     let force = force(query.as_deref())?;
     let name = RoleName::parse(&name).map_err(|_| ApiError::NotFound)?;
-    let plan = |roles: &Roles, own: &_| {
+    let plan = |roles: &Roles, editor: &Editor| {
         let about = roles.roles.get(name.as_str()).ok_or(ApiError::NotFound)?;
-        judge(&roles.records, name.as_str(), None, own, |_| true).map_err(|problem| unfit(&problem))?;
+        judge(&roles.records, name.as_str(), None, editor, |_| true).map_err(|problem| unfit(&problem))?;
         if about.built_in != 0 {
             return Err(ApiError::BuiltIn);
         }
+        may_force(force, editor)?;
         let until = app.revoked_until(app.ports.clock.now());
         Ok(Some(Plan { detail: name.to_string(), change: Change::RemoveRole(name.clone(), force, until) }))
     };
     asked.rule(plan).await?;
     Ok(NoContent)
+}
+
+/// What is used is others' as well: of roles and accounts that may be above whoever asks.
+pub(super) fn may_force(force: Force, editor: &Editor) -> Result<(), ApiError> {
+    if force == Force::No || editor.is_unbounded {
+        return Ok(());
+    }
+    Err(ApiError::Forbidden(Missing::MinRole(OUT_OF_REACH.to_owned())))
 }
 
 /// Whether what is used goes as well.

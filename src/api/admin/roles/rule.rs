@@ -1,19 +1,19 @@
 //! What every change of roles goes through: it is judged by all of them as the record has them, and made if they are still
 //! that; everyone hears of it before it is answered.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     api::{
         Connection,
-        admin::judge::{TRIES, actor, own},
+        admin::judge::{TRIES, actor, editor},
         extract::Principal,
     },
     app::{App, Publication},
     domain::{
         audit::{Act, Entry, Event},
         bundle::Bundle,
-        rbac::{Requirement, Unfit},
+        rbac::{Editor, Requirement, Unfit},
         token::verify::Refusal,
     },
     error::{ApiError, FieldError},
@@ -54,16 +54,22 @@ impl Asked<'_> {
     /// and what they come to after it.
     pub async fn rule(
         &self,
-        plan: impl Fn(&Roles, &BTreeSet<String>) -> Result<Option<Plan>, ApiError>,
+        plan: impl Fn(&Roles, &Editor) -> Result<Option<Plan>, ApiError>,
     ) -> Result<(Roles, Arc<Bundle>), ApiError> {
         let Self { app, connection, principal, event } = *self;
         for _ in 0..TRIES {
             // (1)
             let roles = roles::read(app.ports.database.as_ref()).await?;
-            let Some(Plan { mut detail, change }) = plan(&roles, &own(principal, &roles.graph()))? else {
-                let bundle = app.read_bundle().await?;
-                app.publish(&[], Some(bundle.versions), Publication::Again).await?;
-                return Ok((roles, bundle));
+            let editor = editor(app, principal, &roles.graph(), &[super::PERMISSION])?;
+            let Plan { mut detail, change } = match plan(&roles, &editor) {
+                Ok(Some(plan)) => plan,
+                Ok(None) => return Ok((roles, self.tell_again().await?)),
+                // It may be so by a request that could not tell everyone.
+                Err(error @ (ApiError::NotFound | ApiError::Conflict(_))) => {
+                    self.tell_again().await?;
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
             };
             // (2)
             detail.truncate(detail.floor_char_boundary(MAX_DETAIL));
@@ -90,6 +96,14 @@ impl Asked<'_> {
             }
         }
         Err(ApiError::Unavailable("roles changed again and again".to_owned()))
+    }
+}
+
+impl Asked<'_> {
+    async fn tell_again(&self) -> Result<Arc<Bundle>, ApiError> {
+        let bundle = self.app.read_bundle().await?;
+        self.app.publish(&[], Some(bundle.versions), Publication::Again).await?;
+        Ok(bundle)
     }
 }
 

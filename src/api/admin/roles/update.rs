@@ -57,11 +57,11 @@ pub async fn update(
         require_mfa: fields.optional_flag("require_mfa"),
     };
     fields.refuse()?;
-    let plan = |roles: &Roles, own: &_| {
+    let plan = |roles: &Roles, editor: &_| {
         let before = RoleView::of(roles, name.as_str()).ok_or(ApiError::NotFound)?;
         let (description, after) = wish.upon(&before);
         let exists = |permission: &str| roles.permissions.contains_key(permission);
-        judge(&roles.records, name.as_str(), Some(&after), own, exists).map_err(|problem| unfit(&problem))?;
+        judge(&roles.records, name.as_str(), Some(&after), editor, exists).map_err(|problem| unfit(&problem))?;
         let detail = told(&before, &description, &after);
         let change = Change::UpdateRole(Role { name: name.clone(), description, record: after });
         Ok(detail.map(|detail| Plan { detail, change }))

@@ -15,7 +15,7 @@ use crate::{
         extract::Principal,
     },
     app::App,
-    domain::{audit::Event, rbac::Requirement},
+    domain::{audit::Event, rbac::Requirement, user::User},
     error::ApiError,
     stores::users::{self, Administration, Deed},
 };
@@ -28,7 +28,7 @@ pub async fn unlock(
     Path(id): Path<String>,
 ) -> Result<NoContent, ApiError> {
     let told = "One's own account is opened by time, or by a new password.";
-    deed(&app, &connection, &principal, &id, Event::AccountUnlocked, told, || Deed::Unlock).await
+    deed(&app, &connection, &principal, &id, Event::AccountUnlocked, told, |_| Deed::Unlock).await
 }
 
 /// Takes an address as proven.
@@ -39,7 +39,10 @@ pub async fn verify_email(
     Path(id): Path<String>,
 ) -> Result<NoContent, ApiError> {
     let told = "One's own address is proven by the mail that was sent there.";
-    deed(&app, &connection, &principal, &id, Event::EmailVerified, told, || Deed::Prove).await
+    deed(&app, &connection, &principal, &id, Event::EmailVerified, told, |user| {
+        if user.email_verified { Deed::Nothing } else { Deed::Prove }
+    })
+    .await
 }
 
 /// Ends every session.
@@ -50,7 +53,7 @@ pub async fn end_sessions(
     Path(id): Path<String>,
 ) -> Result<NoContent, ApiError> {
     let told = "One's own sessions are ended by DELETE auth/sessions, or POST auth/logout-all.";
-    deed(&app, &connection, &principal, &id, Event::LogoutAll, told, || Deed::EndSessions).await
+    deed(&app, &connection, &principal, &id, Event::LogoutAll, told, |_| Deed::EndSessions).await
 }
 
 /// (1) What the caller must have, before anything is told of accounts. (2) Whether they may do so to this one. (3) One batch
@@ -62,7 +65,7 @@ async fn deed<'d>(
     id: &str,
     event: Event,
     oneself: &'static str,
-    deed: impl Fn() -> Deed<'d>,
+    deed: impl Fn(&User) -> Deed<'d>,
 ) -> Result<NoContent, ApiError> {
     // (1)
     principal.require(app, &Requirement::permission(WRITE)).await?;
@@ -70,11 +73,12 @@ async fn deed<'d>(
     let id = subject(principal, id, oneself)?;
     for _ in 0..TRIES {
         // (2)
-        let case = judge(app, principal, id).await?;
+        let case = judge(app, principal, id, &[WRITE]).await?;
         // (3)
         let act = act(app, connection, principal, &case.user, event)?;
         let revoked_until = app.revoked_until(act.entry.at);
-        let what = Administration { judged: judged(principal, &case)?, act: &act, revoked_until, deed: deed() };
+        let what =
+            Administration { judged: judged(principal, &case)?, act: &act, revoked_until, deed: deed(&case.user) };
         let administered = users::administer(app.ports.database.as_ref(), &what).await?;
         // (4)
         let administered = administered.ok_or_else(|| ApiError::Internal("a conflict of nothing".to_owned()))?;

@@ -38,15 +38,14 @@ pub async fn list(
     let text = query.optional("query", |text| line_of_text(text, 200, "must have at most 200 characters"));
     let role = query.optional("role", RoleName::parse);
     let active = query.optional_flag("active");
-    let paging = Paging::read(&mut query, parse);
-    query.refuse()?;
     let text = text.map(|text| text.to_ascii_lowercase()).filter(|text| !text.is_empty());
+    let paging = Paging::read(&mut query, |word| parse(word, text.as_deref()));
+    query.refuse()?;
     let now = app.ports.clock.now();
     let search = Search {
         query: text.as_deref(),
         role: role.as_ref().map(RoleName::as_str),
         active,
-        // One of another list begins again, and ends as well.
         after: paging.after.as_ref(),
         limit: paging.limit,
         now,
@@ -63,8 +62,14 @@ fn encode(place: &Place) -> String {
     cursor::encode(place.phase, &format!("{}{}", place.id, place.key))
 }
 
-fn parse(word: &str) -> Result<Place, FieldProblem> {
+/// Of a list of all, or of one by what was searched for.
+fn parse(word: &str, query: Option<&str>) -> Result<Place, FieldProblem> {
+    const PROBLEM: FieldProblem = "must be a next_cursor of this list";
     let (phase, text) = cursor::parse(word)?;
-    let (id, key) = text.split_at_checked(ID).ok_or("must be a next_cursor of this list")?;
-    Ok(Place { phase, key: key.to_owned(), id: id.to_owned() })
+    let (id, key) = text.split_at_checked(ID).ok_or(PROBLEM)?;
+    let is_of_this = match query {
+        None => phase == 0 && key.is_empty(),
+        Some(query) => (1..=3).contains(&phase) && key.starts_with(query),
+    };
+    if is_of_this { Ok(Place { phase, key: key.to_owned(), id: id.to_owned() }) } else { Err(PROBLEM) }
 }

@@ -36,7 +36,7 @@ pub async fn remove(
     let id = subject(&principal, &id, "One's own account is closed by DELETE users/me.")?;
     for _ in 0..TRIES {
         // (2)
-        let case = judge(&app, &principal, id).await?;
+        let case = judge(&app, &principal, id, &[PERMISSION]).await?;
         // (3)
         let closed = act(&app, &connection, &principal, &case.user, Event::AccountDeactivated)?;
         let mut erased = act(&app, &connection, &principal, &case.user, Event::AccountErased)?;

@@ -34,7 +34,7 @@ pub async fn reset(
     let id = subject(&principal, &id, "One's own second factor is taken off by POST mfa/disable.")?;
     for _ in 0..TRIES {
         // (2)
-        let case = judge(&app, &principal, id).await?;
+        let case = judge(&app, &principal, id, &[PERMISSION]).await?;
         // (3)
         let act = act(&app, &connection, &principal, &case.user, Event::MfaReset)?;
         let reset = Reset {

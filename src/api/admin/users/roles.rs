@@ -53,7 +53,7 @@ pub async fn set(
     }
     let grants = fields.complete(grants)?;
     for _ in 0..TRIES {
-        let case = judge(&app, &principal, id).await?;
+        let case = judge(&app, &principal, id, &[WRITE]).await?;
         may_grant(&case, &grants)?;
         let mut act = act(&app, &connection, &principal, &case.user, Event::RoleChanged)?;
         act.detail = told(&case.user.grants, &grants);
@@ -78,7 +78,7 @@ pub(super) fn may_grant(case: &Case, grants: &[RoleGrant]) -> Result<(), ApiErro
         let problem = format!("names what there is not: {}", unknown.join(" "));
         return Err(ApiError::Invalid(vec![FieldError::new("roles", problem)]));
     }
-    case.bundle.roles.may_administer(&case.own, &names).map_err(ApiError::Forbidden)
+    case.bundle.roles.may_administer(&case.editor, &names).map_err(ApiError::Forbidden)
 }
 
 /// The roles that a body names; `None` if it names none, or what is none, which is noted.

@@ -59,14 +59,12 @@ pub async fn update(
         is_active: fields.optional_flag("is_active"),
     };
     fields.refuse()?;
-    if wish.is_active.is_some() {
-        principal.require(&app, &Requirement::permission(DELETE)).await?;
-    }
+    let takes: &[_] = if wish.is_active.is_some() { &[WRITE, DELETE] } else { &[WRITE] };
     for _ in 0..TRIES {
         // (2)
-        let case = judge(&app, &principal, id).await?;
-        let wish = wish.upon(&case);
-        let acts = wish.acts(&app, &connection, &principal, &case)?;
+        let case = judge(&app, &principal, id, takes).await?;
+        let change = wish.upon(&case);
+        let acts = change.acts(&app, &connection, &principal, &case)?;
         // Where it is so already, who was not told of it is told.
         let nothing = act(&app, &connection, &principal, &case.user, Event::AccountEdited)?;
         let (first, more) = acts.split_first().unwrap_or((&nothing, &[]));
@@ -75,23 +73,23 @@ pub async fn update(
         let [proof, told] =
             [Kind::VerifyEmail, Kind::EmailChanged].map(|kind| app.letter(kind, &connection.origin, at));
         let before = Email::parse(&case.user.email).ok().filter(|_| case.user.email_verified);
-        let email = wish.email.map(|email| NewEmail {
+        let email = change.email.map(|email| NewEmail {
             email,
             proof: &proof,
             told: before.as_ref().map(|before| (&told, before)),
         });
-        let edit = Edit { email, full_name: wish.full_name, is_active: wish.is_active, more };
+        let edit = Edit { email, full_name: change.full_name, is_active: change.is_active, more };
         let what = Administration {
             judged: judged(&principal, &case)?,
             act: first,
             revoked_until: app.revoked_until(at),
             deed: if acts.is_empty() { Deed::Nothing } else { Deed::Edit(edit) },
         };
-        let administered = users::administer(app.ports.database.as_ref(), &what).await?;
-        let taken = || ApiError::Conflict(vec![FieldError::new("email", "is taken")]);
+        let made = users::administer(app.ports.database.as_ref(), &what).await?;
+        let email_taken = || ApiError::Conflict(vec![FieldError::new("email", "is taken")]);
         app.note_mail();
         // (4)
-        if settle(&app, administered.ok_or_else(taken)?, &acts.iter().collect::<Vec<_>>()).await? {
+        if settle(&app, made.ok_or_else(email_taken)?, &acts.iter().collect::<Vec<_>>()).await? {
             return read(&app, id).await.map(Json);
         }
     }
