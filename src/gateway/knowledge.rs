@@ -53,7 +53,8 @@ pub struct Remembered {
 impl Weigh for Remembered {
     fn bytes(&self) -> usize {
         let claims = self.claims.claims();
-        let texts = [&claims.scope, &claims.full_name].into_iter().flatten().chain(&claims.amr);
+        // Roles may be claimed that there are not any more, which a caller has not.
+        let texts = [&claims.scope, &claims.full_name].into_iter().flatten().chain(&claims.amr).chain(&claims.roles);
         // Most of what was claimed stands in the caller.
         2 * self.caller.bytes() + texts.map(String::len).sum::<usize>()
     }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use edgewarden::{
-    domain::{rbac::RoleGraph, token::algorithm::Algorithm, token::claims::Claims},
+    domain::{
+        rbac::{RoleGraph, RoleRecord},
+        token::{algorithm::Algorithm, claims::Claims},
+    },
     gateway::{
         caller::Caller,
         knowledge::{Knowledge, Remembered, TokenDigest, digest},
@@ -17,10 +20,11 @@ fn remember(knowledge: &mut Knowledge, count: i64, roles: usize) -> Vec<TokenDig
     let signer = Signer::new(Algorithm::Hs256);
     let role = |number| format!("a-role-with-a-long-name-{number:03}");
     let roles: Vec<_> = (0..roles).map(role).collect();
+    let graph = RoleGraph::new(&roles.iter().map(|role| (role.clone(), RoleRecord::default())).collect());
     let each = |number| {
         let token = signer.issue(&Claims { ver: number, roles: roles.clone(), ..claims() });
         let claims = signer.believe(&token, NOW).unwrap();
-        let caller = Caller::from_claims(&claims, &RoleGraph::default());
+        let caller = Caller::from_claims(&claims, &graph);
         knowledge.remember(digest(&token), Arc::new(Remembered { claims, caller }));
         digest(&token)
     };
