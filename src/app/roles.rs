@@ -14,8 +14,8 @@ impl App {
     /// # Errors
     /// [`ApiError::RevocationPending`] if not everyone was told yet.
     pub async fn publish_roles(&self, bundle: Bundle) -> Result<Arc<Bundle>, ApiError> {
-        // (1)
-        let bundle = self.knowledge().replace(bundle);
+        // (1) Unless it has come to know of a later change meanwhile.
+        let bundle = self.knowledge().take_over(bundle);
         // (2)
         let told = self.publish(&[], Some(bundle.versions), Publication::First);
         let (told, copied) = join(told, self.put_copy(&bundle)).await;

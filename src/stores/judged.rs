@@ -70,19 +70,6 @@ pub(super) struct State {
     ruled: i64,
 }
 
-/// Whether everything is as it was judged: the roles of the account, what roles give, and the actor's own roles (their token
-/// version goes up with them) and session. Parameters 1 to 5 are [`Judged::params`]; 1 is the user, and 2 the time.
-macro_rules! is_as_judged {
-    () => {
-        "(SELECT json_group_array(json_object('role', role, 'expires_at', expires_at))
-            FROM (SELECT role, expires_at FROM user_roles WHERE user_id = ?1 ORDER BY role))
-           || (SELECT ' ' || token_version FROM users WHERE id = ?5 AND is_active = 1)
-           || (SELECT ' ' || version FROM versions WHERE name = 'roles') = ?3
-         AND EXISTS (SELECT 1 FROM sessions WHERE id = ?4 AND user_id = ?5 AND ended_at IS NULL)"
-    };
-}
-pub(super) use is_as_judged;
-
 impl Actor {
     /// How roles and the actor's own were when it was judged, for [`is_ruled`]; beside the session, and who they are.
     pub(super) fn params(&self) -> [Value; 3] {
@@ -94,7 +81,8 @@ impl Actor {
     }
 }
 
-/// Whether roles, the actor's own and their session are as they were judged by. Parameters 3 to 5 are [`Actor::params`].
+/// Whether what roles give, the actor's own roles (their token version goes up with them) and their session are as it was
+/// judged by. Parameters 3 to 5 are [`Actor::params`].
 macro_rules! is_ruled {
     () => {
         "(SELECT token_version || ' ' FROM users WHERE id = ?5 AND is_active = 1)
@@ -103,6 +91,20 @@ macro_rules! is_ruled {
     };
 }
 pub(super) use is_ruled;
+
+/// Whether everything is as it was judged: the roles of the account, and what [`is_ruled`] asks. Parameters 1 to 6 are
+/// [`Judged::params`]; 1 is the user, and 2 the time.
+macro_rules! is_as_judged {
+    () => {
+        concat!(
+            "(SELECT json_group_array(json_object('role', role, 'expires_at', expires_at))
+                FROM (SELECT role, expires_at FROM user_roles WHERE user_id = ?1 ORDER BY role)) = ?6
+             AND ",
+            $crate::stores::judged::is_ruled!()
+        )
+    };
+}
+pub(super) use is_as_judged;
 
 /// Whether an actor's session stands. Parameters are the session, who they are, and their token version.
 macro_rules! stands {
@@ -122,17 +124,11 @@ pub(super) use stands;
 
 impl Judged<'_> {
     /// For [`is_as_judged`].
-    pub(super) fn params(&self, at: Timestamp) -> [Value; 5] {
-        let Actor { user, session, version, roles_version } = self.by;
+    pub(super) fn params(&self, at: Timestamp) -> [Value; 6] {
+        let [ruled, session, actor] = self.by.params();
         // A list of what a row has always can be written; and nothing is like what cannot.
         let grants = serde_json::to_string(&self.user.grants).unwrap_or_default();
-        [
-            self.user.id.to_string().into(),
-            at.millis().into(),
-            format!("{grants} {version} {roles_version}").into(),
-            session.to_string().into(),
-            user.to_string().into(),
-        ]
+        [self.user.id.to_string().into(), at.millis().into(), ruled, session, actor, grants.into()]
     }
 
     /// Reads what came of it, at the end of the batch, for [`outcome`].
@@ -143,7 +139,7 @@ impl Judged<'_> {
             Statement::new(
                 concat!(
                     "SELECT is_active, mfa_enabled, erased_at, ",
-                    stands!("?4", "?5", "?6"),
+                    stands!("?4", "?5", "?7"),
                     " AS stands, COALESCE(",
                     is_as_judged!(),
                     ", 0) AS ruled FROM users WHERE id = ?1"

@@ -6,6 +6,7 @@ use edgewarden::native::switchboard::Plan;
 use serde_json::{Value, json};
 
 use crate::{
+    admin_users::admin,
     attempts::{attempt, fail},
     harness::{PASSWORD, URL, World},
     mail::last_token,
@@ -274,4 +275,37 @@ async fn what_is_done_by_mail_is_a_batch_and_choosing_a_password_two() {
     world.isolate.app.do_chores().await;
     assert_eq!((world.host.switchboard.count("mailer"), trips(&world)), (1, (2, 0, 0, 0)), "a mail, beside an answer");
     world.isolate.refresh(&ada.refresh).await.expect(401);
+}
+
+#[tokio::test]
+async fn an_administrators_work_is_counted() {
+    let world = World::new();
+    let (chief, ada) = (world.user("chief", Some("admin")).await, world.user("ada", None).await);
+    world.isolate.get("/api/v1/users/me", Some(&chief.access)).await.expect(200);
+    trips(&world);
+    let body = json!({ "roles": ["moderator"] });
+    for (method, path, body, cost, what) in [
+        ("GET", String::new(), &Value::Null, (2, 0, 1, 0), "the limit, who asks, and the list"),
+        ("GET", format!("/{}", ada.id), &Value::Null, (2, 0, 1, 0), "and the account"),
+        (
+            "PUT",
+            format!("/{}/roles", ada.id),
+            &body,
+            (6, 1, 1, 1),
+            "and factor, account, roles, the change, and how it is",
+        ),
+        (
+            "POST",
+            format!("/{}/unlock", ada.id),
+            &Value::Null,
+            (5, 1, 1, 1),
+            "and factor, account, roles, the change; that the one before was told",
+        ),
+    ] {
+        admin(&world, &chief, method, &path, body).await;
+        assert_eq!(trips(&world), cost, "{method} {path}: {what}");
+    }
+    let role = json!({ "name": "clerk" });
+    world.isolate.post_as(&chief.access, "/api/v1/admin/roles", &role).await.expect(201);
+    assert_eq!(trips(&world), (4, 1, 1, 1), "a role: who asks, factor, roles, the change; the bundle beside the feed");
 }

@@ -8,7 +8,7 @@ use crate::{
     admin_users::USERS,
     attempts::fail,
     harness::{Answer, SignedIn, World},
-    roles::{PERMISSIONS, ROLES, give, role},
+    roles::{PERMISSIONS, ROLES, role},
     sweep::{Swept, whole},
 };
 
@@ -197,7 +197,7 @@ async fn begin(warm: bool) -> (World, (SignedIn, SignedIn)) {
     // The edge bundle is not written twice in a second.
     world.host.clock.advance(Duration::from_secs(1));
     role(&world, &ada, &json!({ "name": "clerk", "inherits": ["user"] })).await.expect(201);
-    give(&world, &ada, "clerk");
+    world.give(&ada.id, "clerk");
     fail(&world, "bob", 0..5).await;
     world.isolate.app.do_chores().await;
     world.hear(&world.isolate).await;

@@ -136,13 +136,16 @@ impl World {
         let answer = self.isolate.post_from(&address_of(username), "/api/v1/users/register", &body).await.expect(201);
         let id = answer.text("/id").to_owned();
         if let Some(role) = role {
-            let params: [Sql; 2] = [id.as_str().into(), role.into()];
-            self.host
-                .database
-                .look("INSERT INTO user_roles (user_id, role, granted_at) VALUES (?1, ?2, 0)", &params)
-                .unwrap();
+            self.give(&id, role);
         }
         id
+    }
+
+    /// Gives a role behind everyone's back.
+    pub fn give(&self, id: &str, role: &str) {
+        let params: [Sql; 2] = [id.into(), role.into()];
+        let sql = "INSERT INTO user_roles (user_id, role, granted_at) VALUES (?1, ?2, 0)";
+        self.host.database.look(sql, &params).unwrap();
     }
 
     /// Registers a user and signs them in, from an address of their own.

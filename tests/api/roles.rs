@@ -29,12 +29,6 @@ pub async fn permission(world: &World, who: &SignedIn, name: &str) -> Answer {
     world.isolate.post_as(&who.access, PERMISSIONS, &json!({ "name": name })).await
 }
 
-/// Gives a role behind everyone's back.
-pub fn give(world: &World, who: &SignedIn, role: &str) {
-    let params = [who.id.as_str().into(), role.into()];
-    world.host.database.look("INSERT INTO user_roles (user_id, role, granted_at) VALUES (?1, ?2, 0)", &params).unwrap();
-}
-
 fn items(answer: &Answer, field: &str) -> Vec<String> {
     let items = answer.body["items"].as_array().unwrap().iter();
     items.map(|item| item[field].as_str().unwrap().to_owned()).collect()
@@ -147,7 +141,7 @@ async fn what_is_used_goes_only_by_force_and_from_everywhere() {
     permission(&world, &root, "orders:read").await.expect(201);
     role(&world, &root, &json!({ "name": "clerk", "permissions": ["orders:read"] })).await.expect(201);
     role(&world, &root, &json!({ "name": "chief", "inherits": ["clerk"] })).await.expect(201);
-    give(&world, &ada, "clerk");
+    world.give(&ada.id, "clerk");
     let used = delete(&world, &root, &format!("{ROLES}/clerk")).await.expect(409);
     assert!(used.text("/detail").starts_with("It is used by 1 account and the role chief."), "{used:?}");
     let used = delete(&world, &root, &format!("{PERMISSIONS}/orders:read")).await.expect(409);

@@ -9,7 +9,7 @@ use crate::{
         audit::{Act, Entry, Event},
         bundle::Bundle,
         id::UserId,
-        rbac::{Editor, Missing, RoleGraph},
+        rbac::{Editor, Missing, Requirement, RoleGraph},
         token::verify::Refusal,
         user::User,
     },
@@ -24,8 +24,18 @@ use crate::{
 /// So often it is looked again whether the caller may, if the account changes under way.
 pub const TRIES: usize = 3;
 
-/// Whose account something is to be done to: not the caller's own, which is told in `oneself`.
-pub fn subject(principal: &Principal, id: &str, oneself: &'static str) -> Result<UserId, ApiError> {
+/// Whose account something is to be done to, which `takes` permissions: not the caller's own, which is told in `oneself`. What
+/// the caller must have is looked at before anything is told of accounts.
+pub async fn admit(
+    app: &App,
+    principal: &Principal,
+    id: &str,
+    takes: &[&str],
+    oneself: &'static str,
+) -> Result<UserId, ApiError> {
+    let permissions = takes.iter().map(ToString::to_string).collect();
+    principal.require(app, &Requirement { permissions, ..Requirement::default() }).await?;
+    principal.require_recent_factor(app).await?;
     let id = UserId::parse(id).map_err(|_| ApiError::NotFound)?;
     if id == principal.user()? { Err(ApiError::Malformed(oneself)) } else { Ok(id) }
 }

@@ -30,19 +30,21 @@ pub struct Administration<'a> {
     pub judged: Judged<'a>,
     /// The row in the log.
     pub act: &'a Act,
+    /// More rows, for what is more than one thing.
+    pub more: &'a [Act],
     /// Until when what was issued could matter.
     pub revoked_until: Timestamp,
     /// What.
-    pub deed: Deed<'a>,
+    pub deed: Deed,
 }
 
 /// What is done to an account.
 #[derive(Debug)]
-pub enum Deed<'a> {
+pub enum Deed {
     /// Its roles are these from now on. What was issued before ends.
-    Roles(&'a [RoleGrant]),
+    Roles(Vec<RoleGrant>),
     /// It is changed.
-    Edit(Edit<'a>),
+    Edit(Box<Edit>),
     /// What keeps its sign-in closed goes.
     Unlock,
     /// Its address counts as proven.
@@ -55,26 +57,24 @@ pub enum Deed<'a> {
 
 /// What is changed of an account; what is left out stays.
 #[derive(Debug)]
-pub struct Edit<'a> {
+pub struct Edit {
     /// The address: all sessions end.
-    pub email: Option<NewEmail<'a>>,
+    pub email: Option<NewEmail>,
     /// The name.
-    pub full_name: Option<&'a FullName>,
+    pub full_name: Option<FullName>,
     /// Whether it is open: if it is closed, all sessions end.
     pub is_active: Option<bool>,
-    /// More rows for the log, for each that is more than one thing.
-    pub more: &'a [Act],
 }
 
 /// Another address, which is not proven.
 #[derive(Debug)]
-pub struct NewEmail<'a> {
+pub struct NewEmail {
     /// The address.
-    pub email: &'a Email,
+    pub email: Email,
     /// The mail by which it is proven.
-    pub proof: &'a NewLetter,
+    pub proof: NewLetter,
     /// The mail that tells of it, to the address that was the account's if it was proven.
-    pub told: Option<(&'a NewLetter, &'a Email)>,
+    pub told: Option<(NewLetter, Email)>,
 }
 
 /// Does it. `None` if another has the address.
@@ -92,7 +92,7 @@ pub async fn administer(database: &dyn Database, what: &Administration<'_>) -> R
         Deed::Nothing => Vec::new(),
     };
     let email = match &what.deed {
-        Deed::Edit(Edit { email: Some(new), .. }) => Some(new.email.key()),
+        Deed::Edit(edit) => edit.email.as_ref().map(|new| new.email.key()),
         _ => None,
     };
     batch.push(Statement::new(
@@ -110,10 +110,10 @@ pub async fn administer(database: &dyn Database, what: &Administration<'_>) -> R
     }
 }
 
-/// Whether this request has not done it before, and all is as it was judged. Parameter 6 is the row in the log.
+/// Whether this request has not done it before, and all is as it was judged. Parameter 7 is the row in the log.
 macro_rules! may {
     () => {
-        concat!("erased_at IS NULL AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?6) AND ", is_as_judged!())
+        concat!("erased_at IS NULL AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?7) AND ", is_as_judged!())
     };
 }
 
@@ -159,7 +159,7 @@ fn roles(what: &Administration<'_>, grants: &[RoleGrant]) -> Vec<Statement> {
     let mut batch = vec![Statement::new(
         concat!(
             "UPDATE users SET token_version = token_version + 1, updated_at = ?2
-             WHERE id = ?1 AND token_version = ?7 AND ",
+             WHERE id = ?1 AND token_version = ?8 AND ",
             may!()
         ),
         raised,
@@ -197,25 +197,25 @@ fn roles(what: &Administration<'_>, grants: &[RoleGrant]) -> Vec<Statement> {
     batch
 }
 
-fn edit(what: &Administration<'_>, edit: &Edit<'_>) -> Vec<Statement> {
+fn edit(what: &Administration<'_>, edit: &Edit) -> Vec<Statement> {
     let user = what.judged.user.id;
     let ends = edit.email.is_some() || edit.is_active == Some(false);
     let mut params = what.params();
     params.extend([
         edit.email.as_ref().map(|new| new.email.as_str()).into(),
         edit.email.as_ref().map(|new| new.email.key()).into(),
-        edit.full_name.map(FullName::as_str).into(),
+        edit.full_name.as_ref().map(FullName::as_str).into(),
         edit.is_active.map(i64::from).into(),
         i64::from(ends).into(),
         what.judged.user.email.as_str().into(),
     ]);
     let mut batch = vec![Statement::new(
         concat!(
-            "UPDATE OR IGNORE users SET email = COALESCE(?7, email), email_key = COALESCE(?8, email_key),
-               email_verified = CASE WHEN ?7 IS NULL THEN email_verified ELSE 0 END,
-               full_name = COALESCE(?9, full_name), is_active = COALESCE(?10, is_active),
-               token_version = token_version + ?11, updated_at = ?2
-             WHERE id = ?1 AND (?7 IS NULL OR email = ?12) AND ",
+            "UPDATE OR IGNORE users SET email = COALESCE(?8, email), email_key = COALESCE(?9, email_key),
+               email_verified = CASE WHEN ?8 IS NULL THEN email_verified ELSE 0 END,
+               full_name = COALESCE(?10, full_name), is_active = COALESCE(?11, is_active),
+               token_version = token_version + ?12, updated_at = ?2
+             WHERE id = ?1 AND (?8 IS NULL OR email = ?13) AND ",
             may!()
         ),
         params,
@@ -227,9 +227,9 @@ fn edit(what: &Administration<'_>, edit: &Edit<'_>) -> Vec<Statement> {
     }
     if let Some(NewEmail { proof, told, .. }) = &edit.email {
         batch.push(outbox::write_if_changed(proof, user));
-        batch.extend(told.map(|(letter, address)| outbox::write_to_if_changed(letter, user, address)));
+        batch.extend(told.iter().map(|(letter, address)| outbox::write_to_if_changed(letter, user, address)));
     }
-    batch.extend(edit.more.iter().map(|act| audit::write_act_if_written(act, what.act.entry.id)));
+    batch.extend(what.more.iter().map(|act| audit::write_act_if_written(act, what.act.entry.id)));
     if ends {
         batch.extend(what.ended(EndReason::Deactivated).statements());
     }
@@ -261,7 +261,7 @@ fn prove(what: &Administration<'_>) -> Vec<Statement> {
     vec![
         Statement::new(
             concat!(
-                "UPDATE users SET email_verified = 1, updated_at = ?2 WHERE id = ?1 AND email_verified = 0 AND email = ?7 AND ",
+                "UPDATE users SET email_verified = 1, updated_at = ?2 WHERE id = ?1 AND email_verified = 0 AND email = ?8 AND ",
                 may!()
             ),
             params,

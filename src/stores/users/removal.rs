@@ -48,7 +48,7 @@ pub async fn remove(database: &dyn Database, what: Removal<'_>) -> Result<Admini
         Statement::new(
             concat!(
                 "UPDATE users SET is_active = 0, token_version = token_version + 1, updated_at = ?2
-                 WHERE id = ?1 AND is_active = 1 AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?6) AND ",
+                 WHERE id = ?1 AND is_active = 1 AND NOT EXISTS (SELECT 1 FROM audit_events WHERE id = ?7) AND ",
                 is_as_judged!()
             ),
             [judged.as_slice(), &[entry.id.to_string().into()]].concat(),
@@ -82,7 +82,7 @@ fn end_sessions(what: &Removal<'_>, act: &Act) -> Statement {
 
 /// Removes the person. Tokens that are out end by this too: the account may have been closed by hand, without a word of
 /// it. `password_version` rises, as whenever the hash changes: no reset mail and no known browser outlives it.
-fn erase(what: &Removal<'_>, erased: &Erasure<'_>, judged: &[Value; 5]) -> Vec<Statement> {
+fn erase(what: &Removal<'_>, erased: &Erasure<'_>, judged: &[Value; 6]) -> Vec<Statement> {
     let (user, act) = (what.judged.user.id, erased.act);
     let row = act.entry.id.to_string();
     let mut params = judged.to_vec();
@@ -90,8 +90,8 @@ fn erase(what: &Removal<'_>, erased: &Erasure<'_>, judged: &[Value; 5]) -> Vec<S
     let mut batch = vec![
         Statement::new(
             concat!(
-                "UPDATE users SET username = ?6, email = ?6, email_key = ?6, full_name = '', email_verified = 0,
-                   mfa_enabled = 0, last_login_at = NULL, password_hash = ?7, password_version = password_version + 1,
+                "UPDATE users SET username = ?7, email = ?7, email_key = ?7, full_name = '', email_verified = 0,
+                   mfa_enabled = 0, last_login_at = NULL, password_hash = ?8, password_version = password_version + 1,
                    is_active = 0, token_version = token_version + 1, updated_at = ?2, erased_at = ?2
                  WHERE id = ?1 AND erased_at IS NULL AND ",
                 is_as_judged!()

@@ -41,7 +41,7 @@ pub async fn create(
     let permissions = fields.optional_list("permissions", PermissionName::parse).unwrap_or_default();
     let record = RoleRecord {
         inherits: texts(&inherits),
-        permissions: permissions.iter().map(ToString::to_string).collect(),
+        permissions: texts(&permissions),
         require_mfa: fields.optional_flag("require_mfa").unwrap_or_default(),
     };
     let role = Role { name: fields.complete(name)?, description, record };

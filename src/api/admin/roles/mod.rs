@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     domain::{
-        rbac::{RoleGraph, RoleName, RoleRecord},
+        rbac::{RoleGraph, RoleRecord},
         user::{FieldProblem, line_of_text},
     },
     stores::roles::Roles,
@@ -78,6 +78,6 @@ impl RoleView {
 }
 
 /// Names as a record has them.
-fn texts(names: &[RoleName]) -> Vec<String> {
+fn texts<T: ToString>(names: &[T]) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }

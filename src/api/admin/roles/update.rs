@@ -53,7 +53,7 @@ pub async fn update(
     let wish = Wish {
         description: fields.optional("description", description),
         inherits: fields.optional_list("inherits", RoleName::parse).map(|names| texts(&names)),
-        permissions: permissions.map(|names| names.iter().map(ToString::to_string).collect()),
+        permissions: permissions.map(|names| texts(&names)),
         require_mfa: fields.optional_flag("require_mfa"),
     };
     fields.refuse()?;

@@ -7,17 +7,16 @@ use axum::{
     response::NoContent,
 };
 
-use super::WRITE;
+use super::{
+    WRITE,
+    administer::{Doing, Planned},
+};
 use crate::{
-    api::{
-        Connection,
-        admin::judge::{TRIES, act, judge, judged, overtaken, settle, subject},
-        extract::Principal,
-    },
+    api::{Connection, admin::judge::Case, extract::Principal},
     app::App,
-    domain::{audit::Event, rbac::Requirement, user::User},
+    domain::{audit::Event, user::User},
     error::ApiError,
-    stores::users::{self, Administration, Deed},
+    stores::users::Deed,
 };
 
 /// Takes away what keeps sign-in closed: locks, and what was counted towards them.
@@ -56,35 +55,17 @@ pub async fn end_sessions(
     deed(&app, &connection, &principal, &id, Event::LogoutAll, told, |_| Deed::EndSessions).await
 }
 
-/// (1) What the caller must have, before anything is told of accounts. (2) Whether they may do so to this one. (3) One batch
-/// does it, if the account is still as it was judged. (4) Everyone is told; only then is it answered.
-async fn deed<'d>(
+async fn deed(
     app: &App,
     connection: &Connection,
     principal: &Principal,
     id: &str,
     event: Event,
     oneself: &'static str,
-    deed: impl Fn(&User) -> Deed<'d>,
+    deed: impl Fn(&User) -> Deed,
 ) -> Result<NoContent, ApiError> {
-    // (1)
-    principal.require(app, &Requirement::permission(WRITE)).await?;
-    principal.require_recent_factor(app).await?;
-    let id = subject(principal, id, oneself)?;
-    for _ in 0..TRIES {
-        // (2)
-        let case = judge(app, principal, id, &[WRITE]).await?;
-        // (3)
-        let act = act(app, connection, principal, &case.user, event)?;
-        let revoked_until = app.revoked_until(act.entry.at);
-        let what =
-            Administration { judged: judged(principal, &case)?, act: &act, revoked_until, deed: deed(&case.user) };
-        let administered = users::administer(app.ports.database.as_ref(), &what).await?;
-        // (4)
-        let administered = administered.ok_or_else(|| ApiError::Internal("a conflict of nothing".to_owned()))?;
-        if settle(app, administered, &[&act]).await? {
-            return Ok(NoContent);
-        }
-    }
-    Err(overtaken())
+    let doing = Doing::new(app, connection, principal, id, &[WRITE], oneself).await?;
+    let plan = |case: &Case| Ok(Planned { act: doing.act(case, event)?, more: Vec::new(), deed: deed(&case.user) });
+    doing.administer(plan).await?;
+    Ok(NoContent)
 }

@@ -1,5 +1,6 @@
 //! `admin/users`: looking after accounts.
 
+mod administer;
 pub mod deeds;
 pub mod list;
 pub mod remove;

@@ -7,17 +7,19 @@ use axum::{
     response::NoContent,
 };
 
-use crate::api::admin::judge::{TRIES, act, judge, judged, overtaken, settle, subject};
+use super::DELETE;
 use crate::{
-    api::{Connection, extract::Principal, query::Query},
+    api::{
+        Connection,
+        admin::judge::{TRIES, act, admit, judge, judged, overtaken, settle},
+        extract::Principal,
+        query::Query,
+    },
     app::App,
-    domain::{audit::Event, rbac::Requirement},
+    domain::audit::Event,
     error::ApiError,
     stores::users::{self, Erasure, Removal},
 };
-
-/// What it takes.
-const PERMISSION: &str = "users:delete";
 
 /// (1) What the caller must have, before anything is told of accounts. (2) Whether they may do so to this one. (3) One batch
 /// does it, if the account is still as it was judged. (4) Everyone is told; only then is it answered. To do it twice is to do
@@ -30,13 +32,11 @@ pub async fn remove(
     RawQuery(query): RawQuery,
 ) -> Result<NoContent, ApiError> {
     // (1)
-    principal.require(&app, &Requirement::permission(PERMISSION)).await?;
-    principal.require_recent_factor(&app).await?;
+    let id = admit(&app, &principal, &id, &[DELETE], "One's own account is closed by DELETE users/me.").await?;
     let is_erasure = parse_erase(query.as_deref())?;
-    let id = subject(&principal, &id, "One's own account is closed by DELETE users/me.")?;
     for _ in 0..TRIES {
         // (2)
-        let case = judge(&app, &principal, id, &[PERMISSION]).await?;
+        let case = judge(&app, &principal, id, &[DELETE]).await?;
         // (3)
         let closed = act(&app, &connection, &principal, &case.user, Event::AccountDeactivated)?;
         let mut erased = act(&app, &connection, &principal, &case.user, Event::AccountErased)?;

@@ -7,17 +7,18 @@ use axum::{
     response::NoContent,
 };
 
-use crate::api::admin::judge::{TRIES, act, judge, judged, overtaken, settle, subject};
+use super::WRITE;
 use crate::{
-    api::{Connection, extract::Principal},
+    api::{
+        Connection,
+        admin::judge::{TRIES, act, admit, judge, judged, overtaken, settle},
+        extract::Principal,
+    },
     app::App,
-    domain::{audit::Event, mail::Kind, rbac::Requirement},
+    domain::{audit::Event, mail::Kind},
     error::ApiError,
     stores::mfa::{self, Reset},
 };
-
-/// What it takes.
-const PERMISSION: &str = "users:write";
 
 /// (1) What the caller must have, before anything is told of accounts. (2) Whether they may do so to this one. (3) One batch
 /// does it, if the account is still as it was judged, and ends every session of its owner. (4) Everyone is told; only then is
@@ -29,12 +30,11 @@ pub async fn reset(
     Path(id): Path<String>,
 ) -> Result<NoContent, ApiError> {
     // (1)
-    principal.require(&app, &Requirement::permission(PERMISSION)).await?;
-    principal.require_recent_factor(&app).await?;
-    let id = subject(&principal, &id, "One's own second factor is taken off by POST mfa/disable.")?;
+    let id =
+        admit(&app, &principal, &id, &[WRITE], "One's own second factor is taken off by POST mfa/disable.").await?;
     for _ in 0..TRIES {
         // (2)
-        let case = judge(&app, &principal, id, &[PERMISSION]).await?;
+        let case = judge(&app, &principal, id, &[WRITE]).await?;
         // (3)
         let act = act(&app, &connection, &principal, &case.user, Event::MfaReset)?;
         let reset = Reset {

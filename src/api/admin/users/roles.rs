@@ -10,28 +10,29 @@ use serde_json::Value;
 
 use super::{
     WRITE,
+    administer::{Doing, Planned},
     view::{WholeUser, read},
 };
 use crate::{
     api::{
         Connection,
-        admin::judge::{Case, TRIES, act, judge, judged, overtaken, settle, subject},
+        admin::judge::Case,
         extract::{JsonObject, Principal},
         form::Fields,
     },
     app::App,
     domain::{
-        audit::Event,
-        rbac::{Requirement, RoleName},
+        audit::{Act, Event},
+        rbac::RoleName,
         time::Timestamp,
         user::{FieldProblem, RoleGrant},
     },
     error::{ApiError, FieldError},
-    stores::users::{self, Administration, Deed},
+    stores::users::Deed,
 };
 
 /// Nobody has more roles: a token names each.
-pub const MAX: usize = 20;
+const MAX: usize = 20;
 
 /// Takes `{roles: […]}`, each a name, or `{role, expires_at}`. Nobody grants what they do not have, nor changes what above
 /// them somebody holds, nor their own roles. Tokens that say something else end. To do it twice is to do it once.
@@ -42,9 +43,8 @@ pub async fn set(
     Path(id): Path<String>,
     JsonObject(body): JsonObject,
 ) -> Result<Json<WholeUser>, ApiError> {
-    principal.require(&app, &Requirement::permission(WRITE)).await?;
-    principal.require_recent_factor(&app).await?;
-    let id = subject(&principal, &id, "Nobody changes their own roles.")?;
+    let oneself = "Nobody changes their own roles.";
+    let doing = Doing::new(&app, &connection, &principal, &id, &[WRITE], oneself).await?;
     let mut fields = Fields::new(body);
     fields.only(&["roles"]);
     let grants = grants(&mut fields, app.ports.clock.now());
@@ -52,26 +52,18 @@ pub async fn set(
         fields.reject("roles", "must be a list of roles");
     }
     let grants = fields.complete(grants)?;
-    for _ in 0..TRIES {
-        let case = judge(&app, &principal, id, &[WRITE]).await?;
-        may_grant(&case, &grants)?;
-        let mut act = act(&app, &connection, &principal, &case.user, Event::RoleChanged)?;
-        act.detail = told(&case.user.grants, &grants);
+    let plan = |case: &Case| {
+        may_grant(case, &grants)?;
+        let act = Act { detail: told(&case.user.grants, &grants), ..doing.act(case, Event::RoleChanged)? };
         // Where it is so already, who was not told of it is told.
-        let deed = if act.detail.is_some() { Deed::Roles(&grants) } else { Deed::Nothing };
-        let revoked_until = app.revoked_until(act.entry.at);
-        let what = Administration { judged: judged(&principal, &case)?, act: &act, revoked_until, deed };
-        let administered = users::administer(app.ports.database.as_ref(), &what).await?;
-        let administered = administered.ok_or_else(|| ApiError::Internal("a conflict of nothing".to_owned()))?;
-        if settle(&app, administered, &[&act]).await? {
-            return read(&app, id).await.map(Json);
-        }
-    }
-    Err(overtaken())
+        let deed = if act.detail.is_some() { Deed::Roles(grants.clone()) } else { Deed::Nothing };
+        Ok(Planned { act, more: Vec::new(), deed })
+    };
+    read(&app, doing.administer(plan).await?).await.map(Json)
 }
 
 /// Whether there are such roles, and the caller may give what they give.
-pub(super) fn may_grant(case: &Case, grants: &[RoleGrant]) -> Result<(), ApiError> {
+fn may_grant(case: &Case, grants: &[RoleGrant]) -> Result<(), ApiError> {
     let names: Vec<_> = grants.iter().map(|grant| grant.role.clone()).collect();
     let unknown: Vec<_> = names.iter().filter(|name| !case.bundle.roles.has(name)).map(String::as_str).collect();
     if !unknown.is_empty() {
@@ -82,7 +74,7 @@ pub(super) fn may_grant(case: &Case, grants: &[RoleGrant]) -> Result<(), ApiErro
 }
 
 /// The roles that a body names; `None` if it names none, or what is none, which is noted.
-pub(super) fn grants(fields: &mut Fields, now: Timestamp) -> Option<Vec<RoleGrant>> {
+fn grants(fields: &mut Fields, now: Timestamp) -> Option<Vec<RoleGrant>> {
     let grants = fields.optional_items("roles", |item| grant(item, now))?;
     if grants.len() > MAX {
         fields.reject("roles", format!("must be at most {MAX}"));

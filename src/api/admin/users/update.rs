@@ -9,12 +9,13 @@ use axum::{
 
 use super::{
     DELETE, WRITE,
+    administer::{Doing, Planned},
     view::{WholeUser, read},
 };
 use crate::{
     api::{
         Connection,
-        admin::judge::{Case, TRIES, act, judge, judged, overtaken, settle, subject},
+        admin::judge::Case,
         extract::{JsonObject, Principal},
         form::Fields,
     },
@@ -22,14 +23,13 @@ use crate::{
     domain::{
         audit::{Act, Event},
         mail::Kind,
-        rbac::Requirement,
-        user::{Email, FullName},
+        user::{Email, FullName, User},
     },
-    error::{ApiError, FieldError},
-    stores::users::{self, Administration, Deed, Edit, NewEmail},
+    error::ApiError,
+    stores::users::{Deed, Edit, NewEmail},
 };
 
-/// What is asked for.
+/// What is asked for, or what of it is a change.
 struct Wish {
     email: Option<Email>,
     full_name: Option<FullName>,
@@ -38,8 +38,7 @@ struct Wish {
 
 /// Takes `{email?, full_name?, is_active?}`; what is left out stays as it is. Another address is not proven: a mail goes
 /// there, the one before is told, and every session ends. To close an account, or to open it again, takes `users:delete`
-/// as well. (1) The fields, and what the caller must have. (2) Whether they may do so to this account, and what of it is a
-/// change. (3) One batch. (4) Everyone is told.
+/// as well. To do it twice is to do it once.
 pub async fn update(
     State(app): State<Arc<App>>,
     connection: Connection,
@@ -47,10 +46,10 @@ pub async fn update(
     Path(id): Path<String>,
     JsonObject(body): JsonObject,
 ) -> Result<Json<WholeUser>, ApiError> {
-    // (1)
-    principal.require(&app, &Requirement::permission(WRITE)).await?;
-    principal.require_recent_factor(&app).await?;
-    let id = subject(&principal, &id, "One's own account is changed by PUT users/me.")?;
+    let changes_access = body.get("is_active").is_some_and(|value| !value.is_null());
+    let takes: &[_] = if changes_access { &[WRITE, DELETE] } else { &[WRITE] };
+    let oneself = "One's own account is changed by PUT users/me.";
+    let doing = Doing::new(&app, &connection, &principal, &id, takes, oneself).await?;
     let mut fields = Fields::new(body);
     fields.only(&["email", "full_name", "is_active"]);
     let wish = Wish {
@@ -59,83 +58,45 @@ pub async fn update(
         is_active: fields.optional_flag("is_active"),
     };
     fields.refuse()?;
-    let takes: &[_] = if wish.is_active.is_some() { &[WRITE, DELETE] } else { &[WRITE] };
-    for _ in 0..TRIES {
-        // (2)
-        let case = judge(&app, &principal, id, takes).await?;
-        let change = wish.upon(&case);
-        let acts = change.acts(&app, &connection, &principal, &case)?;
-        // Where it is so already, who was not told of it is told.
-        let nothing = act(&app, &connection, &principal, &case.user, Event::AccountEdited)?;
-        let (first, more) = acts.split_first().unwrap_or((&nothing, &[]));
-        // (3)
-        let at = first.entry.at;
-        let [proof, told] =
-            [Kind::VerifyEmail, Kind::EmailChanged].map(|kind| app.letter(kind, &connection.origin, at));
-        let before = Email::parse(&case.user.email).ok().filter(|_| case.user.email_verified);
-        let email = change.email.map(|email| NewEmail {
-            email,
-            proof: &proof,
-            told: before.as_ref().map(|before| (&told, before)),
-        });
-        let edit = Edit { email, full_name: change.full_name, is_active: change.is_active, more };
-        let what = Administration {
-            judged: judged(&principal, &case)?,
-            act: first,
-            revoked_until: app.revoked_until(at),
-            deed: if acts.is_empty() { Deed::Nothing } else { Deed::Edit(edit) },
-        };
-        let made = users::administer(app.ports.database.as_ref(), &what).await?;
-        let email_taken = || ApiError::Conflict(vec![FieldError::new("email", "is taken")]);
-        app.note_mail();
-        // (4)
-        if settle(&app, made.ok_or_else(email_taken)?, &acts.iter().collect::<Vec<_>>()).await? {
-            return read(&app, id).await.map(Json);
-        }
-    }
-    Err(overtaken())
-}
-
-/// What of a wish is a change.
-struct Change<'a> {
-    email: Option<&'a Email>,
-    full_name: Option<&'a FullName>,
-    is_active: Option<bool>,
+    read(&app, doing.administer(|case| wish.upon(&case.user).plan(&doing, case)).await?).await.map(Json)
 }
 
 impl Wish {
-    fn upon(&self, case: &Case) -> Change<'_> {
-        let user = &case.user;
-        Change {
-            email: self.email.as_ref().filter(|email| email.as_str() != user.email),
-            full_name: self.full_name.as_ref().filter(|name| name.as_str() != user.full_name),
+    /// What of it is a change.
+    fn upon(&self, user: &User) -> Self {
+        Self {
+            email: self.email.clone().filter(|email| email.as_str() != user.email),
+            full_name: self.full_name.clone().filter(|name| name.as_str() != user.full_name),
             is_active: self.is_active.filter(|is_active| *is_active != user.is_active),
         }
     }
-}
 
-impl Change<'_> {
-    /// A row for the log about each, all of one time.
-    fn acts(
-        &self,
-        app: &App,
-        connection: &Connection,
-        principal: &Principal,
-        case: &Case,
-    ) -> Result<Vec<Act>, ApiError> {
-        let told = |is_active| if is_active { Event::AccountReactivated } else { Event::AccountDeactivated };
-        let is_active = self.is_active.map(|is_active| (told(is_active), None));
+    /// How it is to be done, with a row for the log about each. Where it is so already, who was not told of it is told.
+    fn plan(self, doing: &Doing<'_>, case: &Case) -> Result<Planned, ApiError> {
+        let opened = |is_active| if is_active { Event::AccountReactivated } else { Event::AccountDeactivated };
         let changes = [
-            self.email.map(|_| (Event::EmailChanged, None)),
-            is_active,
-            self.full_name.map(|_| (Event::AccountEdited, Some("full_name".to_owned()))),
+            self.email.as_ref().map(|_| (Event::EmailChanged, None)),
+            self.is_active.map(|is_active| (opened(is_active), None)),
+            self.full_name.as_ref().map(|_| (Event::AccountEdited, Some("full_name".to_owned()))),
         ];
-        let mut acts: Vec<Act> = Vec::new();
-        for (event, detail) in changes.into_iter().flatten() {
-            let mut act = Act { detail, ..act(app, connection, principal, &case.user, event)? };
-            act.entry.at = acts.first().map_or(act.entry.at, |first| first.entry.at);
-            acts.push(act);
+        let act = |(event, detail)| Ok(Act { detail, ..doing.act(case, event)? });
+        let mut acts = changes.into_iter().flatten().map(act).collect::<Result<Vec<_>, ApiError>>()?.into_iter();
+        let Some(act) = acts.next() else {
+            let act = doing.act(case, Event::AccountEdited)?;
+            return Ok(Planned { act, more: Vec::new(), deed: Deed::Nothing });
+        };
+        let (at, mut more) = (act.entry.at, acts.collect::<Vec<_>>());
+        for act in &mut more {
+            act.entry.at = at;
         }
-        Ok(acts)
+        let letter = |kind| doing.app.letter(kind, &doing.connection.origin, at);
+        let before = Email::parse(&case.user.email).ok().filter(|_| case.user.email_verified);
+        let email = self.email.map(|email| NewEmail {
+            email,
+            proof: letter(Kind::VerifyEmail),
+            told: before.map(|before| (letter(Kind::EmailChanged), before)),
+        });
+        let deed = Deed::Edit(Box::new(Edit { email, full_name: self.full_name, is_active: self.is_active }));
+        Ok(Planned { act, more, deed })
     }
 }
