@@ -67,8 +67,20 @@ impl Fields {
         self.optional_items(name, |item| item.as_str().ok_or("must be a list of strings").and_then(&parse))
     }
 
+    /// A list that must be there, of whatever it holds.
+    pub fn required_items<T: Ord>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&Value) -> Result<T, FieldProblem>,
+    ) -> Option<Vec<T>> {
+        if matches!(self.object.get(name), None | Some(Value::Null)) {
+            self.reject(name, "is missing");
+        }
+        self.optional_items(name, parse)
+    }
+
     /// The same of whatever a list holds.
-    pub fn optional_items<T: Ord>(
+    fn optional_items<T: Ord>(
         &mut self,
         name: &'static str,
         parse: impl Fn(&Value) -> Result<T, FieldProblem>,

@@ -56,7 +56,7 @@ impl Query {
         let unknown = given.iter().map(|(name, _)| name).filter(|name| !known.contains(&name.as_str()));
         errors.extend(unknown.map(|name| {
             let name: String = name.chars().take(MAX_ECHO).collect();
-            FieldError::new("query", format!("may not hold {name:?}, only {}", known.join(", ")))
+            FieldError::new("parameters", format!("may not hold {name:?}, only {}", known.join(", ")))
         }));
         errors.dedup();
         if errors.is_empty() { Ok(()) } else { Err(ApiError::Invalid(errors)) }
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn what_nobody_asked_for_is_refused_and_told() {
         let told = read("Number=1&other=2&flag=no").unwrap_err();
-        assert_eq!(told.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["flag", "query", "query"]);
+        assert_eq!(told.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["flag", "parameters", "parameters"]);
         assert_eq!(told[1].1, "may not hold \"Number\", only number, flag");
         // However much of it there is.
         assert_eq!(read(&"x=1&".repeat(50)).unwrap_err().len(), 1);

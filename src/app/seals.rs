@@ -19,7 +19,7 @@ use crate::{
     stores::audit::seals::{self, Rest, Stamp},
 };
 
-/// So many questions to the database are asked in one run, and what the last range takes: for 100,000 rows, or eighty ranges
+/// So many questions to the database are asked in one run, and what the last range takes: for some 200,000 rows, or eighty ranges
 /// of few.
 const QUESTIONS: usize = 250;
 /// So often a page is stamped, if rows come to it meanwhile.

@@ -231,7 +231,7 @@ async fn what_is_not_understood_is_named_all_at_once() {
     let all = "?event=x&outcome=x&actor=x&subject=x&ip=x&severity=x&from=x&to=x&limit=x&cursor=x&x=x";
     assert_eq!(
         fields(all).await,
-        ["event", "outcome", "actor", "subject", "ip", "severity", "from", "to", "limit", "cursor", "query"]
+        ["event", "outcome", "actor", "subject", "ip", "severity", "from", "to", "limit", "cursor", "parameters"]
     );
     for (query, field) in [
         ("?limit=0", "limit"),

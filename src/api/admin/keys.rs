@@ -74,6 +74,7 @@ pub async fn rotate(
     principal.require(&app, &Requirement::permission(PERMISSION)).await?;
     principal.require_recent_factor(&app).await?;
     let mut fields = Fields::new(body);
+    fields.only(&["mode"]);
     let mode = fields.required("mode", |text| match text {
         "graceful" => Ok(Rotation::Graceful),
         "emergency" => Ok(Rotation::Emergency),

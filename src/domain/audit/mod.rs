@@ -64,7 +64,7 @@ events! {
     AccountLocked = "account_locked", Warning, Failure;
     /// A session was ended by its owner.
     Logout = "logout", Info, Success;
-    /// All sessions of a user were ended by their owner.
+    /// All sessions of a user were ended, by their owner or by another.
     LogoutAll = "logout_all", Info, Success;
     /// Sessions were ended from another, or because there were too many.
     SessionEnded = "session_ended", Info, Success;

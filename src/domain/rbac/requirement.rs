@@ -60,7 +60,7 @@ pub enum Missing {
     #[error("not the owner")]
     Owner,
     /// Nobody may, but from the installation's own machine.
-    #[error("an account that is a super_admin is not changed over HTTP")]
+    #[error("super_admin is out of reach over HTTP, and so is what concerns whoever holds it")]
     OutOfReach,
     /// A second factor; if a time is stated, one that was shown no longer ago.
     #[error("{}", second_factor(*.0))]

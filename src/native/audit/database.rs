@@ -17,7 +17,6 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 /// # Errors
 /// What cannot be read, or is neither.
 pub fn open(path: &Path) -> io::Result<Connection> {
-    let told = |error: rusqlite::Error| io::Error::other(error.to_string());
     let mut beginning = Vec::new();
     fs::File::open(path)?.take(16).read_to_end(&mut beginning)?;
     let is_database = beginning == MAGIC;
@@ -36,4 +35,38 @@ pub fn open(path: &Path) -> io::Result<Connection> {
     // All that is asked is asked of one state.
     connection.execute_batch("BEGIN").map_err(told)?;
     Ok(connection)
+}
+
+/// What is told of an error: not the SQL, which is the copy itself, with everything that it holds.
+fn told(error: rusqlite::Error) -> io::Error {
+    match error {
+        rusqlite::Error::SqlInputError { msg, offset, .. } => {
+            let what = msg.split(['"', ':']).next().unwrap_or_default();
+            io::Error::other(format!("the SQL cannot be read, {offset} bytes into a statement: {}", what.trim_end()))
+        }
+        other => io::Error::other(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_copy_is_told_that_cannot_be_read() {
+        let path = std::env::temp_dir().join(format!("edgewarden-told-{}.sql", std::process::id()));
+        for script in [
+            "INSRT INTO users VALUES ('ada', '$argon2id$x');",
+            "root:secret:0",
+            "INSERT INTO users VALUES ('$argon2id$x",
+        ] {
+            fs::write(&path, script).unwrap();
+            let told = open(&path).map(drop).unwrap_err().to_string();
+            assert!(told.starts_with("the SQL cannot be read"), "{told}");
+            for secret in ["argon2id", "secret", "ada", "root"] {
+                assert!(!told.contains(secret), "{told}");
+            }
+        }
+        fs::remove_file(&path).unwrap();
+    }
 }

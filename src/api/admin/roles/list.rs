@@ -53,7 +53,7 @@ pub(super) fn paging(
     name: impl FnOnce(&str) -> Result<String, FieldProblem>,
 ) -> Result<Paging<String>, ApiError> {
     let mut query = Query::new(query);
-    let paging = Paging::read(&mut query, |text| name(text).map_err(|_| "is none of ours"));
+    let paging = Paging::read(&mut query, |text| name(text).map_err(|_| "must be a next_cursor of this list"));
     query.refuse()?;
     Ok(paging)
 }

@@ -48,9 +48,6 @@ pub async fn set(
     let mut fields = Fields::new(body);
     fields.only(&["roles"]);
     let grants = grants(&mut fields, app.ports.clock.now());
-    if grants.is_none() {
-        fields.reject("roles", "must be a list of roles");
-    }
     let grants = fields.complete(grants)?;
     let plan = |case: &Case| {
         may_grant(case, &grants)?;
@@ -75,7 +72,7 @@ fn may_grant(case: &Case, grants: &[RoleGrant]) -> Result<(), ApiError> {
 
 /// The roles that a body names; `None` if it names none, or what is none, which is noted.
 fn grants(fields: &mut Fields, now: Timestamp) -> Option<Vec<RoleGrant>> {
-    let grants = fields.optional_items("roles", |item| grant(item, now))?;
+    let grants = fields.required_items("roles", |item| grant(item, now))?;
     if grants.len() > MAX {
         fields.reject("roles", format!("must be at most {MAX}"));
     }
