@@ -1,5 +1,7 @@
 //! Making access tokens.
 
+use std::time::Duration;
+
 use super::App;
 use crate::{
     domain::{
@@ -19,6 +21,9 @@ use crate::{
 
 /// The client that tokens are made for when a person signs in here.
 const FIRST_PARTY_CLIENT: &str = "edgewarden";
+
+/// No token is made for less: they count in seconds.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// For whom and how an access token is made.
 #[derive(Debug)]
@@ -71,8 +76,8 @@ impl App {
     pub async fn issue_access(&self, grant: Grant<'_>, keys_version: i64) -> Result<AccessToken, ApiError> {
         let bundle = self.bundle_of(keys_version).await?;
         let now = self.ports.clock.now();
-        // Tokens are good for LEEWAY longer than they say, and a role must not be.
-        let sure = now.plus(LEEWAY);
+        // Tokens are good for LEEWAY longer than they say, and a role must not be; nor is one made that is over at once.
+        let sure = now.plus(LEEWAY).plus(SHORTEST);
         let (roles, roles_until) = (grant.user.roles(sure), grant.user.roles_until(sure));
         let expires_at = now.plus(self.config.lifetimes.access).min(grant.session_expires_at);
         let expires_at = roles_until.map_or(expires_at, |until| expires_at.min(until.minus(LEEWAY)));

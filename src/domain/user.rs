@@ -86,13 +86,18 @@ impl FullName {
     }
 }
 
+/// What ends a line, is not seen, or makes what follows read otherwise than it is written (Unicode, UAX #9).
+const fn reorders(c: char) -> bool {
+    matches!(c, '\u{200B}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+}
+
 /// A line of text, trimmed: at most so many characters, of which none controls anything.
 pub fn line_of_text(text: &str, max: usize, too_long: FieldProblem) -> Result<String, FieldProblem> {
     let text = text.trim();
     if text.chars().count() > max {
         return Err(too_long);
     }
-    if text.chars().any(char::is_control) {
+    if text.chars().any(|c| c.is_control() || reorders(c)) {
         return Err("must not hold control characters");
     }
     Ok(text.to_owned())
@@ -244,7 +249,10 @@ mod tests {
         assert_eq!(FullName::parse("  Ada Lovelace ").unwrap().as_str(), "Ada Lovelace");
         assert!(FullName::parse(&"é".repeat(100)).is_ok());
         assert!(FullName::parse(&"é".repeat(101)).is_err());
-        assert!(FullName::parse("a\u{7}b").is_err());
+        for hidden in ['\u{7}', '\u{200B}', '\u{2028}', '\u{202E}', '\u{2066}', '\u{FEFF}'] {
+            assert!(FullName::parse(&format!("a{hidden}b")).is_err(), "{hidden:?}");
+        }
+        assert!(FullName::parse("می\u{200C}خواهم").is_ok(), "some scripts need joiners");
     }
 
     #[test]

@@ -232,6 +232,70 @@ async fn an_address_is_changed_and_the_one_before_is_told() {
 }
 
 #[tokio::test]
+async fn nobody_has_mails_sent_to_whom_they_like() {
+    let world = World::new();
+    let (chief, ada) = (world.user("chief", Some("admin")).await, world.user("ada", None).await);
+    let path = format!("/{}", ada.id);
+    let mut statuses = Vec::new();
+    for number in 0..4 {
+        world.host.clock.advance(Duration::from_secs(1));
+        let body = json!({ "email": format!("victim{number}@example.net") });
+        statuses.push(admin(&world, &chief, "PATCH", &path, &body).await.status);
+    }
+    // One was sent when she registered.
+    assert_eq!(statuses, [200, 200, 429, 429]);
+    assert_eq!(
+        world.count("SELECT COUNT(*) FROM mail_outbox WHERE kind = 'verify_email' AND recipient LIKE 'victim%'"),
+        2
+    );
+    assert_eq!(world.audited("email_changed"), 2);
+}
+
+#[tokio::test]
+async fn who_may_not_see_accounts_is_told_of_none() {
+    let world = World::new();
+    let (root, ada) = (world.user("root", Some("super_admin")).await, world.user("ada", None).await);
+    role(
+        &world,
+        &root,
+        &json!({ "name": "blind", "inherits": ["user"], "permissions": ["users:write", "users:delete"] }),
+    )
+    .await
+    .expect(201);
+    let blind = world.user("blind", Some("blind")).await;
+    for (method, path, body) in [
+        ("PATCH", "", json!({})),
+        ("PUT", "/roles", json!({ "roles": ["user"] })),
+        ("POST", "/unlock", Value::Null),
+        ("POST", "/reset-mfa", Value::Null),
+        ("DELETE", "/sessions", Value::Null),
+        ("DELETE", "", Value::Null),
+    ] {
+        for id in [&ada.id, &root.id, "0190163d-8694-739b-aea5-966c26f8ad91"] {
+            let refused = admin(&world, &blind, method, &format!("/{id}{path}"), &body).await.expect(403);
+            assert_eq!(refused.text("/detail"), "missing permission: users:read", "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_token_is_made_that_is_over_at_once() {
+    let world = World::new();
+    let (chief, ada) = (world.user("chief", Some("admin")).await, world.user("ada", None).await);
+    let until = json!(["user", { "role": "moderator", "expires_at": "2026-01-01T00:00:10Z" }]);
+    set_roles(&world, &chief, &ada.id, &until).await.expect(200);
+    let mut refresh = world.isolate.sign_in("ada").await.refresh;
+    for _ in 0..24 {
+        world.host.clock.advance(Duration::from_millis(500));
+        let renewed = SignedIn::from(&world.isolate.refresh(&refresh).await.expect(200));
+        let claims = crate::mfa::claims(&renewed.access);
+        assert!(claims["exp"].as_i64() > claims["iat"].as_i64(), "{claims}");
+        world.isolate.get("/api/v1/users/me", Some(&renewed.access)).await.expect(200);
+        refresh = renewed.refresh;
+    }
+}
+
+#[tokio::test]
 async fn an_account_is_closed_and_opened_again() {
     let world = World::new();
     let (chief, ada) = (world.user("chief", Some("admin")).await, world.user("ada", None).await);

@@ -242,8 +242,8 @@ async fn what_is_not_understood_is_named_all_at_once() {
         ("?cursor=AAAA", "cursor"),
         ("?from=2026-01-01T00:00:00%2B25:00", "from"),
         ("?event=logout&event=register", "event"),
-        ("?Event=logout", "query"),
-        ("?format=csv", "query"),
+        ("?Event=logout", "parameters"),
+        ("?format=csv", "parameters"),
     ] {
         assert_eq!(fields(query).await, [field], "{query}");
     }

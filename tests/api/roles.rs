@@ -291,10 +291,32 @@ async fn only_a_super_admin_removes_what_is_others_as_well() {
     role(&world, &root, &json!({ "name": "owner", "inherits": ["helper"], "permissions": ["keys:manage"] }))
         .await
         .expect(201);
+    world.register("holder", Some("helper")).await;
     delete(&world, &admin, &format!("{ROLES}/helper")).await.expect(409);
     let refused = delete(&world, &admin, &format!("{ROLES}/helper?force=true")).await.expect(403);
     assert_eq!(refused.text("/detail"), "missing role: super_admin");
     delete(&world, &root, &format!("{ROLES}/helper?force=true")).await.expect(204);
+    let seen = "SELECT COUNT(*) FROM audit_events e JOIN users u ON u.id = e.subject
+                WHERE u.username = 'holder' AND event = 'role_changed' AND detail = '-helper' AND actor IS NOT NULL";
+    assert_eq!(world.count(seen), 1, "whom it was taken from is told");
+    assert_eq!(world.count("SELECT COUNT(*) FROM audit_events WHERE detail = 'helper -owner'"), 1);
+    // Nor does an admin take from those above them by what they inherit.
+    role(&world, &admin, &json!({ "name": "base", "inherits": ["moderator"], "permissions": ["audit:read"] }))
+        .await
+        .expect(201);
+    role(&world, &root, &json!({ "name": "boss", "inherits": ["base"], "permissions": ["keys:manage"] }))
+        .await
+        .expect(201);
+    for less in [json!({ "permissions": [] }), json!({ "inherits": [] })] {
+        patch(&world, &admin, "base", &less).await.expect(403);
+    }
+    patch(&world, &admin, "base", &json!({ "permissions": ["audit:read", "users:read"] })).await.expect(200);
+    patch(&world, &admin, "admin", &json!({ "inherits": [] })).await.expect(403);
+    // A token that was narrowed makes no super_admin.
+    let narrow = [("username", "root"), ("password", crate::harness::PASSWORD), ("scope", "roles:manage users:read")];
+    let narrow = SignedIn::from(&world.isolate.form("2001:db8::2", &narrow).await.expect(200));
+    role(&world, &narrow, &json!({ "name": "small" })).await.expect(201);
+    delete(&world, &narrow, &format!("{ROLES}/small?force=true")).await.expect(403);
     // Nor does an admin ask for a second factor of those above them, or excuse them from it.
     patch(&world, &admin, "guest", &json!({ "require_mfa": true })).await.expect(403);
     patch(&world, &root, "moderator", &json!({ "require_mfa": true })).await.expect(200);

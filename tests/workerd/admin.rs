@@ -68,6 +68,13 @@ pub fn two_roles_that_would_inherit_each_other_do_not(server: &Server) {
     assert!(counted.keys().all(|status| [200, 409, 503].contains(status)) && counted[&200] >= 1, "{counted:?}");
     let edges = "SELECT COUNT(*) FROM role_inherits WHERE role IN ('chicken', 'egg')";
     assert_eq!(server.count(edges), 1, "{counted:?}");
+    // Eight that make one each do, one after the other.
+    let names = Mutex::new(0..8);
+    let made = at_once(8, || {
+        let name = format!("of-many-{}", names.lock().unwrap().next().unwrap());
+        send(server, &root.access, "POST", "roles", &json!({ "name": name }))
+    });
+    assert_eq!(statuses(&made), HashMap::from([(201, 8)]));
     // Of ten that make the same, one does.
     let made = at_once(10, || send(server, &root.access, "POST", "roles", &json!({ "name": "contested" })));
     assert_eq!(statuses(&made), HashMap::from([(201, 1), (409, 9)]));

@@ -1,7 +1,8 @@
 //! Who may do something to whose account.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use super::users::READ;
 use crate::{
     api::{Connection, extract::Principal},
     app::{App, Publication},
@@ -21,8 +22,19 @@ use crate::{
     },
 };
 
-/// So often it is looked again whether the caller may, if the account changes under way.
-pub const TRIES: usize = 3;
+/// So often it is looked again whether the caller may, if the account, or what roles give, changes under way …
+pub const TRIES: u32 = 12;
+/// … after a pause of so much at first, twice as much each time, up to [`LONGEST_PAUSE`]; each of many a part of it.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// All of them together are shorter than anyone waits.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Lets those go first who change it at the same time.
+pub async fn give_way(app: &App, tries: u32) {
+    let [random] = app.ports.random::<1>();
+    let longest = FIRST_PAUSE.saturating_mul(1 << tries.min(8)).min(LONGEST_PAUSE);
+    app.ports.timer.pause(longest.mul_f64(f64::from(random) / 255.0)).await;
+}
 
 /// Whose account something is to be done to, which `takes` permissions: not the caller's own, which is told in `oneself`. What
 /// the caller must have is looked at before anything is told of accounts.
@@ -33,7 +45,8 @@ pub async fn admit(
     takes: &[&str],
     oneself: &'static str,
 ) -> Result<UserId, ApiError> {
-    let permissions = takes.iter().map(ToString::to_string).collect();
+    // Whoever does something to an account is told of it, and be it that there is one.
+    let permissions = takes.iter().chain([&READ]).map(ToString::to_string).collect();
     principal.require(app, &Requirement { permissions, ..Requirement::default() }).await?;
     principal.require_recent_factor(app).await?;
     let id = UserId::parse(id).map_err(|_| ApiError::NotFound)?;

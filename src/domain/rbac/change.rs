@@ -65,16 +65,25 @@ pub fn judge(
     let after = RoleGraph::new(&changed);
     // A role that is to be may have a name that opens something already.
     after.may_administer(editor, &role).map_err(Unfit::Above)?;
-    may_ask_for_factors(&before, &after, editor).map_err(Unfit::Above)
+    may_concern_heirs(name, &before, &after, editor).map_err(Unfit::Above)
 }
 
-/// Whether a second factor is asked for is a matter of everyone who holds such a role, or one that inherits it.
-fn may_ask_for_factors(before: &RoleGraph, after: &RoleGraph, editor: &Editor) -> Result<(), Missing> {
-    let asks = |graph: &RoleGraph, role: &String| graph.require_mfa(std::slice::from_ref(role));
-    let concerned = before.names().map(ToOwned::to_owned).filter(|role| asks(before, role) != asks(after, role));
-    for role in concerned {
-        match before.may_administer(editor, &[role]) {
-            // Nobody asks it of a super_admin but another.
+/// Whoever inherits the role is concerned by what it loses, and by whether it asks for a second factor: nobody takes from
+/// those above them, or has something asked of them. What a role gains they have themselves, so it is for all who inherit it.
+fn may_concern_heirs(name: &str, before: &RoleGraph, after: &RoleGraph, editor: &Editor) -> Result<(), Missing> {
+    let is_concerned = |heir: &[String; 1]| {
+        let [name] = heir;
+        let has = after.inherited(name);
+        before.require_mfa(heir) != after.require_mfa(heir)
+            || before.inherited(name).iter().any(|role| !has.contains(role))
+            || !before.permissions(heir).is_subset(&after.permissions(heir))
+    };
+    for heir in before.names().map(|heir| [heir.to_owned()]) {
+        if !before.reaches(&heir, name) || !is_concerned(&heir) {
+            continue;
+        }
+        match before.may_administer(editor, &heir) {
+            // Nobody takes from a super_admin but another.
             Err(Missing::OutOfReach) if editor.is_unbounded => {}
             may => may?,
         }
@@ -192,7 +201,11 @@ mod tests {
         assert_eq!(change("clerk", &["boss"], &[], STAFF), missing(&["x:boss"]));
         assert_eq!(change("boss", &[], &[], STAFF), missing(&["x:boss"]), "to make less of who is more");
         let all = &["x:user", "x:staff", "x:boss", "x:root"];
-        assert_eq!(change("boss", &[], &[], all), Ok(()));
+        assert_eq!(change("boss", &["staff"], &["x:boss", "x:user"], all), Ok(()));
+        // Who inherits it is above them, and would lose something, be it a role by name.
+        assert_eq!(change("boss", &[], &["x:boss"], all), Err(Unfit::Above(Missing::OutOfReach)));
+        assert_eq!(change("staff", &["user"], &[], STAFF), missing(&["x:boss"]));
+        assert_eq!(change("right", &[], &[], STAFF), Ok(()), "nobody above loses by that");
         for (name, inherits) in [("super_admin", &[][..]), ("heir", &["super_admin"][..])] {
             assert_eq!(change(name, inherits, &[], all), Err(Unfit::Above(Missing::OutOfReach)), "{name}");
         }

@@ -181,7 +181,9 @@ impl Editor {
         graph: &RoleGraph,
         by_name: impl Iterator<Item = &'a str>,
     ) -> Self {
-        let is_unbounded = graph.reaches(roles, OUT_OF_REACH);
+        // A token that was narrowed makes no super_admin.
+        let all = graph.permissions(&[OUT_OF_REACH.to_owned()]);
+        let is_unbounded = graph.reaches(roles, OUT_OF_REACH) && all.is_subset(&permissions);
         let closed = by_name.filter(|name| !is_unbounded && !graph.reaches(roles, name)).map(ToOwned::to_owned);
         Self { permissions, closed: closed.collect(), is_unbounded }
     }

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{By, Force, reads, state};
 use crate::{
     domain::{
+        audit::{Act, Event},
         rbac::{RoleName, RoleRecord},
         time::Timestamp,
     },
@@ -107,7 +108,8 @@ fn edges(by: By<'_>, role: &Role) -> [Statement; 4] {
         ),
         of(
             concat!(
-                "INSERT INTO role_inherits (role, inherits) SELECT ?1, r.name FROM json_each(?3) JOIN roles r ON r.name = value WHERE ",
+                "INSERT INTO role_inherits (role, inherits)
+                 SELECT ?1, r.name FROM json_each(?3) JOIN roles r ON r.name = value WHERE ",
                 is_marked!("?2"),
                 " ON CONFLICT DO NOTHING"
             ),
@@ -123,7 +125,8 @@ fn edges(by: By<'_>, role: &Role) -> [Statement; 4] {
         ),
         of(
             concat!(
-                "INSERT INTO role_permissions (role, permission) SELECT ?1, p.name FROM json_each(?3) JOIN permissions p ON p.name = value WHERE ",
+                "INSERT INTO role_permissions (role, permission)
+                 SELECT ?1, p.name FROM json_each(?3) JOIN permissions p ON p.name = value WHERE ",
                 is_marked!("?2"),
                 " ON CONFLICT DO NOTHING"
             ),
@@ -148,6 +151,7 @@ pub(super) fn remove(by: By<'_>, name: &RoleName, force: Force, until: Timestamp
             marked,
         ),
         audit::write_act_if_changed(by.act),
+        tell_holders(by, name),
         of(concat!("DELETE FROM user_roles WHERE role = ?1 AND ", is_marked!("?2"))),
         of(concat!("DELETE FROM role_inherits WHERE inherits = ?1 AND ", is_marked!("?2"))),
         of(concat!("DELETE FROM role_inherits WHERE role = ?1 AND ", is_marked!("?2"))),
@@ -166,4 +170,32 @@ pub(super) fn remove(by: By<'_>, name: &RoleName, force: Force, until: Timestamp
     ];
     batch.extend(reads(by, name.as_str(), STATE));
     batch
+}
+
+/// A row in the log about each account that the role is taken from: what it held can be told from what is about it. Its id
+/// is of the time of the removal's own and of the account's random part, so that a repeated write is one row.
+fn tell_holders(by: By<'_>, name: &RoleName) -> Statement {
+    let Act { entry, actor, .. } = by.act;
+    Statement::new(
+        concat!(
+            "INSERT INTO audit_events (
+               id, at, event, severity, subject, session_id, ip, user_agent, request_id, actor, detail)
+             SELECT substr(?2, 1, 15) || substr(held.user_id, 16), ?3, ?4, ?5, held.user_id, ?6, ?7, ?8, ?9, ?10, '-' || ?1
+             FROM user_roles AS held WHERE held.role = ?1 AND ",
+            is_marked!("?2"),
+            " ON CONFLICT (id) DO NOTHING"
+        ),
+        [
+            name.as_str().into(),
+            entry.id.to_string().into(),
+            entry.at.millis().into(),
+            Event::RoleChanged.name().into(),
+            Event::RoleChanged.severity().name().into(),
+            entry.session.map(|id| id.to_string()).into(),
+            entry.origin.ip.clone().into(),
+            entry.origin.user_agent.clone().into(),
+            entry.origin.request.to_string().into(),
+            actor.to_string().into(),
+        ],
+    )
 }

@@ -17,7 +17,7 @@ use crate::{
     stores::{
         audit,
         judged::{self, Administered, Judged, is_as_judged},
-        outbox::{self, NewLetter},
+        outbox::{self, HOUR, NewLetter},
         revocations, run,
         sessions::EndedBy,
     },
@@ -73,15 +73,41 @@ pub struct NewEmail {
     pub email: Email,
     /// The mail by which it is proven.
     pub proof: NewLetter,
+    /// There may be so many of those in an hour: nobody is to have mails sent to whom they like.
+    pub an_hour: u32,
     /// The mail that tells of it, to the address that was the account's if it was proven.
     pub told: Option<(NewLetter, Email)>,
 }
 
-/// Does it. `None` if another has the address.
-pub async fn administer(database: &dyn Database, what: &Administration<'_>) -> Result<Option<Administered>, ApiError> {
+/// Why nothing was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// Another has the address.
+    EmailTaken,
+    /// There were too many mails of that kind lately.
+    TooManyMails,
+}
+
+/// How many mails an account had lately by which an address is proven.
+macro_rules! proofs {
+    ($user:literal, $since:literal) => {
+        concat!(
+            "SELECT COUNT(*) FROM mail_outbox WHERE account = ",
+            $user,
+            " AND kind = 'verify_email' AND state <> 'nobody' AND created_at > ",
+            $since
+        )
+    };
+}
+/// Does it, unless it does not fit.
+pub async fn administer(
+    database: &dyn Database,
+    what: &Administration<'_>,
+) -> Result<Result<Administered, Unfit>, ApiError> {
     #[derive(Deserialize)]
-    struct Taken {
+    struct Obstacles {
         taken: i64,
+        mails: i64,
     }
     let mut batch = match &what.deed {
         Deed::Roles(grants) => roles(what, grants),
@@ -92,22 +118,34 @@ pub async fn administer(database: &dyn Database, what: &Administration<'_>) -> R
         Deed::Nothing => Vec::new(),
     };
     let email = match &what.deed {
-        Deed::Edit(edit) => edit.email.as_ref().map(|new| new.email.key()),
+        Deed::Edit(edit) => edit.email.as_ref(),
         _ => None,
     };
     batch.push(Statement::new(
-        "SELECT EXISTS (SELECT 1 FROM users WHERE email_key = ?2 AND id <> ?1) AS taken",
-        [what.judged.user.id.to_string().into(), email.into()],
+        concat!(
+            "SELECT EXISTS (SELECT 1 FROM users WHERE email_key = ?3 AND id <> ?1) AS taken, (",
+            proofs!("?1", "?2"),
+            ") AS mails"
+        ),
+        [
+            what.judged.user.id.to_string().into(),
+            what.act.entry.at.minus(HOUR).millis().into(),
+            email.map(|new| new.email.key()).into(),
+        ],
     ));
     batch.extend(what.judged.read(&what.act.entry));
     let mut rows = run(database, batch).await?;
     let reads = rows.split_off(rows.len().saturating_sub(3));
-    let taken = rows.pop().unwrap_or_default().first::<Taken>()?;
+    let obstacles = rows.pop().unwrap_or_default().first::<Obstacles>()?;
     let nothing = matches!(what.deed, Deed::Unlock | Deed::Nothing);
-    match judged::outcome_of(what.act, nothing, reads)? {
-        Administered::Overtaken if taken.is_some_and(|row| row.taken == 1) => Ok(None),
-        administered => Ok(Some(administered)),
-    }
+    let administered = judged::outcome_of(what.act, nothing, reads)?;
+    Ok(match (&administered, email, obstacles) {
+        (Administered::Overtaken, Some(_), Some(found)) if found.taken == 1 => Err(Unfit::EmailTaken),
+        (Administered::Overtaken, Some(new), Some(found)) if found.mails >= i64::from(new.an_hour) => {
+            Err(Unfit::TooManyMails)
+        }
+        _ => Ok(administered),
+    })
 }
 
 /// Whether this request has not done it before, and all is as it was judged. Parameter 7 is the row in the log.
@@ -208,6 +246,8 @@ fn edit(what: &Administration<'_>, edit: &Edit) -> Vec<Statement> {
         edit.is_active.map(i64::from).into(),
         i64::from(ends).into(),
         what.judged.user.email.as_str().into(),
+        what.act.entry.at.minus(HOUR).millis().into(),
+        edit.email.as_ref().map(|new| new.an_hour).into(),
     ]);
     let mut batch = vec![Statement::new(
         concat!(
@@ -215,7 +255,9 @@ fn edit(what: &Administration<'_>, edit: &Edit) -> Vec<Statement> {
                email_verified = CASE WHEN ?8 IS NULL THEN email_verified ELSE 0 END,
                full_name = COALESCE(?10, full_name), is_active = COALESCE(?11, is_active),
                token_version = token_version + ?12, updated_at = ?2
-             WHERE id = ?1 AND (?8 IS NULL OR email = ?13) AND ",
+             WHERE id = ?1 AND (?8 IS NULL OR (email = ?13 AND (",
+            proofs!("?1", "?14"),
+            ") < ?15)) AND ",
             may!()
         ),
         params,

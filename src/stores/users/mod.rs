@@ -7,7 +7,7 @@ mod removal;
 mod search;
 mod whole;
 
-pub use administration::{Administration, Deed, Edit, NewEmail, administer};
+pub use administration::{Administration, Deed, Edit, NewEmail, Unfit, administer};
 pub use changes::{
     Changed, Confirmation, EmailChange, PasswordChange, ProfileChange, change_password, change_profile, deactivate,
 };

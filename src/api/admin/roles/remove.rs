@@ -40,7 +40,9 @@ pub async fn remove(
         }
         may_force(force, editor)?;
         let until = app.revoked_until(app.ports.clock.now());
-        Ok(Some(Plan { detail: name.to_string(), change: Change::RemoveRole(name.clone(), force, until) }))
+        let heirs = roles.records.iter().filter(|(_, record)| record.inherits.iter().any(|role| role == name.as_str()));
+        let detail = heirs.fold(name.to_string(), |detail, (heir, _)| format!("{detail} -{heir}"));
+        Ok(Some(Plan { detail, change: Change::RemoveRole(name.clone(), force, until) }))
     };
     asked.rule(plan).await?;
     Ok(NoContent)

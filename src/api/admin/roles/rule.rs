@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::{
     api::{
         Connection,
-        admin::judge::{TRIES, actor, editor},
+        admin::judge::{TRIES, actor, editor, give_way},
         extract::Principal,
     },
     app::{App, Publication},
@@ -57,7 +57,7 @@ impl Asked<'_> {
         plan: impl Fn(&Roles, &Editor) -> Result<Option<Plan>, ApiError>,
     ) -> Result<(Roles, Arc<Bundle>), ApiError> {
         let Self { app, connection, principal, event } = *self;
-        for _ in 0..TRIES {
+        for tries in 0..TRIES {
             // (1)
             let roles = roles::read(app.ports.database.as_ref()).await?;
             let editor = editor(app, principal, &roles.graph(), &[super::PERMISSION])?;
@@ -83,7 +83,7 @@ impl Asked<'_> {
                     audit::log_act(app.ports.log.as_ref(), &act);
                     return Ok((roles, app.publish_roles(*bundle).await?));
                 }
-                Ruled::Overtaken => {}
+                Ruled::Overtaken => give_way(app, tries).await,
                 Ruled::Taken => return Err(taken("is taken".to_owned())),
                 Ruled::Retired(until) => {
                     return Err(taken(format!(

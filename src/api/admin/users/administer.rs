@@ -4,7 +4,7 @@
 use crate::{
     api::{
         Connection,
-        admin::judge::{self, Case, TRIES, admit, judge, judged, overtaken, settle},
+        admin::judge::{self, Case, TRIES, admit, give_way, judge, judged, overtaken, settle},
         extract::Principal,
     },
     app::App,
@@ -13,7 +13,7 @@ use crate::{
         id::UserId,
     },
     error::{ApiError, FieldError},
-    stores::users::{self, Administration, Deed},
+    stores::users::{self, Administration, Deed, Unfit},
 };
 
 /// Who does something to whom.
@@ -58,7 +58,7 @@ impl<'a> Doing<'a> {
     /// judged. (4) Everyone is told. Says whose account it is.
     pub async fn administer(&self, plan: impl Fn(&Case) -> Result<Planned, ApiError>) -> Result<UserId, ApiError> {
         let Self { app, principal, id, takes, .. } = *self;
-        for _ in 0..TRIES {
+        for tries in 0..TRIES {
             // (2)
             let case = judge(app, principal, id, takes).await?;
             let Planned { act, more, deed } = plan(&case)?;
@@ -68,13 +68,20 @@ impl<'a> Doing<'a> {
                 Administration { judged: judged(principal, &case)?, act: &act, more: &more, revoked_until, deed };
             let administered = users::administer(app.ports.database.as_ref(), &what).await?;
             app.note_mail();
-            let email_taken = || ApiError::Conflict(vec![FieldError::new("email", "is taken")]);
             let acts: Vec<_> = std::iter::once(&act).chain(&more).collect();
             // (4)
-            if settle(app, administered.ok_or_else(email_taken)?, &acts).await? {
+            if settle(app, administered.map_err(unfit)?, &acts).await? {
                 return Ok(id);
             }
+            give_way(app, tries).await;
         }
         Err(overtaken())
+    }
+}
+
+fn unfit(unfit: Unfit) -> ApiError {
+    match unfit {
+        Unfit::EmailTaken => ApiError::Conflict(vec![FieldError::new("email", "is taken")]),
+        Unfit::TooManyMails => ApiError::TooManyMails,
     }
 }

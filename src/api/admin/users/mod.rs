@@ -9,8 +9,8 @@ pub mod roles;
 pub mod update;
 pub mod view;
 
-/// What seeing accounts takes.
-const READ: &str = "users:read";
+/// What seeing accounts takes; and so does whatever is done to one.
+pub(super) const READ: &str = "users:read";
 /// What changing them takes.
 const WRITE: &str = "users:write";
 /// What closing them, and opening them again, takes.

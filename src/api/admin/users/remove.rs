@@ -11,7 +11,7 @@ use super::DELETE;
 use crate::{
     api::{
         Connection,
-        admin::judge::{TRIES, act, admit, judge, judged, overtaken, settle},
+        admin::judge::{TRIES, act, admit, give_way, judge, judged, overtaken, settle},
         extract::Principal,
         query::Query,
     },
@@ -34,7 +34,7 @@ pub async fn remove(
     // (1)
     let id = admit(&app, &principal, &id, &[DELETE], "One's own account is closed by DELETE users/me.").await?;
     let is_erasure = parse_erase(query.as_deref())?;
-    for _ in 0..TRIES {
+    for tries in 0..TRIES {
         // (2)
         let case = judge(&app, &principal, id, &[DELETE]).await?;
         // (3)
@@ -53,6 +53,7 @@ pub async fn remove(
         if settle(&app, administered, &[&closed, &erased]).await? {
             return Ok(NoContent);
         }
+        give_way(&app, tries).await;
     }
     Err(overtaken())
 }

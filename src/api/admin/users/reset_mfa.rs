@@ -11,7 +11,7 @@ use super::WRITE;
 use crate::{
     api::{
         Connection,
-        admin::judge::{TRIES, act, admit, judge, judged, overtaken, settle},
+        admin::judge::{TRIES, act, admit, give_way, judge, judged, overtaken, settle},
         extract::Principal,
     },
     app::App,
@@ -32,7 +32,7 @@ pub async fn reset(
     // (1)
     let id =
         admit(&app, &principal, &id, &[WRITE], "One's own second factor is taken off by POST mfa/disable.").await?;
-    for _ in 0..TRIES {
+    for tries in 0..TRIES {
         // (2)
         let case = judge(&app, &principal, id, &[WRITE]).await?;
         // (3)
@@ -49,6 +49,7 @@ pub async fn reset(
         if settle(&app, administered, &[&act]).await? {
             return Ok(NoContent);
         }
+        give_way(&app, tries).await;
     }
     Err(overtaken())
 }

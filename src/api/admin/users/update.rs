@@ -94,6 +94,7 @@ impl Wish {
         let email = self.email.map(|email| NewEmail {
             email,
             proof: letter(Kind::VerifyEmail),
+            an_hour: doing.app.config.mails_an_hour,
             told: before.map(|before| (letter(Kind::EmailChanged), before)),
         });
         let deed = Deed::Edit(Box::new(Edit { email, full_name: self.full_name, is_active: self.is_active }));
