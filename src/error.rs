@@ -80,6 +80,9 @@ pub enum ApiError {
     /// An access token that is not believed; why is for the log.
     #[error("The access token is not valid.")]
     InvalidToken(Refusal),
+    /// An API key that is not believed; why is for the log.
+    #[error("The API key is not valid.")]
+    InvalidKey(Refusal),
     /// A refresh token that is not honoured.
     #[error("The refresh token is not valid.")]
     InvalidRefresh,
@@ -285,7 +288,7 @@ impl ApiError {
             | Self::BadCode
             | Self::InvalidMfaToken => (StatusCode::UNAUTHORIZED, Some("invalid_grant")),
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, None),
-            Self::InvalidToken(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
+            Self::InvalidToken(_) | Self::InvalidKey(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
             Self::StepUp(_) => (StatusCode::UNAUTHORIZED, Some("insufficient_user_authentication")),
             Self::ForeignOrigin | Self::EmailNotVerified => (StatusCode::FORBIDDEN, None),
             Self::InvalidScope(_) => (StatusCode::BAD_REQUEST, Some("invalid_scope")),
@@ -346,6 +349,7 @@ impl ApiError {
             Self::BadGateway => Some(("bad_gateway", String::new())),
             Self::GatewayTimeout => Some(("gateway_timeout", String::new())),
             Self::InvalidToken(why) => Some(("invalid_token", why.to_string())),
+            Self::InvalidKey(why) => Some(("invalid_api_key", why.to_string())),
             Self::Forbidden(missing) => Some(("forbidden", missing.to_string())),
             Self::StepUp(_) => Some(("second_factor", self.to_string())),
             Self::Unauthenticated => Some(("unauthenticated", String::new())),
@@ -417,7 +421,7 @@ impl ApiError {
             | Self::InvalidMfaToken => {
                 format!("Bearer realm=\"{REALM}\"")
             }
-            Self::InvalidToken(_) => format!("Bearer realm=\"{REALM}\", error=\"invalid_token\""),
+            Self::InvalidToken(_) | Self::InvalidKey(_) => format!("Bearer realm=\"{REALM}\", error=\"invalid_token\""),
             Self::Forbidden(Missing::Permissions(missing)) => {
                 let scope = missing.join(" ");
                 format!("Bearer realm=\"{REALM}\", error=\"insufficient_scope\", scope=\"{scope}\"")

@@ -1,6 +1,6 @@
 //! What handlers ask of a request: who is calling, and a body of the right kind and size.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{ops::Deref, pin::pin, sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Request},
@@ -16,11 +16,13 @@ use super::{Connection, limits};
 use crate::{
     app::App,
     domain::{
+        api_key::ApiKey,
         id::{SessionId, UserId},
         rate_limit::LimitKey,
         rbac::{Missing, Requirement},
         session::cookie::SessionCookie,
         strict_json,
+        token::verify::Refusal,
     },
     error::ApiError,
     gateway::{
@@ -52,19 +54,14 @@ pub fn bearer(headers: &HeaderMap) -> Option<&str> {
     bearer_token(headers.get(header::AUTHORIZATION)?.to_str().ok()?)
 }
 
-/// The signed-in caller, by access token or by session cookie. Revocations count from the next request on: the record
-/// is asked.
-pub struct Principal(pub Authenticated);
+/// Somebody who is known, and may look: a person who is signed in, by access token or by session cookie, or a program by
+/// API key. Revocations count from the next request on: the record is asked.
+pub struct Reader(pub Authenticated);
 
-impl Principal {
+impl Reader {
     /// The user's id.
     pub fn user(&self) -> Result<UserId, ApiError> {
         UserId::parse(&self.0.caller().subject).map_err(|error| ApiError::Internal(error.to_string()))
-    }
-
-    /// Their session.
-    pub fn session(&self) -> SessionId {
-        self.0.caller().session
     }
 
     /// Holds the caller against a requirement.
@@ -80,6 +77,26 @@ impl Principal {
             return Ok(());
         }
         Err(ApiError::Forbidden(Missing::Permissions(vec![permission.to_owned()])))
+    }
+}
+
+/// The person who is signed in: an API key changes nothing, and looks after neither credentials nor sessions.
+pub struct Principal {
+    reader: Reader,
+    session: SessionId,
+}
+
+impl Deref for Principal {
+    type Target = Reader;
+    fn deref(&self) -> &Reader {
+        &self.reader
+    }
+}
+
+impl Principal {
+    /// Their session.
+    pub const fn session(&self) -> SessionId {
+        self.session
     }
 }
 
@@ -113,6 +130,15 @@ impl Principal {
 /// The same, also if their roles want a second factor that they have not shown: for enrolling and showing one.
 pub struct Enrolling(pub Principal);
 
+impl FromRequestParts<Arc<App>> for Reader {
+    type Rejection = ApiError;
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let known = known(parts, app).await?;
+        known.caller().holdings().require_factor_of_roles().map_err(ApiError::lacking)?;
+        Ok(Self(known))
+    }
+}
+
 impl FromRequestParts<Arc<App>> for Principal {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
@@ -125,17 +151,53 @@ impl FromRequestParts<Arc<App>> for Principal {
 impl FromRequestParts<Arc<App>> for Enrolling {
     type Rejection = ApiError;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let connection = Connection::from_request_parts(parts, app).await?;
-        let known = match bearer(&parts.headers) {
-            Some(token) => by_token(app, &connection, token).await,
-            None => by_cookie(app, &connection, &parts.method).await,
-        };
-        // Whoever is nobody counts by address; whom the record alone knows to be nobody has counted.
-        if let Err(ApiError::Unauthenticated | ApiError::InvalidToken(_)) = known {
-            limits::count(app, &connection, &connection.ip.limit_key()).await?;
-        }
-        known.map(|who| Self(Principal(who)))
+        let known = known(parts, app).await?;
+        let session = known.caller().session.ok_or(ApiError::Forbidden(Missing::Person))?;
+        Ok(Self(Principal { reader: Reader(known), session }))
     }
+}
+
+/// Who is calling. What is shown on purpose is looked at first: a browser sends its cookie along by itself.
+async fn known(parts: &mut Parts, app: &Arc<App>) -> Result<Authenticated, ApiError> {
+    let connection = Connection::from_request_parts(parts, app).await?;
+    let header = parts.headers.get("x-api-key").map(|value| value.to_str().unwrap_or_default());
+    let known = match (bearer(&parts.headers), header) {
+        (Some(token), _) if ApiKey::is_meant_by(token) => by_key(app, &connection, token).await,
+        (Some(token), _) => by_token(app, &connection, token).await,
+        (None, Some(key)) => by_key(app, &connection, key).await,
+        (None, None) => by_cookie(app, &connection, &parts.method).await,
+    };
+    // Whoever is nobody, or nobody from there, counts by address; whom the record alone knows to be nobody has counted.
+    if let Err(
+        ApiError::Unauthenticated
+        | ApiError::InvalidToken(_)
+        | ApiError::InvalidKey(_)
+        | ApiError::Forbidden(Missing::Address),
+    ) = known
+    {
+        limits::count(app, &connection, &connection.ip.limit_key()).await?;
+    }
+    known
+}
+
+/// Whose an API key is. It counts by its own limit, before the record is asked where it is known here; a forged one uses up
+/// nobody's limit but the sender's, and costs no question.
+async fn by_key(app: &App, connection: &Connection, key: &str) -> Result<Authenticated, ApiError> {
+    match app.known_key(key) {
+        Some(known) if !known.snapshot.addresses.admit(connection.ip) => {
+            return Err(ApiError::Forbidden(Missing::Address));
+        }
+        Some(known) => limits::count_key(app, connection, &known).await?,
+        None if ApiKey::decode(key, &app.config.token_mac_key).is_none() => {
+            return Err(ApiError::InvalidKey(Refusal::BadSignature));
+        }
+        None => {}
+    }
+    app.keep_up().await;
+    let live = app.authenticate_key(key, connection.ip).await?;
+    limits::count_key(app, connection, &live).await?;
+    app.note_key_use(live.snapshot.key);
+    Ok(Authenticated::Key(live))
 }
 
 /// Who the bearer of a token is. It counts for its subject once it is proven to be ours and not known to be revoked, and

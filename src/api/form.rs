@@ -1,6 +1,6 @@
 //! Reading the fields of a JSON body so that every bad one is named at once.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
 use serde_json::{Map, Value};
 
@@ -104,6 +104,24 @@ impl Fields {
     /// Notes what is wrong with a field beyond how it is spelled.
     pub fn reject(&mut self, name: &'static str, problem: impl Into<String>) {
         self.errors.push(FieldError::new(name, problem));
+    }
+
+    /// A field as it came.
+    pub fn value(&self, name: &str) -> Option<&Value> {
+        self.object.get(name)
+    }
+
+    /// A whole number, which may be left out or null.
+    pub fn optional_number(&mut self, name: &'static str, range: RangeInclusive<u32>) -> Option<u32> {
+        let number = match self.object.get(name) {
+            None | Some(Value::Null) => return None,
+            Some(value) => value.as_u64().and_then(|number| u32::try_from(number).ok()),
+        };
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            self.reject(name, format!("must be a whole number from {} to {}", range.start(), range.end()));
+        }
+        number
     }
 
     /// `true` or `false`, which may be left out or null.

@@ -13,6 +13,7 @@ use crate::{
     app::App,
     domain::rate_limit::{Decision, Limit, LimitKey},
     error::{ApiError, limit_headers},
+    gateway::api_key::LiveKey,
 };
 
 /// Counts a request of nobody in particular under its address, by a limit of its endpoint's own. An answer's `headers` say what is left; where there is nothing left, or the limiter does not answer, the
@@ -25,8 +26,17 @@ pub async fn admit(app: &App, connection: &Connection, limit: &Limit, headers: &
 
 /// Counts a request by `API_LIMIT`, unless it was counted before; [`layers`](super::layers) tells what is left.
 pub async fn count(app: &App, connection: &Connection, key: &LimitKey) -> Result<(), ApiError> {
+    count_by(app, connection, key, &app.config.api_limit).await
+}
+
+/// Counts a request by the limit of the API key that it shows, unless it was counted before.
+pub async fn count_key(app: &App, connection: &Connection, key: &LiveKey) -> Result<(), ApiError> {
+    count_by(app, connection, &key.limit_key(), &key.limit(&app.config.key_limit)).await
+}
+
+async fn count_by(app: &App, connection: &Connection, key: &LimitKey, limit: &Limit) -> Result<(), ApiError> {
     if connection.counted().is_none() {
-        connection.note_count(ask(app, key, std::slice::from_ref(&app.config.api_limit)).await?);
+        connection.note_count(ask(app, key, std::slice::from_ref(limit)).await?);
     }
     Ok(())
 }

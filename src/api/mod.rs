@@ -2,6 +2,7 @@
 
 mod accounts;
 mod admin;
+mod api_keys;
 mod auth;
 mod connection;
 mod cors;
@@ -81,6 +82,10 @@ endpoints! {
         get "/auth/sessions" => auth::sessions::list,
         delete "/auth/sessions" => auth::sessions::end_others,
         delete "/auth/sessions/{id}" => auth::sessions::end_one,
+        post "/api-keys" => api_keys::create::create,
+        get "/api-keys" => api_keys::list::list,
+        post "/api-keys/{id}/rotate" => api_keys::rotate::rotate,
+        delete "/api-keys/{id}" => api_keys::remove::remove,
         get "/admin/users" => admin::users::list::list,
         get "/admin/users/{id}" => admin::users::view::view,
         patch "/admin/users/{id}" => admin::users::update::update,

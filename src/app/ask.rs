@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// A request asks at most: limit by address, keys, another's answer, newer keys, signature, another's answer about
-/// revocations (four times), its own, the record or the copy, limit by subject. More rounds than that mean that an
-/// answer did not satisfy the question.
-pub(super) const MAX_ROUNDS: usize = 14;
+/// revocations (four times), its own, the record or the copy, limits by subject and by API key. A session that does not
+/// stand may come before an API key. More rounds than that mean that an answer did not satisfy the question.
+pub(super) const MAX_ROUNDS: usize = 18;
 
 impl App {
     /// Decides on a request without asking anyone.
@@ -83,6 +83,8 @@ impl App {
                 Ok(())
             }
             Want::Session { cookie, of_record } => self.ask_session(cookie.session, of_record, found).await,
+            Want::Key(asked) => self.ask_key(asked, found).await,
+            Want::Record(Authenticated::Key(live)) => self.ask_key(live.asked.clone(), found).await,
             Want::Record(Authenticated::Session(live)) => self.ask_session(live.snapshot.session, true, found).await,
             Want::Record(Authenticated::Token(token)) => {
                 // As of when it is asked, not of when the answer comes.
@@ -94,8 +96,14 @@ impl App {
             Want::Blacklist(who) => {
                 let now = self.ports.clock.now();
                 let named = blacklist::names(self.ports.blacklist.as_ref(), &who.ended_by()).await?;
-                self.note_standing(&who, !named, now, found);
-                Ok(())
+                match who {
+                    // It may go on for a while, and its owner may have no more than other roles: the record knows.
+                    Authenticated::Key(live) if named => self.ask_key(live.asked.clone(), found).await,
+                    who => {
+                        self.note_standing(&who, !named, now, found);
+                        Ok(())
+                    }
+                }
             }
             Want::Limit { kind, key, limits } => {
                 let answer = match self.ports.limiter.admit(&key, &limits).await {
@@ -108,6 +116,7 @@ impl App {
                 match kind {
                     LimitKind::Ip => found.ip_limit = Some(answer),
                     LimitKind::Subject => found.subject_limit = Some(answer),
+                    LimitKind::ApiKey => found.key_limit = Some(answer),
                 }
                 Ok(())
             }
@@ -152,7 +161,11 @@ impl App {
                 knowledge.view.note(&Entry { what, user: None, at: as_of, until }, as_of);
             }
         }
-        found.standing = Some(if stands { Standing::Good } else { Standing::Revoked });
+        let standing = Some(if stands { Standing::Good } else { Standing::Revoked });
+        match who {
+            Authenticated::Key(_) => found.key_standing = standing,
+            Authenticated::Token(_) | Authenticated::Session(_) => found.standing = standing,
+        }
     }
 }
 

@@ -44,7 +44,8 @@ impl App {
     /// Whether there is something to be done beside the answer.
     #[must_use]
     pub fn chores_are_due(&self) -> bool {
-        self.chores.mail.load(Ordering::Relaxed) || self.knowledge().uses.is_due()
+        let knowledge = self.knowledge();
+        self.chores.mail.load(Ordering::Relaxed) || knowledge.uses.is_due() || knowledge.key_uses.is_due()
     }
 
     /// Does it. Of several at once, one does.

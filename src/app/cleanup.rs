@@ -14,7 +14,7 @@ use crate::{
     error::ApiError,
     ports::Unavailable,
     stores::{
-        audit, erasure,
+        api_keys, audit, erasure,
         mfa::{self, SealedRow},
         outbox, revocations, sessions, sign_in, users,
     },
@@ -31,17 +31,21 @@ const KEEP_LONGER: Duration = Duration::from_hours(1);
 /// live, its copy in KV is believed, and its revocation is kept (an hour each, and a little).
 const KEEP_SESSIONS: Duration = Duration::from_hours(24);
 
+/// An API key that is over is shown to its owner for so long.
+const KEEP_KEYS: Duration = Duration::from_hours(30 * 24);
+
 /// A role that is over is shown for so long to those who look after accounts.
 const KEEP_GRANTS: Duration = Duration::from_hours(30 * 24);
 
 impl App {
     /// Deletes what is over. One kind failing does not stop the others: what became of each.
     pub async fn clean_up(&self) -> Vec<Result<(), ApiError>> {
-        let kinds: [BoxFuture<'_, _>; 11] = [
+        let kinds: [BoxFuture<'_, _>; 12] = [
             Box::pin(self.forget_attempts()),
             Box::pin(self.forget_revocations()),
             Box::pin(self.forget_mails()),
             Box::pin(self.forget_sessions()),
+            Box::pin(self.forget_keys()),
             Box::pin(self.seal_audit()),
             Box::pin(self.renew_seals()),
             Box::pin(self.forget_audit()),
@@ -88,6 +92,14 @@ impl App {
         let before = self.ports.clock.now().minus(keep);
         let all = sessions::forget(self.ports.database.as_ref(), before).await?;
         self.tell_if_left(all, "old sessions");
+        Ok(())
+    }
+
+    /// Deletes API keys that were ended, or over, long ago.
+    pub async fn forget_keys(&self) -> Result<(), ApiError> {
+        let before = self.ports.clock.now().minus(KEEP_KEYS);
+        let all = api_keys::forget(self.ports.database.as_ref(), before).await?;
+        self.tell_if_left(all, "old API keys");
         Ok(())
     }
 

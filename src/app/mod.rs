@@ -1,6 +1,7 @@
 //! The product, put together: configuration, policy, ports and what this isolate knows. Built
 //! once per isolate, not per request.
 
+mod api_keys;
 mod ask;
 mod canary;
 mod chores;

@@ -15,10 +15,10 @@ use crate::{
     },
     error::ApiError,
     gateway::{
-        Findings, Standing, Verdict,
+        Findings, Standing, Used, Verdict,
         session::{LiveSession, SessionFound},
     },
-    stores::{session_copy, sessions},
+    stores::{api_keys, session_copy, sessions},
 };
 
 impl App {
@@ -71,12 +71,13 @@ impl App {
         Ok(())
     }
 
-    /// Notes the session that a forwarded request uses, if it comes by one.
+    /// Notes the session, or the API key, that a forwarded request uses, if it comes by one.
     pub(super) fn note_use_by(&self, verdict: &Verdict<'_>) {
-        if let Verdict::Forward(rewrite) = verdict
-            && let Some(session) = rewrite.uses
-        {
-            self.note_use(session);
+        let Verdict::Forward(rewrite) = verdict else { return };
+        match rewrite.uses {
+            Some(Used::Session(session)) => self.note_use(session),
+            Some(Used::Key(key)) => self.note_key_use(key),
+            None => {}
         }
     }
 
@@ -91,11 +92,15 @@ impl App {
         }
     }
 
-    /// Writes down which sessions were used.
+    /// Writes down which sessions, and which API keys, were used.
     pub(super) async fn write_uses(&self) {
         let uses = self.knowledge().uses.take();
         if let Err(error) = sessions::note_uses(self.ports.database.as_ref(), &uses).await {
             self.log_fault("session uses", &error.cause());
+        }
+        let uses = self.knowledge().key_uses.take();
+        if let Err(error) = api_keys::note_uses(self.ports.database.as_ref(), &uses).await {
+            self.log_fault("api key uses", &error.cause());
         }
     }
 }

@@ -70,6 +70,10 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Requests to our own endpoints.
     pub api_limit: Limit,
+    /// Requests with one API key.
+    pub key_limit: Limit,
+    /// How long an API key lives at most, and if nothing is said.
+    pub key_ttl: Duration,
     /// Path under which pages are; empty, or like `api_prefix`.
     pub pages_prefix: String,
     /// Path under which our endpoints answer; begins with `/`, does not end with it.
@@ -213,6 +217,8 @@ impl Config {
             allowed_hosts: perimeter::allowed_hosts(&vars)?,
             allowed_origins: perimeter::allowed_origins(&vars, environment)?,
             api_limit: perimeter::api_limit(&vars)?,
+            key_limit: perimeter::key_limit(&vars)?,
+            key_ttl: vars.duration("APIKEY_TTL", "365d", 3600..=3660 * 86_400)?,
             pages_prefix,
             api_prefix: vars.api_prefix()?,
             audience: vars.audience()?,

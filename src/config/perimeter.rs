@@ -56,3 +56,9 @@ pub(super) fn api_limit(vars: &Vars<'_>) -> Result<Limit, ConfigError> {
     let limit = vars.number("API_LIMIT", 60, 1..=10_000)?;
     Ok(Limit::new("api", [Rule::new(limit, Duration::from_mins(1))]))
 }
+
+/// `APIKEY_LIMIT`: requests with one API key.
+pub(super) fn key_limit(vars: &Vars<'_>) -> Result<Limit, ConfigError> {
+    let limit = vars.number("APIKEY_LIMIT", 1000, 1..=10_000)?;
+    Ok(Limit::new("requests", [Rule::new(limit, Duration::from_mins(1))]))
+}

@@ -3,6 +3,7 @@
 //! Nothing here does I/O, reads a clock or draws randomness; time and random bytes are arguments.
 //! So every rule of the product can be tested on the host in microseconds.
 
+pub mod api_key;
 pub mod attempts;
 pub mod audit;
 pub mod bundle;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Asked, Findings, Standing, Want, World,
+    api_key::LiveKey,
     caller::Caller,
     knowledge::{Knowledge, Remembered, digest},
     session::LiveSession,
@@ -12,6 +13,7 @@ use super::{
 };
 use crate::{
     domain::{
+        api_key::ApiKey,
         bundle::{Age, Bundle},
         id::UserId,
         revocation::{Revoked, set::Known},
@@ -25,7 +27,7 @@ use crate::{
 };
 
 /// So often a request waits for another's question about revocations, before it is told that nobody knows.
-pub(super) const MAX_WAITS: u8 = 4;
+const MAX_WAITS: u8 = 4;
 
 /// Who is calling, and by what that is known.
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ pub enum Authenticated {
     Token(Arc<Remembered>),
     /// By a session cookie.
     Session(Arc<LiveSession>),
+    /// By an API key.
+    Key(Arc<LiveKey>),
 }
 
 impl Authenticated {
@@ -43,6 +47,7 @@ impl Authenticated {
         match self {
             Self::Token(token) => &token.caller,
             Self::Session(session) => &session.caller,
+            Self::Key(key) => &key.caller,
         }
     }
 
@@ -52,38 +57,45 @@ impl Authenticated {
         match self {
             Self::Token(token) => token.claims.claims().ver,
             Self::Session(session) => session.snapshot.version,
+            Self::Key(key) => key.snapshot.version,
         }
     }
 
-    /// When they last proved who they are. A session whose copy does not say so did it when it began.
+    /// When they last proved who they are. A session whose copy does not say so did it when it began; who made an API key,
+    /// when they made it.
     #[must_use]
     pub fn authenticated_at(&self) -> Timestamp {
         match self {
             Self::Token(token) => Timestamp::from_secs(token.claims.claims().auth_time),
             Self::Session(live) => live.snapshot.authenticated_at.unwrap_or(live.snapshot.session.made_at()),
+            Self::Key(live) => live.snapshot.key.made_at(),
         }
     }
 
     /// Whether it was narrowed to less than its user has.
     #[must_use]
     pub fn is_narrowed(&self) -> bool {
-        match self {
-            Self::Token(token) => token.claims.claims().scope.is_some(),
-            Self::Session(session) => session.snapshot.scope.is_some(),
-        }
+        self.caller().is_narrowed
     }
 
     /// What would end it: itself, its session, its user's next version, its key.
     #[must_use]
     pub fn ended_by(&self) -> Vec<Revoked> {
-        let (session, user, version) = match self {
+        let (itself, user, version) = match self {
             Self::Token(token) => {
                 let claims = token.claims.claims();
-                (token.claims.session(), UserId::parse(&claims.sub).ok(), claims.ver)
+                (Revoked::Session(token.claims.session()), UserId::parse(&claims.sub).ok(), claims.ver)
             }
-            Self::Session(live) => (live.snapshot.session, Some(live.snapshot.user), live.snapshot.version),
+            Self::Session(live) => {
+                let snapshot = &live.snapshot;
+                (Revoked::Session(snapshot.session), Some(snapshot.user), snapshot.version)
+            }
+            Self::Key(live) => {
+                let snapshot = &live.snapshot;
+                (Revoked::ApiKey(snapshot.key), Some(snapshot.user), snapshot.version)
+            }
         };
-        let mut any = vec![Revoked::Session(session)];
+        let mut any = vec![itself];
         any.extend(user.map(|id| Revoked::User { id, version: version.saturating_add(1) }));
         if let Self::Token(token) = self {
             any.extend([Revoked::Token(token.claims.token()), Revoked::Key(token.claims.key().clone())]);
@@ -97,6 +109,7 @@ impl Authenticated {
         match self {
             Self::Token(token) => *token.claims.token().bytes(),
             Self::Session(session) => *session.snapshot.session.bytes(),
+            Self::Key(key) => *key.snapshot.key.bytes(),
         }
     }
 }
@@ -133,6 +146,13 @@ pub enum Freshness {
     Record,
 }
 
+/// The API key that a request shows: in its own header, or as a bearer token.
+#[must_use]
+pub fn api_key<'a>(header: Option<&'a str>, authorization: Option<&'a str>) -> Option<&'a str> {
+    let as_token = || authorization.and_then(bearer_token).filter(|token| ApiKey::is_meant_by(token));
+    header.map(|text| text.trim_matches([' ', '\t'])).or_else(as_token)
+}
+
 /// Authenticates by bearer token.
 ///
 /// # Errors
@@ -155,22 +175,22 @@ pub fn bearer<'a>(
     if known == Known::Revoked || found.standing == Some(Standing::Revoked) {
         return Err(ApiError::InvalidToken(Refusal::Revoked));
     }
-    settle(Authenticated::Token(remembered), known, world, knowledge, found, freshness, now)
+    settle(Authenticated::Token(remembered), known, found.standing, (world, knowledge, found), freshness, now)
 }
 
-/// Whether who is recognised still is who they were, of whom as much is `known` as the view tells.
+/// Whether who is recognised still is who they were, of whom as much is `known` as the view tells, and what this request
+/// itself has asked about this very credential.
 pub(super) fn settle<'a>(
     who: Authenticated,
     known: Known,
-    world: &World<'_>,
-    knowledge: &Knowledge,
-    found: &Findings,
+    standing: Option<Standing>,
+    (world, knowledge, found): (&World<'_>, &Knowledge, &Findings),
     freshness: Freshness,
     now: Timestamp,
 ) -> Result<Outcome<'a>, ApiError> {
     let (view, bound) = (&knowledge.view, world.revocation_bound);
     // (1) Whom this request itself asked about this very credential is believed.
-    let asked = found.standing == Some(Standing::Good);
+    let asked = standing == Some(Standing::Good);
     let ask_record = || Ok(Outcome::Need(Want::Record(who.clone())));
     let unavailable = |why: &str| Err(ApiError::Unavailable(why.to_owned()));
     let is_fresh = match freshness {
@@ -202,6 +222,22 @@ pub(super) fn settle<'a>(
         _ if found.waits_for_view < MAX_WAITS => Ok(Outcome::Need(Want::WaitForView)),
         _ => unavailable("revocations are being asked"),
     }
+}
+
+/// What is known of revocations and of roles is asked for first, as fresh as is wanted, where something is to rest on it that the
+/// record says: that is held against a copy of the roles. Where nobody tells, that is not waited for here.
+pub(super) fn view_first<'a>(
+    world: &World<'_>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    freshness: Freshness,
+    now: Timestamp,
+) -> Option<Want<'a>> {
+    let view = &knowledge.view;
+    let is_asked = freshness != Freshness::Record && found.view.is_none() && !view.is_failing(now);
+    let is_old = freshness == Freshness::Strict || view.age(now, world.revocation_bound) == ViewAge::Old;
+    let waits = freshness == Freshness::Bounded && view.is_being_asked(now) && found.waits_for_view < MAX_WAITS;
+    (is_asked && is_old).then_some(if waits { Want::WaitForView } else { Want::View })
 }
 
 /// Who a token is of, revoked or not: by what was verified before, or by asking its key.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::memory::Weigh;
 use crate::domain::{
+    api_key::snapshot::KeySnapshot,
     id::SessionId,
     mfa::has_second_factor,
     rbac::{Holdings, RoleGraph},
@@ -31,14 +32,16 @@ pub struct Caller {
     pub permissions: BTreeSet<String>,
     /// The same, with spaces between.
     pub scopes_text: String,
-    /// The session.
-    pub session: SessionId,
-    /// How they proved who they are: `bearer` or `session`.
+    /// The session; an API key has none.
+    pub session: Option<SessionId>,
+    /// How they proved who they are: `bearer`, `session` or `api_key`.
     pub method: &'static str,
     /// When they showed a second factor, if they did.
     pub second_factor_at: Option<Timestamp>,
     /// Whether their roles want one that they have not shown.
     pub lacks_factor: bool,
+    /// Whether their token, session or key was narrowed to less than they may.
+    pub is_narrowed: bool,
 }
 
 impl Caller {
@@ -59,10 +62,11 @@ impl Caller {
             roles,
             scopes_text: permissions.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
             permissions,
-            session: verified.session(),
+            session: Some(verified.session()),
             method: "bearer",
             second_factor_at,
             lacks_factor: second_factor_at.is_none() && graph.require_mfa(&claims.roles),
+            is_narrowed: claims.scope.is_some(),
         }
     }
 
@@ -81,10 +85,34 @@ impl Caller {
             roles,
             scopes_text: permissions.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
             permissions,
-            session: session.session,
+            session: Some(session.session),
             method: "session",
             second_factor_at,
             lacks_factor: second_factor_at.is_none() && graph.require_mfa(&session.roles),
+            is_narrowed: session.scope.is_some(),
+        }
+    }
+
+    /// Works out what an API key of ours gives under a role graph; `issuer` is ours. It shows no second factor: where roles
+    /// require one, its owner must have shown theirs when they made it.
+    #[must_use]
+    pub fn from_key(key: &KeySnapshot, issuer: &str, graph: &RoleGraph) -> Self {
+        let roles = graph.known(&key.roles);
+        let permissions = graph.permissions_within(&key.roles, Some(&key.scopes));
+        Self {
+            subject: key.user.to_string(),
+            issuer: issuer.to_owned(),
+            username: Some(key.username.clone()),
+            verified_email: key.verified_email.clone(),
+            roles_text: roles.join(" "),
+            roles,
+            scopes_text: permissions.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
+            permissions,
+            session: None,
+            method: "api_key",
+            second_factor_at: None,
+            lacks_factor: !key.with_factor && graph.require_mfa(&key.roles),
+            is_narrowed: true,
         }
     }
 
@@ -97,6 +125,7 @@ impl Caller {
             permissions: &self.permissions,
             second_factor_at: self.second_factor_at,
             lacks_factor: self.lacks_factor,
+            is_narrowed: self.is_narrowed,
         }
     }
 }

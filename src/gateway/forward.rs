@@ -6,17 +6,14 @@
 use serde::Serialize;
 
 use super::{
-    Moment,
+    Moment, Used,
     canonical::Path,
     head::Head,
     headers::HeaderChanges,
     policy::{Access, Origin, Target},
 };
 use crate::{
-    domain::{
-        id::{RequestId, SessionId},
-        rate_limit::Decision,
-    },
+    domain::{id::RequestId, rate_limit::Decision},
     error::{Reply, limit_headers},
     security_headers::{self, Transport},
 };
@@ -44,9 +41,9 @@ pub struct Rewrite {
     pub strict: bool,
     /// The request's id, for an answer that must be made when the origin gives none.
     pub request_id: String,
-    /// The cookie session that is used by this.
+    /// What is used by this, of which it is noted.
     #[serde(skip)]
-    pub uses: Option<SessionId>,
+    pub uses: Option<Used>,
 }
 
 impl Rewrite {

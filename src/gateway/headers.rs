@@ -160,7 +160,9 @@ fn identity<'a>(set: &mut Vec<(&'static str, Cow<'a, str>)>, caller: &'a Caller)
     }
     set.push(("x-auth-roles", safe(&caller.roles_text)));
     set.push(("x-auth-scopes", safe(&caller.scopes_text)));
-    set.push(("x-auth-session", caller.session.to_string().into()));
+    if let Some(session) = caller.session {
+        set.push(("x-auth-session", session.to_string().into()));
+    }
     set.push(("x-auth-method", caller.method.into()));
 }
 

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use sha2::{Digest, Sha256};
 
 use super::{
+    api_key::KeyFound,
     caller::Caller,
     memory::{Memory, Weigh},
     session::SessionFound,
@@ -14,15 +15,15 @@ use super::{
 };
 use crate::domain::{
     bundle::{Age, Bundle, Heard},
-    id::SessionId,
+    id::{ApiKeyId, SessionId},
     revocation::feed::{Answer, Pulled},
     time::Timestamp,
     token::verify::VerifiedClaims,
 };
 
-/// Tokens remembered at once, and as many sessions.
+/// Tokens remembered at once, and as many sessions, and API keys.
 const MAX_REMEMBERED: usize = 4096;
-/// What remembered tokens may take together, in bytes, and sessions as much.
+/// What remembered tokens may take together, in bytes, and sessions and API keys as much.
 const MAX_REMEMBERED_BYTES: usize = 8 << 20;
 /// Keys and roles are asked for again at most this often, as long as what is known can be used.
 pub const RELOAD_EVERY: Duration = Duration::from_secs(10);
@@ -32,7 +33,7 @@ const RELOAD_FOR_UNKNOWN_EVERY: Duration = Duration::from_secs(2);
 const LONGEST_QUESTION: Duration = Duration::from_secs(25);
 /// Where asking failed, this long passes before those ask again who cannot go on without.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-/// A token's name in memory: its SHA-256 digest.
+/// A token's name in memory, or an API key's: its SHA-256 digest.
 pub type TokenDigest = [u8; 32];
 
 /// The digest of a token as it came.
@@ -70,12 +71,15 @@ pub struct Knowledge {
     read_failed_at: Option<Timestamp>,
     tokens: Memory<TokenDigest, Remembered, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
     sessions: Memory<SessionId, SessionFound, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
+    keys: Memory<TokenDigest, KeyFound, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
     /// When it was last heard that the copy is of the versions that it must be.
     confirmed_at: Option<Timestamp>,
     /// Revocations.
     pub view: RevocationView,
     /// Which sessions were used.
-    pub uses: Uses,
+    pub uses: Uses<SessionId>,
+    /// Which API keys were used.
+    pub key_uses: Uses<ApiKeyId>,
 }
 
 impl Knowledge {
@@ -205,6 +209,7 @@ impl Knowledge {
         if self.bundle.as_ref().is_some_and(|known| known.roles != bundle.roles) {
             self.tokens.clear();
             self.sessions.clear();
+            self.keys.clear();
         }
         let bundle = Arc::new(bundle);
         self.bundle = Some(bundle.clone());
@@ -234,6 +239,19 @@ impl Knowledge {
     pub fn remember_session(&mut self, id: SessionId, session: Arc<SessionFound>) {
         if self.sessions.get(&id).is_none_or(|known| known.is_replaced_by(&session)) {
             self.sessions.insert(id, session);
+        }
+    }
+
+    /// An API key that was shown before, good or not.
+    #[must_use]
+    pub fn key(&self, digest: &TokenDigest) -> Option<&Arc<KeyFound>> {
+        self.keys.get(digest)
+    }
+
+    /// Remembers what was found of an API key. An earlier answer does not undo a later one's.
+    pub fn remember_key(&mut self, digest: TokenDigest, key: Arc<KeyFound>) {
+        if self.keys.get(&digest).is_none_or(|known| known.is_replaced_by(&key)) {
+            self.keys.insert(digest, key);
         }
     }
 }

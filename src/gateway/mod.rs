@@ -4,6 +4,7 @@
 //! request is decided in one call from JavaScript; where something must be asked first, the
 //! verdict says what, [`crate::app`] asks it, and the same function decides again.
 
+pub mod api_key;
 pub mod authenticate;
 pub mod caller;
 pub mod canonical;
@@ -25,22 +26,24 @@ pub mod view;
 use std::{sync::Arc, time::Duration};
 
 use self::{
+    api_key::{AskedKey, KeyFound},
     authenticate::{Authenticated, Freshness, Outcome},
     canonical::Path,
     forward::Rewrite,
     head::Head,
     hosts::AllowedHosts,
     knowledge::{Knowledge, TokenDigest},
-    policy::{Access, OnLimiterError, Policy, Route},
+    policy::{Access, Credential, OnLimiterError, Policy, Route},
     same_origin::SameOrigin,
     session::{SessionFound, session_cookie},
 };
 use crate::{
     config::{Config, Environment},
     domain::{
+        api_key::ApiKey,
         cookies::CookieNames,
         host::is_loopback,
-        id::RequestId,
+        id::{ApiKeyId, RequestId, SessionId},
         net::ClientIp,
         rate_limit::{Decision, Limit, LimitKey},
         revocation::Revocation,
@@ -74,8 +77,10 @@ pub struct World<'a> {
     pub same_origin: SameOrigin<'a>,
     /// How our cookies are called.
     pub cookies: CookieNames,
-    /// What vouches for them.
+    /// What vouches for them, and for API keys.
     pub mac_keys: &'a SecretList,
+    /// How often an API key may be used.
+    pub key_limit: &'a Limit,
 }
 
 impl<'a> World<'a> {
@@ -93,6 +98,7 @@ impl<'a> World<'a> {
             same_origin: SameOrigin::new(config),
             cookies: config.cookies(),
             mac_keys: &config.token_mac_key,
+            key_limit: &config.key_limit,
         }
     }
 }
@@ -115,10 +121,16 @@ pub struct Findings {
     pub standing: Option<Standing>,
     /// What was found of its session.
     pub session: Option<Arc<SessionFound>>,
+    /// What was found of its API key.
+    pub key: Option<KeyFound>,
+    /// What a copy said of its API key.
+    pub key_standing: Option<Standing>,
     /// What the limiter said by address.
     pub ip_limit: Option<LimitAnswer>,
     /// What the limiter said by subject.
     pub subject_limit: Option<LimitAnswer>,
+    /// What the limiter said by API key.
+    pub key_limit: Option<LimitAnswer>,
 }
 
 /// What came of asking about revocations.
@@ -155,6 +167,8 @@ pub enum LimitKind {
     Ip,
     /// By subject, after authorisation.
     Subject,
+    /// By API key, after authorisation.
+    ApiKey,
 }
 
 /// Something that must be asked before a verdict can be given.
@@ -184,9 +198,11 @@ pub enum Want<'a> {
         /// Whether only the record will do.
         of_record: bool,
     },
-    /// Whether everything that a token or a session rests on stands, as the record has it.
+    /// What an API key stands for, as the record has it.
+    Key(AskedKey),
+    /// Whether everything that a token, a session or an API key rests on stands, as the record has it.
     Record(Authenticated),
-    /// Whether a token or a session was revoked, as its copy has it, because nobody else can be asked.
+    /// Whether a token, a session or an API key was revoked, as its copy has it, because nobody else can be asked.
     Blacklist(Authenticated),
     /// A limiter's yes.
     Limit {
@@ -219,6 +235,15 @@ pub struct Moment {
     pub request: RequestId,
     /// Now.
     pub now: Timestamp,
+}
+
+/// What a forwarded request uses, which is to be noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Used {
+    /// A session, by its cookie.
+    Session(SessionId),
+    /// An API key.
+    Key(ApiKeyId),
 }
 
 /// Decides on a request.
@@ -286,7 +311,7 @@ fn route<'a>(
         return Err(ApiError::Malformed("A GET or HEAD request cannot have a body."));
     }
     // (2) Limits by address.
-    let ip_key = || ClientIp::parse(head.header("cf-connecting-ip")).limit_key();
+    let ip_key = || client_ip(head).limit_key();
     let ip_limit = match limit(route, &route.ip_limits, LimitKind::Ip, found.ip_limit, ip_key, now)? {
         Limited::Ask(want) => return Ok(Verdict::Need(want)),
         Limited::Passed(decision) => decision,
@@ -303,26 +328,41 @@ fn route<'a>(
         let param = |name: &str| params.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_ref());
         route.require.check(who.caller().holdings(), &bundle.roles, param, now).map_err(ApiError::lacking)?;
     }
-    // (5) Limits by subject.
+    // (5) Limits by subject, and by API key: each is another limiter's.
     let subject_key = || LimitKey::subject(caller.as_ref().map_or("", |who| &who.caller().subject));
     let limits = &route.subject_limits;
     let subject_limit = match limit(route, limits, LimitKind::Subject, found.subject_limit, subject_key, now)? {
         Limited::Ask(want) => return Ok(Verdict::Need(want)),
         Limited::Passed(decision) => decision,
     };
+    let key_limit = match &caller {
+        Some(Authenticated::Key(live)) => {
+            let limits = [&[live.limit(world.key_limit)], route.key_limits.as_slice()].concat();
+            match limit(route, &limits, LimitKind::ApiKey, found.key_limit, || live.limit_key(), now)? {
+                Limited::Ask(want) => return Ok(Verdict::Need(want)),
+                Limited::Passed(decision) => decision,
+            }
+        }
+        _ => None,
+    };
     // (6) What the origin gets to see.
     let origin = world.policy.origin(route).ok_or_else(|| ApiError::Internal("route without origin".to_owned()))?;
-    let tightest = [ip_limit, subject_limit].into_iter().flatten().min_by_key(|decision| decision.remaining);
+    let tightest = [ip_limit, subject_limit, key_limit].into_iter().flatten().min_by_key(|decision| decision.remaining);
     let identity = caller.as_ref().map(Authenticated::caller);
     let changes = headers::rewrite(head, identity, request);
     let uses = match &caller {
-        Some(Authenticated::Session(live)) => Some(live.snapshot.session),
+        Some(Authenticated::Session(live)) => Some(Used::Session(live.snapshot.session)),
+        Some(Authenticated::Key(live)) => Some(Used::Key(live.snapshot.key)),
         _ => None,
     };
     let strict = Transport::new(world.environment, Some(head.scheme)) == Transport::Strict;
     let moment = Moment { request, now };
     let rewrite = Rewrite::new(head, origin, route.access, path, &changes, tightest, moment);
     Ok(Verdict::Forward(Box::new(Rewrite { strict, uses, ..rewrite })))
+}
+
+fn client_ip(head: &Head<'_>) -> ClientIp {
+    ClientIp::parse(head.header("cf-connecting-ip"))
 }
 
 fn authenticate<'a>(
@@ -340,9 +380,38 @@ fn authenticate<'a>(
         (Revocation::Bounded, Revocation::Bounded) => Freshness::Bounded,
         _ => Freshness::Strict,
     };
-    if let Some(token) = head.header("authorization").and_then(authenticate::bearer_token) {
-        return authenticate::bearer(token, world, knowledge, found, freshness, now);
+    let authorization = head.header("authorization");
+    for credential in &route.credentials {
+        let outcome = match credential {
+            Credential::Bearer => match authorization.and_then(authenticate::bearer_token) {
+                // An API key is none of ours to be read as a token, where keys are taken.
+                Some(token) if ApiKey::is_meant_by(token) && route.credentials.contains(&Credential::ApiKey) => {
+                    continue;
+                }
+                Some(token) => authenticate::bearer(token, world, knowledge, found, freshness, now)?,
+                None => continue,
+            },
+            Credential::ApiKey => match authenticate::api_key(head.header("x-api-key"), authorization) {
+                Some(key) => api_key::api_key(key, client_ip(head), world, knowledge, found, freshness, now)?,
+                None => continue,
+            },
+            Credential::Session => by_cookie(head, world, knowledge, found, freshness, now)?,
+        };
+        if !matches!(outcome, Outcome::NotResponsible) {
+            return Ok(outcome);
+        }
     }
+    Ok(Outcome::NotResponsible)
+}
+
+fn by_cookie<'a>(
+    head: &Head<'_>,
+    world: &World<'_>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    freshness: Freshness,
+    now: Timestamp,
+) -> Result<Outcome<'a>, ApiError> {
     let Some(cookie) = session_cookie(head, world) else { return Ok(Outcome::NotResponsible) };
     let outcome = session::session(cookie, world, knowledge, found, freshness, now)?;
     // A browser sends the cookie along whoever's page makes the request.

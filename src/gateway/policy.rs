@@ -27,14 +27,34 @@ pub enum Access {
     Authenticated,
 }
 
+/// What proves who is calling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    /// An access token.
+    Bearer,
+    /// A session cookie.
+    Session,
+    /// An API key.
+    ApiKey,
+}
+
+impl Credential {
+    /// What a route takes that names none, in this order: a cookie comes along by itself, so whatever is shown on purpose is
+    /// looked at first.
+    pub const USUAL: [Self; 3] = [Self::Bearer, Self::ApiKey, Self::Session];
+}
+
 /// What a limit counts by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum LimitBy {
     /// The connecting address.
     Ip,
     /// The authenticated subject.
     Subject,
+    /// The API key, where one is shown.
+    ApiKey,
 }
 
 /// What happens when a limiter cannot answer.
@@ -77,6 +97,8 @@ pub struct Route {
     pub(super) origin: usize,
     /// Who may.
     pub access: Access,
+    /// What proves who is calling, in the order in which it is looked at.
+    pub credentials: Vec<Credential>,
     /// What they need.
     pub require: Requirement,
     /// How fresh revocation knowledge must be, where `REVOCATION` does not ask for more.
@@ -85,8 +107,22 @@ pub struct Route {
     pub ip_limits: Vec<Limit>,
     /// Limits by subject.
     pub subject_limits: Vec<Limit>,
+    /// Limits by API key, beside the one that each key has everywhere.
+    pub key_limits: Vec<Limit>,
     /// When the limiter cannot answer.
     pub on_limiter_error: OnLimiterError,
+}
+
+impl Route {
+    /// All its limits.
+    pub(super) fn limits(&self) -> impl Iterator<Item = &Limit> {
+        self.ip_limits.iter().chain(&self.subject_limits).chain(&self.key_limits)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn limits_mut(&mut self) -> impl Iterator<Item = &mut Limit> {
+        self.ip_limits.iter_mut().chain(&mut self.subject_limits).chain(&mut self.key_limits)
+    }
 }
 
 /// A whole policy, ready to decide.

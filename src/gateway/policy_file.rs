@@ -6,7 +6,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    policy::{Access, OnLimiterError, Origin, Policy, PolicyError, Route, Target},
+    policy::{Access, Credential, OnLimiterError, Origin, Policy, PolicyError, Route, Target},
     policy_limits::{LimitEntry, RouteLimits, check_memory, keep_for_each_other},
     routes::RouteTable,
 };
@@ -46,6 +46,7 @@ struct RouteEntry {
     path: String,
     origin: String,
     access: Access,
+    credentials: Option<Vec<Credential>>,
     #[serde(default)]
     require: RequireEntry,
     #[serde(default)]
@@ -168,15 +169,26 @@ fn route(entry: RouteEntry, origins: &[Origin], at: &str) -> Result<Route, Polic
     {
         return Err(fault(at, &format!("owner names {owner:?}, which is no parameter of the path")));
     }
-    let limits = RouteLimits::new(&entry.id, entry.access, entry.rate_limit).map_err(|problem| fault(at, &problem))?;
+    if entry.access == Access::Public && entry.credentials.is_some() {
+        return Err(fault(at, "credentials are not looked at where access = \"public\""));
+    }
+    let credentials = entry.credentials.unwrap_or_else(|| Credential::USUAL.to_vec());
+    let is_twice = |(at, one): (usize, &Credential)| credentials.iter().skip(at + 1).any(|other| other == one);
+    if credentials.is_empty() || credentials.iter().enumerate().any(is_twice) {
+        return Err(fault(at, "credentials must name at least one, and each once"));
+    }
+    let limits = RouteLimits::new(&entry.id, entry.access, &credentials, entry.rate_limit)
+        .map_err(|problem| fault(at, &problem))?;
     Ok(Route {
         id: entry.id,
         origin,
         access: entry.access,
+        credentials,
         require,
         revocation: entry.revocation,
         ip_limits: limits.ip,
         subject_limits: limits.subject,
+        key_limits: limits.key,
         on_limiter_error: entry.on_limiter_error,
     })
 }
@@ -214,7 +226,7 @@ mod tests {
     #[test]
     fn the_policy_that_ships_is_valid() {
         let policy = Policy::parse(crate::app::POLICY, &|_| Some("http://127.0.0.1:8788".into())).unwrap();
-        assert_eq!(policy.routes().len(), 13);
+        assert_eq!(policy.routes().len(), 15);
     }
 
     #[test]
@@ -240,6 +252,16 @@ mod tests {
             (with_route("require = { mfa = \"soon\" }"), "route \"r\": mfa "),
             (with_route("require = { mfa = \"0s\" }"), "between 1 second and 30 days"),
             (with_route("require = { mfa = 5 }"), "invalid type"),
+            (with_route("credentials = []"), "at least one"),
+            (with_route("credentials = [\"bearer\", \"api_key\", \"bearer\"]"), "each once"),
+            (with_route("credentials = [\"basic\"]"), "unknown variant `basic`"),
+            (
+                with_route(
+                    "credentials = [\"bearer\"]\nrate_limit = [{ limit = 1, window = \"1m\", by = \"api_key\" }]",
+                ),
+                "takes API keys",
+            ),
+            (with_route("credentials = [\"bearer\"]").replace("authenticated", "public"), "not looked at"),
             (with_route("require = { unless_role = [\"admin\"] }"), "excepts from owner"),
             (with_route("rate_limit = [{ limit = 0, window = \"1m\", by = \"ip\" }]"), "at least 1"),
             (with_route("").replace("origin = \"a\"\naccess", "origin = \"b\"\naccess"), "there is no origin \"b\""),

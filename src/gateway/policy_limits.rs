@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::policy::{Access, LimitBy, Route};
+use super::policy::{Access, Credential, LimitBy, Route};
 use crate::{
     domain::rate_limit::{Limit, MAX_LIMIT, Rule},
     duration,
@@ -25,11 +25,17 @@ pub(super) struct LimitEntry {
 pub(super) struct RouteLimits {
     pub ip: Vec<Limit>,
     pub subject: Vec<Limit>,
+    pub key: Vec<Limit>,
 }
 
 impl RouteLimits {
     /// Checks the limits of a route. Says what is wrong with the first that cannot be.
-    pub fn new(route: &str, access: Access, entries: Vec<LimitEntry>) -> Result<Self, String> {
+    pub fn new(
+        route: &str,
+        access: Access,
+        credentials: &[Credential],
+        entries: Vec<LimitEntry>,
+    ) -> Result<Self, String> {
         let mut limits = Self::default();
         for LimitEntry { limit, window, by, weight, counter } in entries {
             let rule = rule(limit, &window)?;
@@ -48,6 +54,10 @@ impl RouteLimits {
             let list = match by {
                 LimitBy::Ip => &mut limits.ip,
                 LimitBy::Subject if access == Access::Authenticated => &mut limits.subject,
+                LimitBy::ApiKey if access != Access::Public && credentials.contains(&Credential::ApiKey) => {
+                    &mut limits.key
+                }
+                LimitBy::ApiKey => return Err("a limit by api_key needs a route that takes API keys".to_owned()),
                 LimitBy::Subject => return Err("a limit by subject needs access = \"authenticated\"".to_owned()),
             };
             match list.iter_mut().find(|other| other.counter == counter) {
@@ -76,11 +86,11 @@ fn rule(limit: u32, window: &str) -> Result<Rule, String> {
 /// Lets every limit keep its admissions for as long as another that counts with it looks back.
 pub(super) fn keep_for_each_other(routes: &mut [Route]) {
     let mut longest: HashMap<String, u32> = HashMap::new();
-    for limit in routes.iter().flat_map(|route| route.ip_limits.iter().chain(&route.subject_limits)) {
+    for limit in routes.iter().flat_map(Route::limits) {
         let keep_ms = longest.entry(limit.counter.clone()).or_default();
         *keep_ms = limit.rules.iter().map(|rule| rule.window_ms).fold(*keep_ms, u32::max);
     }
-    for limit in routes.iter_mut().flat_map(|route| route.ip_limits.iter_mut().chain(&mut route.subject_limits)) {
+    for limit in routes.iter_mut().flat_map(Route::limits_mut) {
         limit.keep_ms = longest.get(&limit.counter).copied().unwrap_or(limit.keep_ms);
     }
 }
@@ -88,7 +98,7 @@ pub(super) fn keep_for_each_other(routes: &mut [Route]) {
 /// Checks that no limit lets more be remembered than one that counts alone may: others that count with it may look
 /// back further, and what it admits is kept for as long.
 pub(super) fn check_memory(route: &Route) -> Result<(), String> {
-    for limit in route.ip_limits.iter().chain(&route.subject_limits) {
+    for limit in route.limits() {
         let kept = |rule: &Rule| u64::from(rule.limit) * u64::from(limit.keep_ms.div_ceil(rule.window_ms.max(1)));
         if let Some(most) = limit.rules.iter().map(kept).min().filter(|most| *most > MAX_LIMIT.into()) {
             return Err(format!(

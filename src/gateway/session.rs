@@ -8,12 +8,11 @@ use std::sync::Arc;
 
 use super::{
     Findings, Standing, Want, World,
-    authenticate::{Authenticated, Freshness, MAX_WAITS, Outcome, settle, usable},
+    authenticate::{Authenticated, Freshness, Outcome, settle, usable, view_first},
     caller::Caller,
     head::Head,
     knowledge::Knowledge,
     memory::Weigh,
-    view::ViewAge,
 };
 use crate::{
     domain::{
@@ -113,13 +112,9 @@ pub fn session<'a>(
         Outcome::NotResponsible => return Ok(Outcome::NotResponsible),
         Outcome::Need(want) => return Ok(Outcome::Need(want)),
     };
-    // (3) What is known of revocations and of roles, as fresh as is wanted, before anything rests on it: what the record
-    //     says of a session is held against a copy of the roles. Where nobody tells, that is not waited for here.
-    let is_asked = freshness != Freshness::Record && found.view.is_none() && !view.is_failing(now);
-    let is_old = freshness == Freshness::Strict || view.age(now, world.revocation_bound) == ViewAge::Old;
-    if is_asked && is_old {
-        let waits = freshness == Freshness::Bounded && view.is_being_asked(now) && found.waits_for_view < MAX_WAITS;
-        return Ok(Outcome::Need(if waits { Want::WaitForView } else { Want::View }));
+    // (3) What is known of revocations and of roles, before anything rests on it.
+    if let Some(want) = view_first(world, knowledge, found, freshness, now) {
+        return Ok(Outcome::Need(want));
     }
     // (4) What the session stands for, as this request itself was told, or another before; under the roles as they are.
     let told = found.session.as_ref().filter(|found| found.is_under(bundle.versions.roles));
@@ -145,5 +140,5 @@ pub fn session<'a>(
         return Ok(Outcome::Need(Want::Record(who)));
     }
     // (6) Otherwise what is known of revocations decides, as fresh as is wanted.
-    settle(who, known, world, knowledge, found, freshness, now)
+    settle(who, known, found.standing, (world, knowledge, found), freshness, now)
 }

@@ -4,7 +4,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use crate::domain::{
-    id::SessionId,
+    id::{ApiKeyId, SessionId},
     revocation::{
         Entry, Versions,
         feed::{Answer, Cursor, Pulled},
@@ -26,7 +26,7 @@ const TAKEN_OVER_AFTER: Duration = Duration::from_secs(3);
 /// Answers about single tokens and sessions that are remembered at once.
 const MAX_CHECKED: usize = 8192;
 
-/// The id of a token, or of a session that a cookie holds.
+/// The id of a token, of a session that a cookie holds, or of an API key.
 pub type CredentialId = [u8; 16];
 
 /// How old a view is.
@@ -121,6 +121,12 @@ impl RevocationView {
     #[must_use]
     pub fn knows_session(&self, id: SessionId, now: Timestamp) -> Known {
         self.known.knows_session(id, now)
+    }
+
+    /// Whether what was known of an API key as of some time may have changed since.
+    #[must_use]
+    pub fn knows_api_key(&self, id: ApiKeyId, as_of: Timestamp, now: Timestamp) -> Known {
+        self.known.knows_api_key(id, as_of, now)
     }
 
     /// Whether what was known of a user as of some time, with their token version then, may have changed since.

@@ -1,4 +1,4 @@
-//! What tells of a person, beside their account: their sessions, mails, second factor and tries to sign in, and where the log says that
+//! What tells of a person, beside their account: their sessions, API keys, mails, second factor and tries to sign in, and where the log says that
 //! they were. Once the account is erased it goes, 500 rows of a kind at a time. The request that erases removes so much at
 //! once, which is all of it but for few; the cron goes on.
 //!
@@ -52,6 +52,7 @@ macro_rules! is_left {
               OR EXISTS (SELECT 1 FROM mail_outbox WHERE account = ?1)
               OR EXISTS (SELECT 1 FROM sign_in_attempts WHERE account = ?1)
               OR EXISTS (SELECT 1 FROM sign_in_locks WHERE account = ?1)
+              OR EXISTS (SELECT 1 FROM api_keys WHERE user_id = ?1)
               OR EXISTS (SELECT 1 FROM totp_factors WHERE user_id = ?1)
               OR EXISTS (SELECT 1 FROM recovery_codes WHERE user_id = ?1)
               OR EXISTS (SELECT 1 FROM mfa_setups WHERE user_id = ?1)
@@ -104,6 +105,10 @@ pub(super) fn remove_some(user: UserId) -> Vec<Statement> {
         of(concat!(
             "DELETE FROM sign_in_locks WHERE (account, slot) IN (
                SELECT account, slot FROM sign_in_locks WHERE account = ?1 LIMIT 500) AND ",
+            is_erased!()
+        )),
+        of(concat!(
+            "DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys WHERE user_id = ?1 LIMIT 500) AND ",
             is_erased!()
         )),
         of(concat!("DELETE FROM totp_factors WHERE user_id = ?1 AND ", is_erased!())),

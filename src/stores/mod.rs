@@ -1,5 +1,6 @@
 //! What is kept where, each kind with its SQL beside it. The same code runs on D1 and on SQLite.
 
+pub mod api_keys;
 pub mod audit;
 pub mod blacklist;
 pub mod bundle;

@@ -6,13 +6,19 @@ use serde::Deserialize;
 use super::{forget::in_rounds, last, run};
 use crate::{
     domain::{
-        id::{SessionId, TokenId, UserId},
+        id::{ApiKeyId, RowId, SessionId, TokenId, UserId},
         revocation::{Entry, Revoked, Versions, feed::Pulled},
         time::Timestamp,
     },
     error::ApiError,
     ports::{Database, Rows, Statement},
 };
+
+macro_rules! columns {
+    () => {
+        "SELECT seq, kind, value, user_id, created_at, until FROM revocations"
+    };
+}
 
 /// So many rows are read at once.
 const PAGE: usize = 5000;
@@ -65,6 +71,30 @@ pub(super) fn record_users_version_if_changed(user: UserId, now: Timestamp, unti
     )
 }
 
+/// Records that an API key is to be looked up anew, if the row in the log is there that tells why. Where that was so before,
+/// for another reason, it is so once more: whoever has heard of that hears of this.
+pub(super) fn record_api_key(key: ApiKeyId, user: UserId, row: RowId, now: Timestamp, until: Timestamp) -> Statement {
+    Statement::new(
+        "INSERT OR REPLACE INTO revocations (kind, value, user_id, created_at, until)
+         SELECT 'api_key', ?1, ?2, ?3, ?4 WHERE EXISTS (SELECT 1 FROM audit_events WHERE id = ?5)",
+        [
+            key.to_string().into(),
+            user.to_string().into(),
+            now.millis().into(),
+            until.millis().into(),
+            row.to_string().into(),
+        ],
+    )
+}
+
+/// Reads what is recorded of one of a user's API keys.
+pub(super) fn read_of_api_key(key: ApiKeyId, user: UserId) -> Statement {
+    Statement::new(
+        concat!(columns!(), " WHERE kind = 'api_key' AND value = ?1 AND user_id = ?2"),
+        [key.to_string().into(), user.to_string().into()],
+    )
+}
+
 /// At most so many batches at once, which is 10,000 revocations.
 const ROUNDS: usize = 20;
 
@@ -101,12 +131,6 @@ pub async fn record_token(
     );
     run(database, vec![insert]).await?;
     Ok(())
-}
-
-macro_rules! columns {
-    () => {
-        "SELECT seq, kind, value, user_id, created_at, until FROM revocations"
-    };
 }
 
 /// Reads what is recorded of a session and of one token; of its user as well, if it ended with all of the user's.

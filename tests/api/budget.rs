@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     admin_users::admin,
+    api_keys::{make, use_key},
     attempts::{attempt, fail},
     harness::{PASSWORD, URL, World},
     mail::last_token,
@@ -102,6 +103,39 @@ async fn a_cookie_session_costs_one_trip_at_first_sight() {
     assert_eq!(trips(&world), (0, 0, 0, 0));
     world.isolate.browse(&browser, "POST", "/api/v1/auth/logout", &Value::Null).await.expect(200);
     assert_eq!(trips(&world), (1, 2, 0, 1), "logout: the blacklist beside the feed, then the copy");
+}
+
+#[tokio::test]
+async fn an_api_key_costs_one_trip_at_first_sight_and_its_limit() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.get("/api/v1/users/me", Some(&ada.access)).await.expect(200);
+    trips(&world);
+    let key = make(&world.isolate, &ada, &json!({ "name": "k" })).await;
+    assert_eq!(trips(&world), (3, 0, 1, 0), "who asks, their factor, and the batch");
+    let fresh = world.another_isolate();
+    fresh.proxy_get("/demo/private/x", Some(&ada.access)).await.expect(200);
+    trips(&world);
+    for (path, first, then) in [
+        // Its use is written down beside the first answer.
+        ("/demo/private/x", (2, 0, 1, 0), (0, 0, 1, 0)),
+        ("/demo/strict/x", (0, 0, 1, 1), (0, 0, 1, 1)),
+        ("/demo/limited/x", (0, 0, 2, 0), (0, 0, 2, 0)),
+        ("/demo/public/x", (0, 0, 0, 0), (0, 0, 0, 0)),
+    ] {
+        for (cost, time) in [(first, "first"), (then, "then")] {
+            use_key(&fresh, path, &key.key).await.expect(200);
+            assert_eq!(trips(&world), cost, "{path}, {time}");
+        }
+    }
+    fresh.get("/api/v1/users/me", Some(&key.key)).await.expect(200);
+    assert_eq!(trips(&world), (2, 0, 1, 0), "the limit, whose it is, and the account");
+    let path = format!("/api/v1/api-keys/{}", key.id);
+    let rotated = world.isolate.send_as(&ada.access, "POST", &format!("{path}/rotate"), &Value::Null).await.expect(200);
+    assert_eq!(trips(&world), (4, 1, 1, 1), "who asks, their factor, the key, the batch; the copy beside the feed");
+    let path = format!("/api/v1/api-keys/{}", rotated.text("/id"));
+    world.isolate.send_as(&ada.access, "DELETE", &path, &Value::Null).await.expect(204);
+    assert_eq!(trips(&world), (2, 1, 1, 1), "who asks, and the batch");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use edgewarden::native::switchboard::Plan;
 use serde_json::{Value, json};
 
 use crate::{
+    api_keys::make,
     attempts::fail,
     browser::Browser,
     harness::{Answer, PASSWORD, SignedIn, URL, World},
@@ -53,6 +54,8 @@ impl Flow {
             "ending others by a new password"
             | "ending all by closing the account"
             | "ending tokens by another address" => Some(401),
+            // The list names the one that is in its place.
+            "ending a key by another" => Some(404),
             _ => None,
         }
     }
@@ -66,7 +69,17 @@ async fn begin(warm: bool) -> (World, SignedIn) {
 
 /// The state that this flow begins from.
 async fn begin_flow(flow: &Flow, warm: bool) -> (World, SignedIn, Browser) {
-    begin_after(flow.failures(), flow.browses(), flow.is_about_another(), warm).await
+    if !flow.name.contains(" key") {
+        return begin_after(flow.failures(), flow.browses(), flow.is_about_another(), warm).await;
+    }
+    let (mut world, ada, browser) = begin_after(0, false, false, true).await;
+    let made = make(&world.isolate, &ada, &json!({ "name": "k" })).await;
+    if !warm {
+        world.isolate = world.another_isolate();
+    }
+    // Who comes by the key, where that is what it is about.
+    let access = if flow.name == "me by key" { made.key } else { ada.access.clone() };
+    (world, SignedIn { access, ..ada }, browser)
 }
 
 /// The same, after so many failures to sign in; and with a browser's session beside, and with another user who is signed in,
@@ -146,7 +159,17 @@ async fn request(name: &str, world: &World, ada: &SignedIn, browser: &Browser) -
             let path = format!("/api/v1/admin/users/{}{query}", rows.unwrap().0[0]["id"].as_str().unwrap());
             isolate.send_as(&ada.access, "DELETE", &path, &Value::Null).await
         }
-        "me" => isolate.get("/api/v1/users/me", Some(&ada.access)).await,
+        "key" => isolate.post_as(&ada.access, "/api/v1/api-keys", &json!({ "name": "k" })).await,
+        "listing a key" => isolate.get("/api/v1/api-keys", Some(&ada.access)).await,
+        "ending a key" | "ending a key by another" => {
+            let rows = world.host.database.look("SELECT id FROM api_keys ORDER BY created_at, id", &[]).unwrap();
+            let path = format!("/api/v1/api-keys/{}", rows.0[0]["id"].as_str().unwrap());
+            match name {
+                "ending a key" => isolate.send_as(&ada.access, "DELETE", &path, &Value::Null).await,
+                _ => isolate.send_as(&ada.access, "POST", &format!("{path}/rotate"), &Value::Null).await,
+            }
+        }
+        "me" | "me by key" => isolate.get("/api/v1/users/me", Some(&ada.access)).await,
         "keys" => isolate.get("/api/v1/admin/keys", Some(&ada.access)).await,
         "audit" => isolate.get("/api/v1/admin/audit?outcome=success", Some(&ada.access)).await,
         "audit export" => isolate.get("/api/v1/admin/audit/export", Some(&ada.access)).await,
@@ -369,6 +392,35 @@ const FLOWS: &[Flow] = &[
         },
     },
     Flow { name: "me", success: 200, holds: |world, _| whole(world) },
+    Flow { name: "me by key", success: 200, holds: |world, _| whole(world) },
+    Flow {
+        name: "key",
+        success: 201,
+        holds: |world, done| {
+            whole(world);
+            assert!(!done || world.count("SELECT COUNT(*) FROM api_keys") >= 1);
+        },
+    },
+    Flow { name: "listing a key", success: 200, holds: |world, _| whole(world) },
+    Flow {
+        name: "ending a key",
+        success: 204,
+        holds: |world, done| {
+            whole(world);
+            let ended = world.count("SELECT COUNT(*) FROM api_keys WHERE ended_at IS NOT NULL");
+            assert!(!done || (ended == 1 && world.blacklisted().len() == 1));
+        },
+    },
+    Flow {
+        name: "ending a key by another",
+        success: 200,
+        holds: |world, done| {
+            whole(world);
+            let ended = world.count("SELECT COUNT(*) FROM api_keys WHERE ended_at IS NOT NULL");
+            assert_eq!(world.count("SELECT COUNT(*) FROM api_keys"), 1 + ended);
+            assert!(!done || (ended == 1 && world.blacklisted().len() == 1));
+        },
+    },
     Flow { name: "keys", success: 200, holds: |world, _| whole(world) },
     Flow { name: "audit", success: 200, holds: |world, _| whole(world) },
     Flow {

@@ -16,6 +16,7 @@ mod common;
 
 mod admin_search;
 mod admin_users;
+mod api_keys;
 mod api_limit;
 mod attempts;
 mod audit;

@@ -4,6 +4,7 @@ use edgewarden::native::switchboard::Plan;
 use serde_json::json;
 
 use crate::{
+    api_keys::{make, use_key},
     attempts::{attempt, fail},
     harness::{PASSWORD, World},
     mail::last_token,
@@ -101,6 +102,22 @@ async fn nor_does_a_revocation_or_whoever_hears_of_it() {
         let few = scans.iter().all(|line| line.as_str() == "SCAN versions" || may_be_scanned(line));
         assert!(few, "{sql}\n{lines:#?}");
     }
+}
+
+#[tokio::test]
+async fn nor_does_an_api_key() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    world.isolate.get("/api/v1/users/me", Some(&ada.access)).await.expect(200);
+    drop(world.host.database.plans());
+    let key = make(&world.isolate, &ada, &json!({ "name": "k" })).await;
+    use_key(&world.isolate, "/demo/private/x", &key.key).await.expect(200);
+    world.isolate.get("/api/v1/api-keys", Some(&ada.access)).await.expect(200);
+    let path = format!("/api/v1/api-keys/{}", key.id);
+    world.isolate.send_as(&ada.access, "POST", &format!("{path}/rotate"), &json!({})).await.expect(200);
+    world.isolate.send_as(&ada.access, "DELETE", &path, &serde_json::Value::Null).await.expect(204);
+    world.isolate.app.forget_keys().await.unwrap();
+    assert_that_nothing_is_scanned(&world, 20);
 }
 
 #[tokio::test]

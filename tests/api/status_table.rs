@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axum::body::Body as HttpBody;
-use edgewarden::domain::secret::SecretList;
+use edgewarden::{domain::secret::SecretList, ports::Value as Sql};
 use http::{Request, header};
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::{
         forge::{Forge, claims_of, with},
         table::{Body, Row, check},
     },
-    harness::{SECRET, SignedIn, URL, World},
+    harness::{PASSWORD, SECRET, SignedIn, URL, World},
     mfa::{enrol, half},
     tokens::forge,
 };
@@ -35,7 +35,7 @@ async fn cast(world: &World) -> Cast {
         let SignedIn { id, access, refresh, session } = world.user(&name, caller.role()).await;
         let own = forge(world);
         let header = match caller {
-            Caller::Anonymous | Caller::Browser => None,
+            Caller::Anonymous | Caller::Browser | Caller::AdminsKey | Caller::NarrowKey | Caller::ClosedKey => None,
             Caller::Basic => Some("Basic YWRhOnB3".to_owned()),
             Caller::Garbage => Some("Bearer garbage".to_owned()),
             Caller::RefreshAsAccess => Some(format!("Bearer {refresh}")),
@@ -60,8 +60,21 @@ async fn cast(world: &World) -> Cast {
                 Some(format!("Bearer {}", half(world, &name).await))
             }
             Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin => Some(format!("Bearer {access}")),
+            Caller::Guest => {
+                let params: [Sql; 1] = [id.as_str().into()];
+                world.host.database.look("UPDATE user_roles SET role = 'guest' WHERE user_id = ?1", &params).unwrap();
+                Some(format!("Bearer {}", world.isolate.sign_in(&name).await.access))
+            }
         };
         let mut header: Vec<_> = header.map(|value| ("authorization", value)).into_iter().collect();
+        if let Some(wanted) = caller.key() {
+            let made = world.isolate.post_as(&access, "/api/v1/api-keys", &serde_json::from_str(wanted).unwrap()).await;
+            header.push(("x-api-key", made.expect(201).text("/key").to_owned()));
+        }
+        if caller == Caller::ClosedKey {
+            let body = json!({ "password": PASSWORD });
+            world.isolate.send_as(&access, "DELETE", "/api/v1/users/me", &body).await.expect(200);
+        }
         if caller == Caller::Browser {
             header.push(("cookie", world.isolate.log_in(&name).await.cookie));
             header.push(("origin", URL.to_owned()));

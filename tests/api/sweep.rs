@@ -153,6 +153,13 @@ pub fn whole(world: &World) {
         "SELECT (SELECT COUNT(*) FROM token_keys) - 1 <> (SELECT COUNT(*) FROM audit_events WHERE event = 'key_rotated')",
         "SELECT COUNT(*) FROM revocations r WHERE kind = 'key' AND EXISTS (
            SELECT 1 FROM token_keys WHERE kid = r.value AND (retire_at IS NULL OR retire_at > r.created_at))",
+        // API keys are made and ended with the log and the record being told; one that was replaced has one in its place.
+        "SELECT (SELECT COUNT(*) FROM api_keys)
+           <> (SELECT COUNT(*) FROM audit_events WHERE event IN ('api_key_created', 'api_key_rotated'))",
+        "SELECT COUNT(*) FROM api_keys k WHERE replaced_by IS NOT NULL AND NOT EXISTS (
+           SELECT 1 FROM api_keys WHERE id = k.replaced_by)",
+        "SELECT COUNT(*) FROM api_keys k WHERE (ended_at IS NOT NULL) <> EXISTS (
+           SELECT 1 FROM revocations WHERE kind = 'api_key' AND value = k.id)",
         "SELECT COUNT(*) FROM refresh_tokens t WHERE t.generation - 1 <> (SELECT COUNT(*) FROM audit_events WHERE event = 'token_refresh' AND session_id = t.session_id)",
     ] {
         assert_eq!(world.count(sql), 0, "{sql}");

@@ -29,10 +29,18 @@ pub enum Caller {
     Browser,
     /// With the token of half a sign-in: the password was right, the second factor is still to be shown.
     HalfSignedIn,
+    /// Signed in, role `guest` and no other.
+    Guest,
+    /// With an admin's API key for all that they may.
+    AdminsKey,
+    /// With an admin's API key for less than anything asks for.
+    NarrowKey,
+    /// With the API key of an admin whose account was closed.
+    ClosedKey,
 }
 
 /// All of them.
-pub const ALL: [Caller; 13] = [
+pub const ALL: [Caller; 17] = [
     Caller::Anonymous,
     Caller::Basic,
     Caller::Garbage,
@@ -46,6 +54,10 @@ pub const ALL: [Caller; 13] = [
     Caller::RefreshAsAccess,
     Caller::Browser,
     Caller::HalfSignedIn,
+    Caller::Guest,
+    Caller::AdminsKey,
+    Caller::NarrowKey,
+    Caller::ClosedKey,
 ];
 
 impl Caller {
@@ -53,8 +65,18 @@ impl Caller {
     pub const fn role(self) -> Option<&'static str> {
         match self {
             Self::Moderator => Some("moderator"),
-            Self::Admin => Some("admin"),
+            Self::Admin | Self::AdminsKey | Self::NarrowKey | Self::ClosedKey => Some("admin"),
             Self::SuperAdmin => Some("super_admin"),
+            _ => None,
+        }
+    }
+
+    /// What the API key that they come with is for, if they come with one: everything, where nothing is named.
+    pub const fn key(self) -> Option<&'static str> {
+        match self {
+            Self::AdminsKey => Some(r#"{"name":"all"}"#),
+            Self::NarrowKey => Some(r#"{"name":"little","scopes":["content:create"]}"#),
+            Self::ClosedKey => Some(r#"{"name":"closed"}"#),
             _ => None,
         }
     }

@@ -31,11 +31,54 @@ const fn anyone(_: Caller) -> u16 {
     200
 }
 
-/// A good token, or a session, is needed.
+/// A good token, a session or an API key is needed.
+const fn known(caller: Caller) -> u16 {
+    match browsers(caller) {
+        200 => 200,
+        _ => match caller {
+            Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin | Caller::Guest => 200,
+            other => keys(other),
+        },
+    }
+}
+
+/// A session is needed, by its cookie.
+const fn browsers(caller: Caller) -> u16 {
+    match caller {
+        Caller::Browser => 200,
+        _ => 401,
+    }
+}
+
+/// An API key is needed.
+const fn keys(caller: Caller) -> u16 {
+    match caller {
+        Caller::AdminsKey | Caller::NarrowKey => 200,
+        _ => 401,
+    }
+}
+
+/// A person is needed: a good token, or a session.
 const fn authenticated(caller: Caller) -> u16 {
     match caller {
-        Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin | Caller::Browser => 200,
-        _ => 401,
+        Caller::AdminsKey | Caller::NarrowKey => 403,
+        other => known(other),
+    }
+}
+
+/// The same, and one that has what every account has, but a guest.
+const fn users(caller: Caller) -> u16 {
+    match caller {
+        Caller::Guest => 403,
+        other => authenticated(other),
+    }
+}
+
+/// Whoever has what every account has, a program too.
+const fn users_read(caller: Caller) -> u16 {
+    match caller {
+        Caller::Guest | Caller::NarrowKey => 403,
+        other => known(other),
     }
 }
 
@@ -43,7 +86,7 @@ const fn authenticated(caller: Caller) -> u16 {
 const fn optional(caller: Caller) -> u16 {
     match caller {
         Caller::Anonymous | Caller::Basic => 200,
-        other => authenticated(other),
+        other => known(other),
     }
 }
 
@@ -51,15 +94,31 @@ const fn optional(caller: Caller) -> u16 {
 const fn moderators(caller: Caller) -> u16 {
     match caller {
         Caller::User | Caller::Browser => 403,
-        other => authenticated(other),
+        other => users_read(other),
     }
 }
 
-/// A good token of an admin or above.
+/// A good token of an admin or above, and a person.
 const fn admins(caller: Caller) -> u16 {
     match caller {
+        Caller::AdminsKey => 403,
+        other => admins_read(other),
+    }
+}
+
+/// A good token of an admin or above, or such an API key.
+const fn admins_read(caller: Caller) -> u16 {
+    match caller {
         Caller::User | Caller::Moderator | Caller::Browser => 403,
-        other => authenticated(other),
+        other => users_read(other),
+    }
+}
+
+/// The same, but what is asked is not said plainly.
+const fn admins_read_invalid(caller: Caller) -> u16 {
+    match admins_read(caller) {
+        200 => 422,
+        other => other,
     }
 }
 
@@ -135,6 +194,22 @@ const fn authenticated_invalid(caller: Caller) -> u16 {
     }
 }
 
+/// The same, and something is made.
+const fn authenticated_made(caller: Caller) -> u16 {
+    match authenticated(caller) {
+        200 => 201,
+        other => other,
+    }
+}
+
+/// Whoever has what every account has; and the body is not good enough.
+const fn users_invalid(caller: Caller) -> u16 {
+    match users(caller) {
+        200 => 422,
+        other => other,
+    }
+}
+
 /// The same, and there is nothing of theirs.
 const fn authenticated_missing(caller: Caller) -> u16 {
     match authenticated(caller) {
@@ -179,6 +254,8 @@ const fn own_page_invalid(caller: Caller) -> u16 {
 const fn logout(caller: Caller) -> u16 {
     match caller {
         Caller::Revoked => 200,
+        // It is no session.
+        Caller::AdminsKey | Caller::NarrowKey => 401,
         other => authenticated(other),
     }
 }
@@ -216,21 +293,21 @@ pub const TABLE: &[Row] = &[
         method: "GET",
         path: "/api/v1/users/me",
         body: Body::None,
-        expect: authenticated,
+        expect: users_read,
     },
     Row {
         name: "PUT {prefix}/users/me",
         method: "PUT",
         path: "/api/v1/users/me",
         body: Body::Json("{}"),
-        expect: authenticated,
+        expect: users,
     },
     Row {
         name: "DELETE {prefix}/users/me",
         method: "DELETE",
         path: "/api/v1/users/me",
         body: Body::Json("{}"),
-        expect: authenticated_invalid,
+        expect: users_invalid,
     },
     Row {
         name: "POST {prefix}/auth/login",
@@ -367,6 +444,41 @@ pub const TABLE: &[Row] = &[
         expect: authenticated_invalid,
     },
     Row {
+        name: "POST {prefix}/api-keys",
+        method: "POST",
+        path: "/api/v1/api-keys",
+        body: Body::Json("{}"),
+        expect: authenticated_invalid,
+    },
+    Row {
+        name: "POST {prefix}/api-keys",
+        method: "POST",
+        path: "/api/v1/api-keys",
+        body: Body::Json(r#"{"name":"mine"}"#),
+        expect: authenticated_made,
+    },
+    Row {
+        name: "GET {prefix}/api-keys",
+        method: "GET",
+        path: "/api/v1/api-keys",
+        body: Body::None,
+        expect: authenticated,
+    },
+    Row {
+        name: "POST {prefix}/api-keys/{id}/rotate",
+        method: "POST",
+        path: "/api/v1/api-keys/{other}/rotate",
+        body: Body::None,
+        expect: authenticated_missing,
+    },
+    Row {
+        name: "DELETE {prefix}/api-keys/{id}",
+        method: "DELETE",
+        path: "/api/v1/api-keys/{other}",
+        body: Body::None,
+        expect: authenticated_missing,
+    },
+    Row {
         name: "GET {prefix}/admin/users",
         method: "GET",
         path: "/api/v1/admin/users?limit=1",
@@ -497,35 +609,35 @@ pub const TABLE: &[Row] = &[
         method: "GET",
         path: "/api/v1/admin/audit?limit=1",
         body: Body::None,
-        expect: admins,
+        expect: admins_read,
     },
     Row {
         name: "GET {prefix}/admin/audit",
         method: "GET",
         path: "/api/v1/admin/audit?limits=1",
         body: Body::None,
-        expect: admins_invalid,
+        expect: admins_read_invalid,
     },
     Row {
         name: "GET {prefix}/admin/audit/export",
         method: "GET",
         path: "/api/v1/admin/audit/export?event=key_rotated",
         body: Body::None,
-        expect: admins,
+        expect: admins_read,
     },
     Row {
         name: "GET {prefix}/admin/audit/export",
         method: "GET",
         path: "/api/v1/admin/audit/export?format=xml",
         body: Body::None,
-        expect: admins_invalid,
+        expect: admins_read_invalid,
     },
     Row {
         name: "GET {prefix}/admin/roles",
         method: "GET",
         path: "/api/v1/admin/roles",
         body: Body::None,
-        expect: admins,
+        expect: admins_read,
     },
     Row {
         name: "POST {prefix}/admin/roles",
@@ -539,7 +651,7 @@ pub const TABLE: &[Row] = &[
         method: "GET",
         path: "/api/v1/admin/roles/moderator",
         body: Body::None,
-        expect: admins,
+        expect: admins_read,
     },
     Row {
         name: "PATCH {prefix}/admin/roles/{name}",
@@ -567,7 +679,7 @@ pub const TABLE: &[Row] = &[
         method: "GET",
         path: "/api/v1/admin/permissions",
         body: Body::None,
-        expect: admins,
+        expect: admins_read,
     },
     Row {
         name: "POST {prefix}/admin/permissions",
@@ -621,24 +733,20 @@ pub const TABLE: &[Row] = &[
     Row { name: "GET /health", method: "GET", path: "/health", body: Body::None, expect: anyone },
     Row { name: "demo.public", method: "GET", path: "/demo/public/x", body: Body::None, expect: anyone },
     Row { name: "demo.optional", method: "GET", path: "/demo/optional/x", body: Body::None, expect: optional },
-    Row {
-        name: "demo.private",
-        method: "POST",
-        path: "/demo/private/x",
-        body: Body::Json("{}"),
-        expect: authenticated,
-    },
-    Row { name: "demo.admin", method: "GET", path: "/demo/admin/x", body: Body::None, expect: admins },
-    Row { name: "demo.owner", method: "GET", path: "/demo/owner/{me}/x", body: Body::None, expect: authenticated },
-    Row { name: "demo.owner", method: "GET", path: "/demo/owner/{other}/x", body: Body::None, expect: admins },
-    Row { name: "demo.strict", method: "GET", path: "/demo/strict/x", body: Body::None, expect: authenticated },
+    Row { name: "demo.private", method: "POST", path: "/demo/private/x", body: Body::Json("{}"), expect: known },
+    Row { name: "demo.admin", method: "GET", path: "/demo/admin/x", body: Body::None, expect: admins_read },
+    Row { name: "demo.owner", method: "GET", path: "/demo/owner/{me}/x", body: Body::None, expect: known },
+    Row { name: "demo.owner", method: "GET", path: "/demo/owner/{other}/x", body: Body::None, expect: admins_read },
+    Row { name: "demo.strict", method: "GET", path: "/demo/strict/x", body: Body::None, expect: known },
     Row { name: "demo.factor", method: "GET", path: "/demo/factor/x", body: Body::None, expect: wrong },
     Row { name: "demo.just-now", method: "GET", path: "/demo/just-now/x", body: Body::None, expect: wrong },
-    Row { name: "demo.limited", method: "GET", path: "/demo/limited/x", body: Body::None, expect: authenticated },
+    Row { name: "demo.session", method: "GET", path: "/demo/session/x", body: Body::None, expect: browsers },
+    Row { name: "demo.key", method: "GET", path: "/demo/key/x", body: Body::None, expect: keys },
+    Row { name: "demo.limited", method: "GET", path: "/demo/limited/x", body: Body::None, expect: known },
     Row { name: "demo.busy", method: "GET", path: "/demo/busy/x", body: Body::None, expect: anyone },
     Row { name: "demo.brief", method: "GET", path: "/demo/brief/x", body: Body::None, expect: anyone },
-    Row { name: "demo.cheap", method: "GET", path: "/demo/cheap/x", body: Body::None, expect: authenticated },
-    Row { name: "demo.costly", method: "GET", path: "/demo/costly/x", body: Body::None, expect: authenticated },
+    Row { name: "demo.cheap", method: "GET", path: "/demo/cheap/x", body: Body::None, expect: known },
+    Row { name: "demo.costly", method: "GET", path: "/demo/costly/x", body: Body::None, expect: known },
     Row { name: "nothing", method: "GET", path: "/", body: Body::None, expect: missing },
     Row { name: "nothing", method: "GET", path: "/demo/public", body: Body::None, expect: missing },
     Row { name: "nothing", method: "GET", path: "/api/v1/nothing", body: Body::None, expect: missing },

@@ -98,6 +98,13 @@ pub trait Client {
         self.send("POST", path, &[("content-type", "application/json")], body.to_string())
     }
 
+    /// Has an API key made.
+    fn make_key(&self, token: &str, body: &str) -> Answer {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        self.send("POST", "/api/v1/api-keys", &headers, body).expect(201)
+    }
+
     fn try_register(&self, username: &str) -> Answer {
         let email = format!("{username}@example.org");
         let body = json!({ "username": username, "email": email, "password": PASSWORD });

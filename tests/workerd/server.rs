@@ -31,10 +31,13 @@ const ROOMY: &str = "API_LIMIT=10000";
 const KEPT_LINES: usize = 5000;
 /// Users whose roles are granted before tests run side by side: a grant goes around the Worker to its
 /// database, which then may refuse what the Worker writes at the same moment.
-const GRANTED: [(&str, &str); 7] = [
+const GRANTED: [(&str, &str); 10] = [
     ("table-moderator", "moderator"),
     ("table-admin", "admin"),
     ("table-superadmin", "super_admin"),
+    ("table-adminskey", "admin"),
+    ("table-narrowkey", "admin"),
+    ("table-closedkey", "admin"),
     ("racer", "super_admin"),
     ("root-of-roles", "super_admin"),
     ("root-of-races", "super_admin"),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use crate::{
-    client::{Client, SignedIn},
+    client::{Client, PASSWORD, SignedIn},
     common::{
         callers::{ALL, Caller},
         forge::{Forge, claims_of, with},
@@ -71,6 +71,23 @@ fn credentials(server: &Server, caller: Caller) -> (Vec<(&'static str, String)>,
         Caller::HalfSignedIn => {
             enrol(server, &SignedIn { id: id.clone(), access, refresh });
             half(server, &name)
+        }
+        Caller::Guest => {
+            let root = server.sign_in("table-superadmin", server.granted("table-superadmin").to_owned());
+            let (path, bearer) = (format!("/api/v1/admin/users/{id}/roles"), format!("Bearer {}", root.access));
+            let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+            server.send("PUT", &path, &headers, r#"{"roles":["guest"]}"#).expect(200);
+            server.sign_in(&name, id.clone()).access
+        }
+        Caller::AdminsKey | Caller::NarrowKey | Caller::ClosedKey => {
+            let key = server.make_key(&access, caller.key().unwrap()).str("/key").to_owned();
+            if caller == Caller::ClosedKey {
+                let bearer = format!("Bearer {access}");
+                let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+                let body = json!({ "password": PASSWORD }).to_string();
+                server.send("DELETE", "/api/v1/users/me", &headers, body).expect(200);
+            }
+            return (vec![("x-api-key", key)], id);
         }
         Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin => access,
     };

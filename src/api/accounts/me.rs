@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 
 use super::UserView;
 use crate::{
-    api::extract::Principal,
+    api::extract::Reader,
     app::App,
     domain::{rbac::Requirement, token::verify::Refusal},
     error::ApiError,
@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// Answers with the account as it is now, not as the token remembers it.
-pub async fn me(State(app): State<Arc<App>>, principal: Principal) -> Result<Json<UserView>, ApiError> {
-    principal.require(&app, &Requirement::permission("profile:read")).await?;
-    let user = users::by_id(app.ports.database.as_ref(), principal.user()?).await?;
+pub async fn me(State(app): State<Arc<App>>, reader: Reader) -> Result<Json<UserView>, ApiError> {
+    reader.require(&app, &Requirement::permission("profile:read")).await?;
+    let user = users::by_id(app.ports.database.as_ref(), reader.user()?).await?;
     user.map(|user| Json(UserView::new(user, app.ports.clock.now()))).ok_or(ApiError::InvalidToken(Refusal::Revoked))
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     api::{
         Connection,
-        extract::{JsonObject, Principal},
+        extract::{JsonObject, Principal, Reader},
         form::Fields,
     },
     app::{App, Rotation},
@@ -56,8 +56,8 @@ enum Status {
 }
 
 /// Answers with the keys.
-pub async fn list(State(app): State<Arc<App>>, principal: Principal) -> Result<Json<Keys>, ApiError> {
-    principal.require(&app, &Requirement::permission(PERMISSION)).await?;
+pub async fn list(State(app): State<Arc<App>>, reader: Reader) -> Result<Json<Keys>, ApiError> {
+    reader.require(&app, &Requirement::permission(PERMISSION)).await?;
     // From the record: an operator wants to see what is, not what was five minutes ago.
     let bundle = app.read_bundle().await?;
     Ok(Json(show(&app, &bundle)))

@@ -98,6 +98,12 @@ events! {
     PermissionDeleted = "admin_action", Info, Success;
     /// Rows of the log were read out. It is about who did so.
     AuditExported = "admin_action", Info, Success;
+    /// An API key was made.
+    ApiKeyCreated = "api_key_created", Info, Success;
+    /// An API key was made in the place of another.
+    ApiKeyRotated = "api_key_rotated", Info, Success;
+    /// An API key was ended by its owner.
+    ApiKeyRevoked = "api_key_revoked", Info, Success;
     /// An address was proven.
     EmailVerified = "email_verified", Info, Success;
     /// A mail was asked for to choose a new password.

@@ -41,10 +41,12 @@ pub enum Kind {
     RecoveryUsed,
     /// Recovery codes were replaced by new ones.
     RecoveryRenewed,
+    /// An API key was made.
+    ApiKeyMade,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::VerifyEmail,
         Self::ResetPassword,
         Self::EmailChanged,
@@ -55,6 +57,7 @@ impl Kind {
         Self::MfaDisabled,
         Self::RecoveryUsed,
         Self::RecoveryRenewed,
+        Self::ApiKeyMade,
     ];
 
     /// The name in the database.
@@ -71,6 +74,7 @@ impl Kind {
             Self::MfaDisabled => "mfa_disabled",
             Self::RecoveryUsed => "recovery_used",
             Self::RecoveryRenewed => "recovery_renewed",
+            Self::ApiKeyMade => "api_key_made",
         }
     }
 
@@ -93,7 +97,8 @@ impl Kind {
             | Self::MfaEnabled
             | Self::MfaDisabled
             | Self::RecoveryUsed
-            | Self::RecoveryRenewed => None,
+            | Self::RecoveryRenewed
+            | Self::ApiKeyMade => None,
         }
     }
 }

@@ -133,6 +133,7 @@ fn subject(kind: Kind, app_name: &str) -> Line {
         Kind::MfaDisabled => format!("Two-step sign-in is off for your {app_name} account"),
         Kind::RecoveryUsed => format!("A recovery code of your {app_name} account was used"),
         Kind::RecoveryRenewed => format!("Your {app_name} account has new recovery codes"),
+        Kind::ApiKeyMade => format!("A new API key for your {app_name} account"),
     })
 }
 

@@ -16,7 +16,10 @@ use std::{cmp::Reverse, collections::BTreeMap, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use self::log::Log;
-use super::time::{Timestamp, millis};
+use super::{
+    id::ApiKeyId,
+    time::{Timestamp, millis},
+};
 
 /// A rule admits at most this much in a window, and a counter remembers at most this much. A referee
 /// keeps an entry for each of its counters and each millisecond in which that admitted, in memory and
@@ -39,6 +42,12 @@ impl LimitKey {
     #[must_use]
     pub fn subject(subject: &str) -> Self {
         Self(format!("sub:{subject}"))
+    }
+
+    /// An API key.
+    #[must_use]
+    pub fn api_key(id: ApiKeyId) -> Self {
+        Self(format!("key:{id}"))
     }
 
     /// As a text.

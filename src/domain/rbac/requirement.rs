@@ -35,9 +35,18 @@ pub struct Holdings<'a> {
     pub second_factor_at: Option<Timestamp>,
     /// Whether their roles want one that they have not shown.
     pub lacks_factor: bool,
+    /// Whether what they come with was narrowed to less than they may.
+    pub is_narrowed: bool,
 }
 
 impl Holdings<'_> {
+    /// Whether they count as somebody who holds a role. Who comes narrowed does, if that leaves them all that the role gives:
+    /// what is open to a role is no way around a scope.
+    fn hold(&self, role: &String, graph: &RoleGraph) -> bool {
+        let is_whole = || graph.permissions(std::slice::from_ref(role)).is_subset(self.permissions);
+        graph.reaches(self.roles, role) && (!self.is_narrowed || is_whole())
+    }
+
     /// Holds a caller against what their roles require of them, whatever is asked for.
     pub const fn require_factor_of_roles(&self) -> Result<(), Missing> {
         if self.lacks_factor { Err(Missing::SecondFactor(None)) } else { Ok(()) }
@@ -59,6 +68,12 @@ pub enum Missing {
     /// It is someone else's.
     #[error("not the owner")]
     Owner,
+    /// The API key may not be used from where it is.
+    #[error("This API key may not be used from this address.")]
+    Address,
+    /// An API key is not enough.
+    #[error("An API key cannot do this: it takes a person who is signed in.")]
+    Person,
     /// Nobody may, but from the installation's own machine.
     #[error("super_admin is out of reach over HTTP, and so is what concerns whoever holds it")]
     OutOfReach,
@@ -95,7 +110,7 @@ impl Requirement {
         if !lacking.is_empty() {
             return Err(Missing::Permissions(lacking));
         }
-        let holds = |role: &String| graph.reaches(caller.roles, role);
+        let holds = |role: &String| caller.hold(role, graph);
         if !self.any_role.is_empty() && !self.any_role.iter().any(holds) {
             return Err(Missing::AnyRole(self.any_role.clone()));
         }
@@ -151,6 +166,7 @@ mod tests {
             permissions: &permissions,
             second_factor_at: None,
             lacks_factor: false,
+            is_narrowed: false,
         };
         requirement.check(caller, &graph, |_| owner, NOW)
     }
@@ -195,6 +211,7 @@ mod tests {
                 permissions: &permissions,
                 second_factor_at,
                 lacks_factor: false,
+                is_narrowed: false,
             };
             needs.check(caller, &graph, |_| None, NOW)
         };
@@ -228,9 +245,41 @@ mod tests {
             permissions: &permissions,
             second_factor_at: None,
             lacks_factor: true,
+            is_narrowed: false,
         };
         let missing = Err(Missing::SecondFactor(None));
         assert_eq!(Requirement::default().check(caller, &graph, |_| None, NOW), missing, "whatever is asked for");
+    }
+
+    #[test]
+    fn a_role_counts_as_far_as_a_scope_leaves_what_it_gives() {
+        let (graph, roles) = (graph(), ["admin".to_owned()]);
+        let check = |scope: &str| {
+            let permissions = graph.permissions_within(&roles, Some(scope));
+            let caller = Holdings {
+                subject: "me",
+                roles: &roles,
+                permissions: &permissions,
+                second_factor_at: None,
+                lacks_factor: false,
+                is_narrowed: true,
+            };
+            let any = Requirement { any_role: vec!["moderator".into()], ..Requirement::default() };
+            let min = Requirement { min_role: Some("admin".into()), ..Requirement::default() };
+            let owner = Requirement {
+                owner: Some("user_id".into()),
+                unless_role: vec!["moderator".into()],
+                ..Requirement::default()
+            };
+            [any, min, owner].map(|needs| needs.check(caller, &graph, |_| Some("you"), NOW).is_ok())
+        };
+        assert_eq!(check("profile:read content:delete users:write"), [true, true, true]);
+        assert_eq!(
+            check("profile:read content:delete"),
+            [true, false, true],
+            "all of a moderator's, not all of an admin's"
+        );
+        assert_eq!(check("users:write"), [false, false, false]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub enum Revoked {
     },
     /// Every token that a key signed.
     Key(KeyId),
-    /// An API key.
+    /// An API key, at once or some time later: what is known of it is to be looked up anew.
     ApiKey(ApiKeyId),
     /// Everything that a user was given at or before the revocation's own time: what many revocations of one
     /// user become when there are too many to keep apart.

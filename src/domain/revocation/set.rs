@@ -135,10 +135,12 @@ impl RevokedSet {
         }
     }
 
-    /// What is known of an API key.
+    /// What is known of an API key: whether what was known of it as of some time may have changed since. It may have been
+    /// ended, or go on for a while; the record knows.
     #[must_use]
-    pub fn knows_api_key(&self, id: ApiKeyId, now: Timestamp) -> Known {
-        self.unless(self.entries.contains_key(&Revoked::ApiKey(id)), now)
+    pub fn knows_api_key(&self, id: ApiKeyId, as_of: Timestamp, now: Timestamp) -> Known {
+        let changed = self.entries.get(&Revoked::ApiKey(id)).is_some_and(|entry| as_of <= entry.at.plus(UNCERTAIN));
+        self.unless(changed, now)
     }
 
     /// How many there are.
@@ -202,15 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn an_api_key_is_known_by_its_id() {
+    fn of_an_api_key_is_known_that_it_changed_since() {
         let (id, other) = (ApiKeyId::new(at(1), &[1; 10]), ApiKeyId::new(at(1), &[2; 10]));
         let mut set = RevokedSet::default();
         set.insert(&entry(Revoked::ApiKey(id), 100), at(2));
-        assert_eq!((set.knows_api_key(id, at(2)), set.knows_api_key(other, at(2))), (Known::Revoked, Known::Clear));
+        let knows = |set: &RevokedSet, id, as_of, now| set.knows_api_key(id, at(as_of), at(now));
+        let changed_at = set.entries.values().next().map(|entry| entry.at.millis() / 1000).unwrap();
+        assert_eq!(knows(&set, id, changed_at, 2), Known::Revoked);
+        assert_eq!(knows(&set, id, changed_at + 20, 2), Known::Revoked, "clocks differ");
+        assert_eq!(knows(&set, id, changed_at + 21, 2), Known::Clear, "that was looked up since");
+        assert_eq!(knows(&set, other, 0, 2), Known::Clear);
         set.note_incomplete(Some(at(50)));
-        assert_eq!((set.knows_api_key(other, at(49)), set.knows_api_key(other, at(50))), (Known::Unsure, Known::Clear));
+        assert_eq!((knows(&set, other, 0, 49), knows(&set, other, 0, 50)), (Known::Unsure, Known::Clear));
         set.note_incomplete(None);
-        assert_eq!(set.knows_api_key(other, at(49)), Known::Unsure, "what was missing once stays missing");
+        assert_eq!(knows(&set, other, 0, 49), Known::Unsure, "what was missing once stays missing");
     }
 
     #[test]
@@ -241,6 +248,6 @@ mod tests {
             set.insert(&entry(what, 100 + i64::from(number)), at(2));
             assert!(set.len() <= 8);
         }
-        assert_eq!(set.knows_api_key(ApiKeyId::new(at(1), &[1; 10]), at(2)), Known::Unsure);
+        assert_eq!(set.knows_api_key(ApiKeyId::new(at(1), &[1; 10]), at(1), at(2)), Known::Unsure);
     }
 }

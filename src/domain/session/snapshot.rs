@@ -63,10 +63,7 @@ impl Snapshot {
     /// Whether it is still believed.
     #[must_use]
     pub fn is_good(&self, now: Timestamp) -> bool {
-        // One that was taken later than now tells of clocks that differ, which they do by little.
-        now.since(self.as_of) < GOOD_FOR
-            && self.as_of.since(now) < CLOCKS_DIFFER
-            && self.roles_until.is_none_or(|until| until > now)
+        is_believed(self.as_of, self.roles_until, now)
     }
 
     /// How long it may go unused.
@@ -74,4 +71,11 @@ impl Snapshot {
     pub fn idle(&self) -> Duration {
         Duration::from_millis(u64::try_from(self.idle_ms).unwrap_or(0))
     }
+}
+
+/// Whether a snapshot is still believed that was taken at `as_of`, of somebody who has their roles until some time.
+#[must_use]
+pub fn is_believed(as_of: Timestamp, roles_until: Option<Timestamp>, now: Timestamp) -> bool {
+    // One that was taken later than now tells of clocks that differ, which they do by little.
+    now.since(as_of) < GOOD_FOR && as_of.since(now) < CLOCKS_DIFFER && roles_until.is_none_or(|until| until > now)
 }

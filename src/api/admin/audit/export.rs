@@ -18,7 +18,7 @@ use super::{
     item::{COLUMNS, Item},
 };
 use crate::{
-    api::{Connection, extract::Principal, query::Query},
+    api::{Connection, extract::Reader, query::Query},
     app::App,
     domain::{
         audit::{Act, Entry, Event},
@@ -45,12 +45,12 @@ const AT_ONCE: i64 = 1000;
 pub async fn export(
     State(app): State<Arc<App>>,
     connection: Connection,
-    principal: Principal,
+    reader: Reader,
     method: Method,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
     // (1)
-    principal.require(&app, &Requirement::permission(PERMISSION)).await?;
+    reader.require(&app, &Requirement::permission(PERMISSION)).await?;
     let mut query = Query::new(query.as_deref());
     let filter = filter::read(&mut query);
     let format = query.optional("format", Format::parse).unwrap_or(Format::Ndjson);
@@ -60,7 +60,7 @@ pub async fn export(
         return Ok(answer(format, now, Body::empty()));
     }
     // (2)
-    let act = act(&app, &connection, &principal, now)?;
+    let act = act(&app, &connection, &reader, now)?;
     run(app.ports.database.as_ref(), vec![audit::write_act(&act)]).await?;
     audit::log_act(app.ports.log.as_ref(), &act);
     // (3)
@@ -75,11 +75,11 @@ pub async fn export(
     Ok(answer(format, now, Body::from_stream(rows)))
 }
 
-fn act(app: &App, connection: &Connection, principal: &Principal, now: Timestamp) -> Result<Act, ApiError> {
-    let actor = principal.user()?;
+fn act(app: &App, connection: &Connection, reader: &Reader, now: Timestamp) -> Result<Act, ApiError> {
+    let actor = reader.user()?;
     let entry = connection.entry(app, Event::AuditExported, now);
     Ok(Act {
-        entry: Entry { subject: Some(actor), session: Some(principal.session()), ..entry },
+        entry: Entry { subject: Some(actor), session: reader.0.caller().session, ..entry },
         actor,
         detail: Some("log exported".to_owned()),
     })

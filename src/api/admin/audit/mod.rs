@@ -15,7 +15,7 @@ use self::item::Item;
 use crate::{
     api::{
         cursor,
-        extract::Principal,
+        extract::Reader,
         page::{Page, Paging},
         query::Query,
     },
@@ -32,10 +32,10 @@ const PERMISSION: &str = "audit:read";
 /// request looks at a bounded number of them.
 pub async fn list(
     State(app): State<Arc<App>>,
-    principal: Principal,
+    reader: Reader,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<Item>>, ApiError> {
-    principal.require(&app, &Requirement::permission(PERMISSION)).await?;
+    reader.require(&app, &Requirement::permission(PERMISSION)).await?;
     let mut query = Query::new(query.as_deref());
     let filter = filter::read(&mut query);
     let Paging { after, limit } = Paging::read(&mut query, cursor::parse);

@@ -10,7 +10,7 @@ use axum::{
 use super::{PERMISSION, RoleView, WholeRole};
 use crate::{
     api::{
-        extract::Principal,
+        extract::Reader,
         page::{Page, Paging},
         query::Query,
     },
@@ -26,10 +26,10 @@ use crate::{
 /// Answers with roles in the order of their names.
 pub async fn list(
     State(app): State<Arc<App>>,
-    principal: Principal,
+    reader: Reader,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<RoleView>>, ApiError> {
-    principal.require(&app, &Requirement::permission(PERMISSION)).await?;
+    reader.require(&app, &Requirement::permission(PERMISSION)).await?;
     let paging = paging(query.as_deref(), |text| RoleName::parse(text).map(|name| name.to_string()))?;
     let roles = roles::read(app.ports.database.as_ref()).await?;
     Ok(Json(page(&roles.roles, paging, |name| RoleView::of(&roles, name))))
@@ -38,10 +38,10 @@ pub async fn list(
 /// Answers with one role, and everything that it comes to.
 pub async fn view(
     State(app): State<Arc<App>>,
-    principal: Principal,
+    reader: Reader,
     Path(name): Path<String>,
 ) -> Result<Json<WholeRole>, ApiError> {
-    principal.require(&app, &Requirement::permission(PERMISSION)).await?;
+    reader.require(&app, &Requirement::permission(PERMISSION)).await?;
     let roles: Roles = roles::read(app.ports.database.as_ref()).await?;
     let role = RoleView::of(&roles, &name).ok_or(ApiError::NotFound)?;
     Ok(Json(role.whole(&roles.graph())))

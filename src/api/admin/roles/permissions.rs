@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::{
         Connection,
-        extract::{JsonObject, Principal},
+        extract::{JsonObject, Principal, Reader},
         form::Fields,
         page::Page,
     },
@@ -52,10 +52,10 @@ fn view(roles: &Roles, name: &str) -> Option<PermissionView> {
 /// Answers with permissions in the order of their names.
 pub async fn list(
     State(app): State<Arc<App>>,
-    principal: Principal,
+    reader: Reader,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<PermissionView>>, ApiError> {
-    principal.require(&app, &Requirement::permission(PERMISSION)).await?;
+    reader.require(&app, &Requirement::permission(PERMISSION)).await?;
     let paging = paging(query.as_deref(), |text| PermissionName::parse(text).map(|name| name.to_string()))?;
     let roles = roles::read(app.ports.database.as_ref()).await?;
     Ok(Json(page(&roles.permissions, paging, |name| view(&roles, name))))

@@ -12,7 +12,7 @@ use crate::{
     api::{
         accounts::UserView,
         cursor,
-        extract::Principal,
+        extract::Reader,
         page::{Page, Paging},
         query::Query,
     },
@@ -30,10 +30,10 @@ use crate::{
 /// after it.
 pub async fn list(
     State(app): State<Arc<App>>,
-    principal: Principal,
+    reader: Reader,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page<UserView>>, ApiError> {
-    principal.require(&app, &Requirement::permission(READ)).await?;
+    reader.require(&app, &Requirement::permission(READ)).await?;
     let mut query = Query::new(query.as_deref());
     let text = query.optional("query", |text| line_of_text(text, 200, "must have at most 200 characters"));
     let role = query.optional("role", RoleName::parse);

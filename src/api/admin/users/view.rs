@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::READ;
 use crate::{
-    api::{accounts::UserView, extract::Principal},
+    api::{accounts::UserView, extract::Reader},
     app::App,
     domain::{id::UserId, rbac::Requirement, time::Timestamp},
     error::ApiError,
@@ -52,10 +52,10 @@ impl From<Granted> for GrantView {
 /// Answers with the account.
 pub async fn view(
     State(app): State<Arc<App>>,
-    principal: Principal,
+    reader: Reader,
     Path(id): Path<String>,
 ) -> Result<Json<WholeUser>, ApiError> {
-    principal.require(&app, &Requirement::permission(READ)).await?;
+    reader.require(&app, &Requirement::permission(READ)).await?;
     let id = UserId::parse(&id).map_err(|_| ApiError::NotFound)?;
     read(&app, id).await.map(Json)
 }

@@ -19,7 +19,7 @@ use crate::{
         mfa::show::{Purpose, Showing, show},
     },
     app::{AccessToken, App, Grant},
-    domain::{id::SessionId, mfa::Code},
+    domain::{id::SessionId, mfa::Code, rbac::Missing},
     error::ApiError,
     gateway::authenticate::Authenticated,
 };
@@ -83,6 +83,7 @@ async fn renew(
             let answer = SteppedUp { access_token: token, token_type: "bearer", expires_in, scope, session_id };
             Ok(Json(answer).into_response())
         }
+        Authenticated::Key(_) => Err(ApiError::Forbidden(Missing::Person)),
         Authenticated::Session(_) => {
             let (graph, roles) = (&app.bundle().await?.roles, changed.user.roles(app.ports.clock.now()));
             let scope = graph.permissions_within(&roles, changed.scope.as_deref());
