@@ -82,6 +82,7 @@ endpoints! {
         delete "/auth/sessions" => auth::sessions::end_others,
         delete "/auth/sessions/{id}" => auth::sessions::end_one,
         get "/admin/users" => admin::users::list::list,
+        post "/admin/users" => admin::users::create::create,
         get "/admin/users/{id}" => admin::users::view::view,
         patch "/admin/users/{id}" => admin::users::update::update,
         put "/admin/users/{id}/roles" => admin::users::roles::set,

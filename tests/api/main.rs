@@ -14,6 +14,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod admin_create;
 mod admin_search;
 mod admin_users;
 mod api_limit;

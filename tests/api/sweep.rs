@@ -139,7 +139,7 @@ pub fn whole(world: &World) {
            SELECT 1 FROM audit_events WHERE event = 'login_success' AND subject = c.user_id AND request_id = c.used_by)",
         // Whoever has an account was written to; so was whoever has another password.
         "SELECT COUNT(*) FROM users u WHERE erased_at IS NULL AND NOT EXISTS (
-           SELECT 1 FROM mail_outbox WHERE account = u.id AND kind = 'verify_email')",
+           SELECT 1 FROM mail_outbox WHERE account = u.id AND kind IN ('verify_email', 'invitation'))",
         "SELECT (SELECT COALESCE(SUM(password_version - 1), 0) FROM users WHERE erased_at IS NULL AND email_verified = 1)
            <> (SELECT COUNT(*) FROM mail_outbox WHERE kind = 'password_changed')",
         // Whoever is locked out was told.
