@@ -100,6 +100,7 @@ endpoints! {
         post "/admin/permissions" => admin::roles::permissions::create,
         patch "/admin/permissions/{name}" => admin::roles::permissions::describe,
         delete "/admin/permissions/{name}" => admin::roles::permissions::remove,
+        get "/admin/dashboard" => admin::dashboard::show,
         get "/admin/audit" => admin::audit::list,
         get "/admin/audit/export" => admin::audit::export::export,
         get "/admin/keys" => admin::keys::list,

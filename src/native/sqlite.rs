@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0010_second_factor.sql"),
     include_str!("../../migrations/0011_roles.sql"),
     include_str!("../../migrations/0012_audit_log.sql"),
+    include_str!("../../migrations/0014_dashboard.sql"),
 ];
 
 /// The name of the feed's own way to it.

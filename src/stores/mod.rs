@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod blacklist;
 pub mod bundle;
+pub mod dashboard;
 pub mod edge_copy;
 pub mod erasure;
 pub mod feed;

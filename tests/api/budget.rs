@@ -308,6 +308,8 @@ async fn an_administrators_work_is_counted() {
         admin(&world, &chief, method, &path, body).await;
         assert_eq!(trips(&world), cost, "{method} {path}: {what}");
     }
+    world.isolate.get("/api/v1/admin/dashboard", Some(&chief.access)).await.expect(200);
+    assert_eq!(trips(&world), (2, 0, 1, 0), "who asks, and all the counts");
     let role = json!({ "name": "clerk" });
     world.isolate.post_as(&chief.access, "/api/v1/admin/roles", &role).await.expect(201);
     assert_eq!(trips(&world), (4, 1, 1, 1), "a role: who asks, factor, roles, the change; the bundle beside the feed");

@@ -45,6 +45,15 @@ const FLOWS: &[Flow] = &[
         holds: |world, _| whole(world),
     },
     Flow {
+        name: "dashboard",
+        method: "GET",
+        path: "/api/v1/admin/dashboard",
+        body: "",
+        success: 200,
+        told_after: None,
+        holds: |world, _| whole(world),
+    },
+    Flow {
         name: "invitation",
         method: "POST",
         path: "",

@@ -29,6 +29,7 @@ mod budget;
 mod change_password;
 mod cleanup;
 mod cookie;
+mod dashboard;
 mod devices;
 mod emergency;
 mod erase;

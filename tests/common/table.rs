@@ -388,6 +388,13 @@ pub const TABLE: &[Row] = &[
         expect: nobody_above,
     },
     Row {
+        name: "GET {prefix}/admin/dashboard",
+        method: "GET",
+        path: "/api/v1/admin/dashboard",
+        body: Body::None,
+        expect: admins,
+    },
+    Row {
         name: "GET {prefix}/admin/users/{id}",
         method: "GET",
         path: "/api/v1/admin/users/{other}",
