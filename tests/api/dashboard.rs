@@ -1,7 +1,8 @@
 //! `GET admin/dashboard`: counts that are kept as things happen.
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::{
@@ -209,4 +210,60 @@ async fn days_stay_for_thirty_whatever_the_log_keeps_and_go_after() {
     assert_eq!((day(&now, 29).0.as_str(), day(&now, 29).1), ("2026-01-03", [0, 0, 0]));
     assert_eq!(world.count("SELECT MIN(day) FROM daily_totals"), 20_483, "30 January");
     assert_eq!(world.count("SELECT COUNT(*) FROM daily_totals"), 3);
+}
+
+#[test]
+fn what_there_was_before_is_counted_when_it_begins() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    let begins = files.iter().position(|path| path.ends_with("0014_dashboard.sql")).unwrap();
+    let database = Connection::open_in_memory().unwrap();
+    let apply = |path| database.execute_batch(&fs::read_to_string(path).unwrap()).unwrap();
+    files[..begins].iter().for_each(apply);
+    database
+        .execute_batch(
+            "INSERT INTO users (id, username, email, email_key, password_hash, is_active, mfa_enabled, created_at,
+               updated_at, erased_at) VALUES
+               ('a', 'a', 'a', 'a', '', 1, 0, 0, 0, NULL), ('b', 'b', 'b', 'b', '', 1, 1, 0, 0, NULL),
+               ('c', 'c', 'c', 'c', '', 0, 0, 0, 0, NULL), ('d', 'd', 'd', 'd', '', 0, 0, 0, 0, 1);
+             INSERT INTO user_roles (user_id, role, granted_at) VALUES ('a', 'user', 0), ('b', 'user', 0), ('b', 'admin', 0);
+             INSERT INTO audit_events (id, at, event, severity, request_id) VALUES
+               ('1', unixepoch() * 1000, 'login_success', 'info', 'x'), ('2', unixepoch() * 1000, 'logout', 'info', 'x'),
+               ('3', unixepoch() * 1000, 'mfa_failure', 'warning', 'x'), ('4', 1, 'register', 'info', 'x');",
+        )
+        .unwrap();
+    apply(&files[begins]);
+    let counted = |sql: &str| database.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(
+        counted("SELECT group_concat(is_active || mfa_enabled || '=' || users) FROM user_totals"),
+        "00=1,01=0,10=1,11=1"
+    );
+    assert_eq!(counted("SELECT group_concat(role || '=' || holders) FROM role_totals"), "admin=1,user=2");
+    assert_eq!(
+        counted("SELECT group_concat(sign_ins || failures || registrations) FROM daily_totals"),
+        "110",
+        "of a month"
+    );
+    // And what is done by hand goes on being counted, and is not where it comes to nothing.
+    database
+        .execute_batch(
+            "INSERT OR IGNORE INTO audit_events (id, at, event, severity, request_id)
+               VALUES ('1', unixepoch() * 1000, 'login_success', 'info', 'x');
+             INSERT INTO users (id, username, email, email_key, password_hash, created_at, updated_at)
+               VALUES ('e', 'a', 'e', 'e', '', 0, 0) ON CONFLICT DO NOTHING;
+             INSERT INTO user_roles (user_id, role, granted_at) VALUES ('a', 'user', 0)
+               ON CONFLICT (user_id, role) DO UPDATE SET granted_at = 1;
+             UPDATE OR IGNORE users SET is_active = 0, mfa_enabled = 0 WHERE id = 'b';
+             UPDATE user_roles SET role = 'moderator' WHERE role = 'admin';
+             DELETE FROM user_roles WHERE user_id = 'a';
+             DELETE FROM users WHERE id IN ('a', 'd');",
+        )
+        .unwrap();
+    assert_eq!(
+        counted("SELECT group_concat(is_active || mfa_enabled || '=' || users) FROM user_totals"),
+        "00=2,01=0,10=0,11=0"
+    );
+    assert_eq!(counted("SELECT group_concat(role || '=' || holders) FROM role_totals"), "moderator=1,user=1");
+    assert_eq!(counted("SELECT group_concat(sign_ins || failures || registrations) FROM daily_totals"), "110");
 }

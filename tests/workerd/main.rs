@@ -61,6 +61,7 @@ const TESTS: &[(&str, Test)] = tests![
     admin::a_role_is_made_granted_used_and_removed,
     admin::two_roles_that_would_inherit_each_other_do_not,
     admin::whoever_is_looked_after_is_found_changed_and_ended,
+    admin::an_account_is_made_by_invitation_and_counted,
     attempts::of_fifty_at_once_five_are_looked_at_whoever_exists,
     attempts::a_known_browser_signs_in_while_strangers_are_shut_out,
     gateway::the_origin_sees_the_caller_and_nothing_forged,
