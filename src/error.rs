@@ -158,6 +158,9 @@ pub enum ApiError {
     /// Too many mails went out for an account lately.
     #[error("There were too many mails for this account. Try again in an hour.")]
     TooManyMails,
+    /// One administrator made too many accounts lately.
+    #[error("You made too many accounts lately. Try again in an hour.")]
+    TooManyAccounts,
     /// The origin cannot be reached or broke off.
     #[error("The origin could not be reached.")]
     BadGateway,
@@ -298,7 +301,7 @@ impl ApiError {
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, None),
             Self::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
-            Self::RateLimited(..) | Self::TooManyFailures(_) | Self::TooManyMails => {
+            Self::RateLimited(..) | Self::TooManyFailures(_) | Self::TooManyMails | Self::TooManyAccounts => {
                 (StatusCode::TOO_MANY_REQUESTS, None)
             }
             Self::BadGateway => (StatusCode::BAD_GATEWAY, None),
@@ -357,6 +360,7 @@ impl ApiError {
             Self::RateLimited(..) => Some(("rate_limited", String::new())),
             Self::TooManyFailures(_) => Some(("too_many_failures", String::new())),
             Self::TooManyMails => Some(("too_many_mails", String::new())),
+            Self::TooManyAccounts => Some(("too_many_accounts", String::new())),
             Self::InvalidMfaToken => Some(("invalid_mfa_token", String::new())),
             Self::InvalidMailToken => Some(("invalid_mail_token", String::new())),
             Self::EmailNotVerified => Some(("email_not_verified", String::new())),
@@ -399,7 +403,7 @@ impl ApiError {
         }
         let wait = match self {
             Self::TooManyFailures(wait) => Some(*wait),
-            Self::TooManyMails => Some(Duration::from_hours(1)),
+            Self::TooManyMails | Self::TooManyAccounts => Some(Duration::from_hours(1)),
             _ => None,
         };
         headers.extend(wait.map(|wait| (header::RETRY_AFTER, whole_seconds(millis(wait)))));

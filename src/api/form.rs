@@ -48,6 +48,11 @@ impl Fields {
         parsed.map_err(|problem| self.errors.push(FieldError::new(name, problem))).ok()
     }
 
+    /// Whether there is such a field, and be it a bad one.
+    pub fn is_given(&self, name: &str) -> bool {
+        !matches!(self.object.get(name), None | Some(Value::Null))
+    }
+
     /// A text that must be there, whatever it is.
     pub fn required_text(&mut self, name: &'static str) -> Option<String> {
         self.required(name, |text| Ok(text.to_owned()))
@@ -79,8 +84,8 @@ impl Fields {
         self.optional_items(name, parse)
     }
 
-    /// The same of whatever a list holds.
-    fn optional_items<T: Ord>(
+    /// The same, which may be left out or null.
+    pub fn optional_items<T: Ord>(
         &mut self,
         name: &'static str,
         parse: impl Fn(&Value) -> Result<T, FieldProblem>,

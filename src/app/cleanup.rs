@@ -10,11 +10,11 @@ use futures_util::future::BoxFuture;
 
 use super::App;
 use crate::{
-    domain::attempts::RESOLVED_WITHIN,
+    domain::{attempts::RESOLVED_WITHIN, dashboard::DAYS},
     error::ApiError,
     ports::Unavailable,
     stores::{
-        api_keys, audit, erasure,
+        api_keys, audit, dashboard, erasure,
         mfa::{self, SealedRow},
         outbox, revocations, sessions, sign_in, users,
     },
@@ -40,7 +40,7 @@ const KEEP_GRANTS: Duration = Duration::from_hours(30 * 24);
 impl App {
     /// Deletes what is over. One kind failing does not stop the others: what became of each.
     pub async fn clean_up(&self) -> Vec<Result<(), ApiError>> {
-        let kinds: [BoxFuture<'_, _>; 12] = [
+        let kinds: [BoxFuture<'_, _>; 13] = [
             Box::pin(self.forget_attempts()),
             Box::pin(self.forget_revocations()),
             Box::pin(self.forget_mails()),
@@ -51,6 +51,7 @@ impl App {
             Box::pin(self.forget_audit()),
             Box::pin(self.finish_erasures()),
             Box::pin(self.forget_grants()),
+            Box::pin(self.forget_days()),
             Box::pin(self.forget_factors()),
             Box::pin(self.reseal_factors()),
         ];
@@ -118,6 +119,12 @@ impl App {
         let all = users::forget_grants(self.ports.database.as_ref(), before).await?;
         self.tell_if_left(all, "roles that are over");
         Ok(())
+    }
+
+    /// Deletes counts of days that the dashboard does not show any more. There is one row a day.
+    pub async fn forget_days(&self) -> Result<(), ApiError> {
+        let today = self.ports.clock.now().day();
+        dashboard::forget(self.ports.database.as_ref(), today.saturating_sub(DAYS)).await
     }
 
     /// Removes what is left of people whose accounts were erased.

@@ -27,6 +27,7 @@ pub struct MailConfig {
     pub api: Option<MailApi>,
     verify_email_ttl: Duration,
     reset_ttl: Duration,
+    invite_ttl: Duration,
 }
 
 /// An HTTP API that sends mails.
@@ -61,6 +62,7 @@ impl MailConfig {
             api,
             verify_email_ttl: vars.duration("VERIFY_EMAIL_TTL", "24h", 300..=7 * 86_400)?,
             reset_ttl: vars.duration("RESET_TTL", "30m", 300..=86_400)?,
+            invite_ttl: vars.duration("INVITE_TTL", "7d", 3600..=30 * 86_400)?,
         })
     }
 
@@ -70,6 +72,7 @@ impl MailConfig {
         match kind {
             Kind::VerifyEmail => self.verify_email_ttl,
             Kind::ResetPassword => self.reset_ttl,
+            Kind::Invitation => self.invite_ttl,
             _ => GIVE_UP_AFTER,
         }
     }

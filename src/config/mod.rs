@@ -112,6 +112,8 @@ pub struct Config {
     pub mail_limit: Limit,
     /// Mails to one account of one kind that can be asked for in an hour.
     pub mails_an_hour: u32,
+    /// Accounts that one administrator can make in an hour.
+    pub made_an_hour: u32,
     /// Tries from one address to choose a password with a mail's token.
     pub reset_limit: Limit,
     /// Tries of a second factor from one address.
@@ -238,6 +240,7 @@ impl Config {
             registration_limit: registration_limit(vars.number("REGISTER_LIMIT", 3, 1..=1000)?),
             mail_limit: mail_limit(),
             mails_an_hour: MAILS_AN_HOUR,
+            made_an_hour: vars.number("INVITE_LIMIT", 50, 1..=1000)?,
             reset_limit: reset_limit(),
             mfa_limit: mfa_limit(),
             mfa_ttl: vars.duration("MFA_TTL", "5m", 60..=900)?,

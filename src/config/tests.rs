@@ -83,6 +83,8 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ("ACCENT", "#ffcc00", "darker"),
         ("VERIFY_EMAIL_TTL", "1y", "30s, 15m"),
         ("RESET_TTL", "2d", "between"),
+        ("INVITE_TTL", "10m", "between"),
+        ("INVITE_LIMIT", "0", "between 1 and 1000"),
         ("SIGNING_ALG", "none", "EdDSA, ES256, RS256 or HS256"),
         ("SIGNING_ALG", "PS256", "EdDSA, ES256, RS256 or HS256"),
         ("KEY_ROTATION", "10m", "between"),

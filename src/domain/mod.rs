@@ -8,6 +8,7 @@ pub mod attempts;
 pub mod audit;
 pub mod bundle;
 pub mod cookies;
+pub mod dashboard;
 pub mod device;
 pub mod host;
 pub mod id;

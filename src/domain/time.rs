@@ -60,6 +60,31 @@ impl Timestamp {
     }
 }
 
+/// Milliseconds of a day.
+const DAY: i64 = 86_400_000;
+
+impl Timestamp {
+    /// How many whole days lie between the Unix epoch and this day, UTC.
+    #[must_use]
+    pub const fn day(self) -> i64 {
+        self.0.div_euclid(DAY)
+    }
+
+    /// When such a day begins.
+    #[must_use]
+    pub const fn of_day(day: i64) -> Self {
+        Self(day.saturating_mul(DAY))
+    }
+
+    /// The day alone, as RFC 3339 has it: `2026-01-31`.
+    #[must_use]
+    pub fn date(self) -> String {
+        let mut text = self.rfc3339();
+        text.truncate(10);
+        text
+    }
+}
+
 /// No later time is taken from outside: 2100-01-01T00:00:00Z.
 const MAX_GIVEN: Timestamp = Timestamp::from_secs(4_102_444_800);
 
@@ -107,6 +132,16 @@ pub fn millis(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn days_begin_at_midnight_utc() {
+        let noon = Timestamp::parse_rfc3339("2026-01-31T23:59:59.999Z").unwrap();
+        assert_eq!(
+            (noon.date().as_str(), noon.plus(Duration::from_millis(1)).date().as_str()),
+            ("2026-01-31", "2026-02-01")
+        );
+        assert_eq!(Timestamp::of_day(noon.day()).rfc3339(), "2026-01-31T00:00:00.000Z");
+    }
 
     #[test]
     fn seconds_round_down_on_both_sides_of_the_epoch() {

@@ -130,6 +130,9 @@ pub fn pseudonym(id: UserId) -> String {
     format!("erased:{id}")
 }
 
+/// The role that every new account has, if nothing else is said.
+pub const FIRST_ROLE: &str = "user";
+
 /// A role that somebody was granted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RoleGrant {

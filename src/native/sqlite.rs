@@ -32,6 +32,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0011_roles.sql"),
     include_str!("../../migrations/0012_audit_log.sql"),
     include_str!("../../migrations/0013_api_keys.sql"),
+    include_str!("../../migrations/0014_dashboard.sql"),
 ];
 
 /// The name of the feed's own way to it.

@@ -4,6 +4,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod blacklist;
 pub mod bundle;
+pub mod dashboard;
 pub mod edge_copy;
 pub mod erasure;
 pub mod feed;

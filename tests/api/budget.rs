@@ -318,9 +318,12 @@ async fn an_administrators_work_is_counted() {
     world.isolate.get("/api/v1/users/me", Some(&chief.access)).await.expect(200);
     trips(&world);
     let body = json!({ "roles": ["moderator"] });
+    let invitation = json!({ "username": "bob", "email": "bob@example.org", "invite": true });
     for (method, path, body, cost, what) in [
         ("GET", String::new(), &Value::Null, (2, 0, 1, 0), "the limit, who asks, and the list"),
         ("GET", format!("/{}", ada.id), &Value::Null, (2, 0, 1, 0), "and the account"),
+        ("POST", String::new(), &invitation, (5, 0, 1, 0), "and factor, roles, the account made, and how it is"),
+        ("POST", String::new(), &invitation, (4, 0, 1, 0), "what is taken"),
         (
             "PUT",
             format!("/{}/roles", ada.id),
@@ -339,6 +342,8 @@ async fn an_administrators_work_is_counted() {
         admin(&world, &chief, method, &path, body).await;
         assert_eq!(trips(&world), cost, "{method} {path}: {what}");
     }
+    world.isolate.get("/api/v1/admin/dashboard", Some(&chief.access)).await.expect(200);
+    assert_eq!(trips(&world), (2, 0, 1, 0), "who asks, and all the counts");
     let role = json!({ "name": "clerk" });
     world.isolate.post_as(&chief.access, "/api/v1/admin/roles", &role).await.expect(201);
     assert_eq!(trips(&world), (4, 1, 1, 1), "a role: who asks, factor, roles, the change; the bundle beside the feed");

@@ -45,6 +45,33 @@ const FLOWS: &[Flow] = &[
         holds: |world, _| whole(world),
     },
     Flow {
+        name: "dashboard",
+        method: "GET",
+        path: "/api/v1/admin/dashboard",
+        body: "",
+        success: 200,
+        told_after: None,
+        holds: |world, _| whole(world),
+    },
+    Flow {
+        name: "invitation",
+        method: "POST",
+        path: "",
+        body: r#"{"username":"eve","email":"eve@example.net","invite":true,"roles":["user","moderator"]}"#,
+        success: 201,
+        told_after: Some(409),
+        holds: |world, done| {
+            whole(world);
+            let made = world.count("SELECT COUNT(*) FROM users WHERE username = 'eve'");
+            let rows =
+                "SELECT (SELECT COUNT(*) FROM user_roles WHERE user_id = (SELECT id FROM users WHERE username = 'eve'))
+              + (SELECT COUNT(*) FROM mail_outbox WHERE kind = 'invitation' AND recipient = 'eve@example.net')
+              + (SELECT COUNT(*) FROM audit_events WHERE event = 'register' AND detail = 'invited')";
+            assert_eq!((world.count(rows), world.audited("role_changed")), (4 * made, made));
+            assert!(!done || made == 1);
+        },
+    },
+    Flow {
         name: "ending tokens by other roles",
         method: "PUT",
         path: "/{bob}/roles",

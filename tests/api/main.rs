@@ -14,6 +14,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod admin_create;
 mod admin_search;
 mod admin_users;
 mod api_keys;
@@ -29,6 +30,7 @@ mod budget;
 mod change_password;
 mod cleanup;
 mod cookie;
+mod dashboard;
 mod devices;
 mod emergency;
 mod erase;

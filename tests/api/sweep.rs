@@ -139,7 +139,7 @@ pub fn whole(world: &World) {
            SELECT 1 FROM audit_events WHERE event = 'login_success' AND subject = c.user_id AND request_id = c.used_by)",
         // Whoever has an account was written to; so was whoever has another password.
         "SELECT COUNT(*) FROM users u WHERE erased_at IS NULL AND NOT EXISTS (
-           SELECT 1 FROM mail_outbox WHERE account = u.id AND kind = 'verify_email')",
+           SELECT 1 FROM mail_outbox WHERE account = u.id AND kind IN ('verify_email', 'invitation'))",
         "SELECT (SELECT COALESCE(SUM(password_version - 1), 0) FROM users WHERE erased_at IS NULL AND email_verified = 1)
            <> (SELECT COUNT(*) FROM mail_outbox WHERE kind = 'password_changed')",
         // Whoever is locked out was told.
@@ -147,6 +147,14 @@ pub fn whole(world: &World) {
            SELECT 1 FROM mail_outbox WHERE account = l.account AND kind = 'sign_in_closed')",
         "SELECT (SELECT SUM(email_verified) FROM users)
            <> (SELECT COUNT(*) FROM audit_events WHERE event = 'email_verified')",
+        // What is counted as it happens is what there is.
+        "SELECT COUNT(*) FROM user_totals t WHERE users <> (SELECT COUNT(*) FROM users u
+           WHERE erased_at IS NULL AND u.is_active = t.is_active AND u.mfa_enabled = t.mfa_enabled)",
+        "SELECT (SELECT COUNT(*) FROM role_totals) <> (SELECT COUNT(DISTINCT role) FROM user_roles)",
+        "SELECT COUNT(*) FROM role_totals t WHERE holders <> (SELECT COUNT(*) FROM user_roles r WHERE r.role = t.role)",
+        "SELECT COUNT(*) FROM daily_totals d WHERE (sign_ins, failures, registrations) <> (
+           SELECT SUM(event = 'login_success'), SUM(event IN ('login_failure', 'mfa_failure')), SUM(event = 'register')
+           FROM audit_events WHERE at / 86400000 = d.day)",
         // One key signs for each algorithm, at most one waits, and each is told of but the first.
         "SELECT COUNT(*) <> 1 FROM token_keys WHERE retire_at IS NULL",
         "SELECT COUNT(*) > 2 FROM token_keys WHERE retire_at IS NULL OR retire_at > 1767225600000",

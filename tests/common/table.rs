@@ -486,6 +486,27 @@ pub const TABLE: &[Row] = &[
         expect: moderators,
     },
     Row {
+        name: "POST {prefix}/admin/users",
+        method: "POST",
+        path: "/api/v1/admin/users",
+        body: Body::Json("{}"),
+        expect: admins_invalid,
+    },
+    Row {
+        name: "POST {prefix}/admin/users",
+        method: "POST",
+        path: "/api/v1/admin/users",
+        body: Body::Json(r#"{"username":"above","email":"above@example.org","invite":true,"roles":["super_admin"]}"#),
+        expect: nobody_above,
+    },
+    Row {
+        name: "GET {prefix}/admin/dashboard",
+        method: "GET",
+        path: "/api/v1/admin/dashboard",
+        body: Body::None,
+        expect: admins_read,
+    },
+    Row {
         name: "GET {prefix}/admin/users/{id}",
         method: "GET",
         path: "/api/v1/admin/users/{other}",

@@ -5,7 +5,8 @@ use std::{collections::HashMap, sync::Mutex};
 use serde_json::{Value, json};
 
 use crate::{
-    client::{Answer, Client, SignedIn},
+    client::{Answer, Client, PASSWORD, SignedIn},
+    mail::{mail, token},
     races::{at_once, statuses},
     server::Server,
 };
@@ -100,4 +101,42 @@ pub fn whoever_is_looked_after_is_found_changed_and_ended(server: &Server) {
         server.get(&format!("/api/v1/admin/audit/export?format=csv&subject={}", bob.id), Some(&chief.access));
     let exported = exported.expect(200);
     assert!(exported.text.starts_with("id,at,event,") && exported.text.contains("account_deactivated"), "{exported:?}");
+}
+
+pub fn an_account_is_made_by_invitation_and_counted(server: &Server) {
+    let chief = granted(server, "chief-of-people");
+    let counted = |what: &str| {
+        let shown = send(server, &chief.access, "GET", "dashboard", &Value::Null).expect(200);
+        assert_eq!(shown.body["daily"].as_array().unwrap().len(), 30, "{shown:?}");
+        shown.body.pointer(what).and_then(Value::as_i64).unwrap()
+    };
+    let before = [counted("/total_users"), counted("/daily/29/registrations") + counted("/daily/28/registrations")];
+    let to = "invited@example.org";
+    let body = json!({ "username": "invited", "email": to, "invite": true, "roles": ["user", "moderator"] });
+    let made = send(server, &chief.access, "POST", "users", &body).expect(201);
+    assert_eq!((&made.body["roles"], &made.body["email_verified"]), (&json!(["moderator", "user"]), &json!(false)));
+    send(server, &chief.access, "POST", "users", &body).expect(409);
+    let above = json!({ "username": "above", "email": "above@example.org", "invite": true, "roles": ["super_admin"] });
+    send(server, &chief.access, "POST", "users", &above).expect(403);
+    server.try_sign_in(&server.address(), "invited", PASSWORD).expect(401);
+    let link = token(&mail(server, to, "Your account at"));
+    for (password, status) in [("short", 422), (PASSWORD, 200), ("Third-Horse-9", 400)] {
+        let (address, body) = (server.address(), json!({ "token": link, "new_password": password }));
+        let headers = [("content-type", "application/json"), ("cf-connecting-ip", address.as_str())];
+        server.send("POST", "/api/v1/auth/password-reset/confirm", &headers, body.to_string()).expect(status);
+    }
+    let invited = server.sign_in("invited", made.str("/id").to_owned());
+    let me = server.get("/api/v1/users/me", Some(&invited.access)).expect(200);
+    assert_eq!((me.str("/id"), &me.body["email_verified"]), (invited.id.as_str(), &json!(true)));
+    send(server, &invited.access, "GET", "dashboard", &Value::Null).expect(403);
+    // Of ten who make the same at once, one does; and all are counted once.
+    let body = json!({ "username": "twin", "email": "twin@example.org", "password": PASSWORD });
+    let made = at_once(10, || send(server, &chief.access, "POST", "users", &body));
+    assert_eq!(statuses(&made), HashMap::from([(201, 1), (409, 9)]));
+    assert!(counted("/total_users") >= before[0] + 2);
+    assert!(counted("/daily/29/registrations") + counted("/daily/28/registrations") >= before[1] + 2);
+    assert!(counted("/live_sessions") >= 2 && counted("/users_by_role/moderator") >= 1);
+    let wrong = "SELECT (SELECT COUNT(*) FROM users WHERE erased_at IS NULL) - (SELECT SUM(users) FROM user_totals)
+      + (SELECT COUNT(*) FROM user_roles) - (SELECT SUM(holders) FROM role_totals)";
+    assert_eq!(server.count(wrong), 0);
 }

@@ -62,6 +62,7 @@ const TESTS: &[(&str, Test)] = tests![
     admin::a_role_is_made_granted_used_and_removed,
     admin::two_roles_that_would_inherit_each_other_do_not,
     admin::whoever_is_looked_after_is_found_changed_and_ended,
+    admin::an_account_is_made_by_invitation_and_counted,
     api_keys::a_key_is_made_used_rotated_and_ended,
     api_keys::of_ten_that_rotate_a_key_at_once_one_does,
     attempts::of_fifty_at_once_five_are_looked_at_whoever_exists,

@@ -45,12 +45,16 @@ pub async fn admit(
     takes: &[&str],
     oneself: &'static str,
 ) -> Result<UserId, ApiError> {
-    // Whoever does something to an account is told of it, and be it that there is one.
-    let permissions = takes.iter().chain([&READ]).map(ToString::to_string).collect();
-    principal.require(app, &Requirement { permissions, ..Requirement::default() }).await?;
-    principal.require_recent_factor(app).await?;
+    permit(app, principal, takes).await?;
     let id = UserId::parse(id).map_err(|_| ApiError::NotFound)?;
     if id == principal.user()? { Err(ApiError::Malformed(oneself)) } else { Ok(id) }
+}
+
+/// What the caller must have who does something to accounts: they are told of it, and be it that there is one.
+pub async fn permit(app: &App, principal: &Principal, takes: &[&str]) -> Result<(), ApiError> {
+    let permissions = takes.iter().chain([&READ]).map(ToString::to_string).collect();
+    principal.require(app, &Requirement { permissions, ..Requirement::default() }).await?;
+    principal.require_recent_factor(app).await
 }
 
 /// An account that the caller may do something to.

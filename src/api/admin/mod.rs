@@ -1,6 +1,7 @@
 //! Looking after the installation.
 
 pub mod audit;
+pub mod dashboard;
 mod judge;
 pub mod keys;
 pub mod roles;

@@ -25,6 +25,8 @@ pub enum Kind {
     VerifyEmail,
     /// To choose a new password.
     ResetPassword,
+    /// To choose the first password of an account that somebody else made.
+    Invitation,
     /// To the old address: the account has another one now.
     EmailChanged,
     /// The password was changed.
@@ -49,6 +51,7 @@ impl Kind {
     const ALL: [Self; 11] = [
         Self::VerifyEmail,
         Self::ResetPassword,
+        Self::Invitation,
         Self::EmailChanged,
         Self::PasswordChanged,
         Self::SignInClosed,
@@ -66,6 +69,7 @@ impl Kind {
         match self {
             Self::VerifyEmail => "verify_email",
             Self::ResetPassword => "reset_password",
+            Self::Invitation => "invitation",
             Self::EmailChanged => "email_changed",
             Self::PasswordChanged => "password_changed",
             Self::SignInClosed => "sign_in_closed",
@@ -89,7 +93,8 @@ impl Kind {
     pub const fn purpose(self) -> Option<Purpose> {
         match self {
             Self::VerifyEmail => Some(Purpose::VerifyEmail),
-            Self::ResetPassword => Some(Purpose::ResetPassword),
+            // An invitation is taken up where a reset is: either proves the address, and chooses a password.
+            Self::ResetPassword | Self::Invitation => Some(Purpose::ResetPassword),
             Self::EmailChanged
             | Self::PasswordChanged
             | Self::SignInClosed

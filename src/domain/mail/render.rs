@@ -125,6 +125,7 @@ fn subject(kind: Kind, app_name: &str) -> Line {
     Line::new(&match kind {
         Kind::VerifyEmail => format!("Confirm your email address for {app_name}"),
         Kind::ResetPassword => format!("Choose a new password for {app_name}"),
+        Kind::Invitation => format!("Your account at {app_name} is ready"),
         Kind::EmailChanged => format!("Your email address at {app_name} was changed"),
         Kind::PasswordChanged => format!("Your password at {app_name} was changed"),
         Kind::SignInClosed => format!("Sign-in to your {app_name} account is paused"),

@@ -108,7 +108,7 @@ impl Hasher {
         Ok(made.to_string())
     }
 
-    /// What stands where a hash does of an account that nobody signs in to any more. It is well-formed, so that a try
+    /// What stands where a hash does of an account that nobody signs in to, any more or yet. It is well-formed, so that a try
     /// costs what any does, and names no pepper, so that none has to be kept for it.
     #[must_use]
     pub fn unusable(&self) -> String {

@@ -151,6 +151,17 @@ pub fn write_recovery_used_if_changed(letter: &NewLetter, user: Option<UserId>, 
     Statement::new(sql, params)
 }
 
+/// Ends the links that were sent to choose a password of an account, if the row in the log is there that tells of its being
+/// closed: who opens it again opens none of them.
+#[must_use]
+pub(super) fn end_links_if_written(user: UserId, at: Timestamp, entry: RowId) -> Statement {
+    Statement::new(
+        "UPDATE mail_outbox SET expires_at = ?2 WHERE account = ?1 AND kind IN ('reset_password', 'invitation')
+         AND expires_at > ?2 AND used_at IS NULL AND EXISTS (SELECT 1 FROM audit_events WHERE id = ?3)",
+        [user.to_string().into(), at.millis().into(), entry.to_string().into()],
+    )
+}
+
 /// Writes a mail to an address that was the account's, if the statement before changed one row.
 #[must_use]
 pub fn write_to_if_changed(letter: &NewLetter, to: UserId, address: &Email) -> Statement {

@@ -67,10 +67,10 @@ macro_rules! is_fresh {
     };
 }
 
-/// A reset mail whose time is not over. Parameter 1 is its id, 2 is now.
+/// A reset mail, or an invitation, whose time is not over. Parameter 1 is its id, 2 is now.
 macro_rules! is_reset {
     () => {
-        "mail_outbox.id = ?1 AND mail_outbox.kind = 'reset_password' AND mail_outbox.state <> 'nobody'
+        "mail_outbox.id = ?1 AND mail_outbox.kind IN ('reset_password', 'invitation') AND mail_outbox.state <> 'nobody'
          AND mail_outbox.expires_at > ?2"
     };
 }

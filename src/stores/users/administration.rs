@@ -275,6 +275,9 @@ fn edit(what: &Administration<'_>, edit: &Edit) -> Vec<Statement> {
     if ends {
         batch.extend(what.ended(EndReason::Deactivated).statements());
     }
+    if edit.is_active == Some(false) {
+        batch.push(outbox::end_links_if_written(user, what.act.entry.at, what.act.entry.id));
+    }
     batch
 }
 

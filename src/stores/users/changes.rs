@@ -246,6 +246,7 @@ pub async fn deactivate(
     let ended = EndedBy { user: user.id, keep: None, reason: EndReason::Deactivated, until: revoked_until, entry };
     batch.push(ended.end());
     batch.extend(sign_in::succeeded(confirmed.attempt, entry));
+    batch.push(outbox::end_links_if_written(user.id, entry.at, entry.id));
     batch.push(revocations::read_of_user(session, entry.at));
     batch.push(audit::read_written(entry));
     let mut rows = run(database, batch).await?;

@@ -2,6 +2,7 @@
 
 mod administration;
 mod changes;
+mod creation;
 mod forget;
 mod removal;
 mod search;
@@ -11,6 +12,7 @@ pub use administration::{Administration, Deed, Edit, NewEmail, Unfit, administer
 pub use changes::{
     Changed, Confirmation, EmailChange, PasswordChange, ProfileChange, change_password, change_profile, deactivate,
 };
+pub use creation::{Creation, Made, make};
 pub use forget::forget_grants;
 pub use removal::{Erasure, Removal, remove};
 pub use search::{Found, Place, Search, search};
@@ -29,14 +31,11 @@ use crate::{
         audit::Entry,
         id::{RowId, UserId},
         time::Timestamp,
-        user::{Email, FullName, User, Username},
+        user::{Email, FIRST_ROLE, FullName, User, Username},
     },
     error::ApiError,
     ports::{BadRow, Database, Statement},
 };
-
-/// The role that every new account has.
-const FIRST_ROLE: &str = "user";
 
 /// The columns of a user, for [`UserRow`]; `u` is the users table.
 macro_rules! user_columns {

@@ -11,7 +11,7 @@ use crate::{
     stores::{
         audit, erasure,
         judged::{self, Administered, Judged, State, is_as_judged},
-        revocations, run,
+        outbox, revocations, run,
         sessions::EndedBy,
     },
 };
@@ -56,6 +56,7 @@ pub async fn remove(database: &dyn Database, what: Removal<'_>) -> Result<Admini
         audit::write_act_if_changed(what.closed),
         revocations::record_users_version_if_changed(user.id, entry.at, what.revoked_until),
         end_sessions(&what, what.closed),
+        outbox::end_links_if_written(user.id, entry.at, entry.id),
     ];
     // (2)
     if let Some(erased) = &what.erased {

@@ -1,6 +1,7 @@
 //! `admin/users`: looking after accounts.
 
 mod administer;
+pub mod create;
 pub mod deeds;
 pub mod list;
 pub mod remove;

@@ -23,7 +23,7 @@ use crate::{
     app::App,
     domain::{
         audit::{Act, Event},
-        rbac::RoleName,
+        rbac::{Editor, RoleGraph, RoleName},
         time::Timestamp,
         user::{FieldProblem, RoleGrant},
     },
@@ -47,10 +47,11 @@ pub async fn set(
     let doing = Doing::new(&app, &connection, &principal, &id, &[WRITE], oneself).await?;
     let mut fields = Fields::new(body);
     fields.only(&["roles"]);
-    let grants = grants(&mut fields, app.ports.clock.now());
+    let grants = fields.required_items("roles", |item| grant(item, app.ports.clock.now()));
+    refuse_many(&mut fields, grants.as_deref());
     let grants = fields.complete(grants)?;
     let plan = |case: &Case| {
-        may_grant(case, &grants)?;
+        may_grant(&case.bundle.roles, &case.editor, &grants)?;
         let act = Act { detail: told(&case.user.grants, &grants), ..doing.act(case, Event::RoleChanged)? };
         // Where it is so already, who was not told of it is told.
         let deed = if act.detail.is_some() { Deed::Roles(grants.clone()) } else { Deed::Nothing };
@@ -60,29 +61,29 @@ pub async fn set(
 }
 
 /// Whether there are such roles, and the caller may give what they give.
-fn may_grant(case: &Case, grants: &[RoleGrant]) -> Result<(), ApiError> {
+pub(super) fn may_grant(roles: &RoleGraph, editor: &Editor, grants: &[RoleGrant]) -> Result<(), ApiError> {
     let names: Vec<_> = grants.iter().map(|grant| grant.role.clone()).collect();
-    let unknown: Vec<_> = names.iter().filter(|name| !case.bundle.roles.has(name)).map(String::as_str).collect();
+    let unknown: Vec<_> = names.iter().filter(|name| !roles.has(name)).map(String::as_str).collect();
     if !unknown.is_empty() {
         let problem = format!("names what there is not: {}", unknown.join(" "));
         return Err(ApiError::Invalid(vec![FieldError::new("roles", problem)]));
     }
-    case.bundle.roles.may_administer(&case.editor, &names).map_err(ApiError::Forbidden)
+    roles.may_administer(editor, &names).map_err(ApiError::Forbidden)
 }
 
-/// The roles that a body names; `None` if it names none, or what is none, which is noted.
-fn grants(fields: &mut Fields, now: Timestamp) -> Option<Vec<RoleGrant>> {
-    let grants = fields.required_items("roles", |item| grant(item, now))?;
+/// Notes if roles are more than anyone has, or one is there twice.
+pub(super) fn refuse_many(fields: &mut Fields, grants: Option<&[RoleGrant]>) {
+    let grants = grants.unwrap_or_default();
     if grants.len() > MAX {
         fields.reject("roles", format!("must be at most {MAX}"));
     }
     if grants.windows(2).any(|pair| matches!(pair, [one, other] if one.role == other.role)) {
         fields.reject("roles", "must name each role once");
     }
-    Some(grants)
 }
 
-fn grant(item: &Value, now: Timestamp) -> Result<RoleGrant, FieldProblem> {
+/// One of the roles that a body names.
+pub(super) fn grant(item: &Value, now: Timestamp) -> Result<RoleGrant, FieldProblem> {
     const PROBLEM: FieldProblem = "must be names of roles, or {role, expires_at}";
     let object = match item {
         Value::String(name) => return Ok(RoleGrant { role: RoleName::parse(name)?.to_string(), expires_at: None }),
@@ -102,7 +103,7 @@ fn grant(item: &Value, now: Timestamp) -> Result<RoleGrant, FieldProblem> {
 }
 
 /// What the log says of a change, if it is one.
-fn told(before: &[RoleGrant], after: &[RoleGrant]) -> Option<String> {
+pub(super) fn told(before: &[RoleGrant], after: &[RoleGrant]) -> Option<String> {
     let name = |grant: &RoleGrant| match grant.expires_at {
         None => grant.role.clone(),
         Some(at) => format!("{} until {}", grant.role, at.rfc3339()),
