@@ -48,7 +48,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::VerifyEmail,
         Self::ResetPassword,
         Self::Invitation,
