@@ -77,6 +77,14 @@ ${verification(results.verification)}
 
 ${against(results.verification)}
 
+## Roles
+
+What roles come to is worked out once by a fresh isolate, from what the edge bundle holds of them: each role's own permissions
+and what it inherits, up to 16 above one another. *Worked out* is reading that and working out all that is inherited, in
+WebAssembly; *parsed* is \`JSON.parse\` of the same text, and no more. The last row is as many as there can be.
+
+${roles(results.roles)}
+
 ## A sign-in
 
 \`POST /api/v1/auth/token\` with username and password, ${settings.signIns} per round, one after another. Each comes
@@ -158,6 +166,19 @@ function verification(results) {
     spread(byRound(first, jose)),
   ]);
   return table(["", "first", "remembered", "jose", "bare", "first / bare", "first / jose"], rows);
+}
+
+/** How large what is read of roles is, and how long working it out takes. */
+function roles(results) {
+  const millis = (list) => `${(median(list) / 1000).toFixed(2)} ms`;
+  const rows = results.map(({ roles, permissions, bytes, worked, parsed }) => [
+    `${roles} roles, ${permissions} permissions`,
+    `${(bytes / 1024).toFixed(1)} KiB`,
+    millis(worked),
+    millis(parsed),
+    spread(byRound(worked, parsed)),
+  ]);
+  return table(["", "in the bundle", "worked out", "parsed", "worked out / parsed"], rows);
 }
 
 const byRound = (one, other) => one.map((time, round) => time / other[round]);

@@ -18,6 +18,7 @@ import { FAILURES, PASSWORD, SIGNER, broken, register, signIn } from "./account.
 import { keptConnections, load } from "./load.mjs";
 import { report } from "./report.mjs";
 import { checkSame } from "./same.mjs";
+import { measureRoles } from "./roles.mjs";
 import { measureVerification } from "./verify.mjs";
 import { PASSWORD_COST, startWorld } from "./world.mjs";
 
@@ -51,6 +52,8 @@ try {
   await world.stop();
   say("one token at a time");
   results.verification = await measureVerification(settings.rounds);
+  say("roles");
+  results.roles = await measureRoles(settings.rounds);
   writeFileSync(join(root, "bench", "RESULTS.md"), report(settings, results));
   say("bench/RESULTS.md is written");
 } catch (error) {

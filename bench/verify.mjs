@@ -2,17 +2,16 @@
 // and remembered; with jose; and the signature alone with bare Web Crypto. All in one isolate of one
 // workerd process, in rounds, each in rotated order.
 
-import { performance } from "node:perf_hooks";
 import { SignJWT, exportJWK, generateKeyPair, generateSecret } from "jose";
 
 import { startProbe } from "../scripts/probe-worker.mjs";
+import { inRounds } from "./rounds.mjs";
 
 const ISSUER = "https://auth.example.com";
 const AUDIENCE = "edgewarden";
 /** One request to the process asks for so many verifications: of slow algorithms a tenth. */
 const COUNTS = { first: 2000, remembered: 20_000, jose: 2000, bare: 2000 };
 const SLOW = ["ES384", "ES512"];
-const WARM_UPS = 2;
 const EC = { 256: "P-256", 384: "P-384", 512: "P-521" };
 const ALGORITHMS = ["HS256", "HS384", "HS512", "EdDSA", "ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 
@@ -30,39 +29,12 @@ export async function measureVerification(rounds) {
         bare: (count) => probe.ask("bare", { ...run, count }),
       };
       const share = SLOW.includes(algorithm) ? 0.1 : 1;
-      results[algorithm] = await inRounds(ways, rounds, share);
+      results[algorithm] = await inRounds(ways, rounds, (way) => COUNTS[way] * share);
     }
     return results;
   } finally {
     await probe.stop();
   }
-}
-
-async function inRounds(ways, rounds, share) {
-  const times = Object.fromEntries(Object.keys(ways).map((way) => [way, []]));
-  for (let round = -WARM_UPS; round < rounds; round += 1) {
-    const names = Object.keys(ways);
-    const turn = ((round % names.length) + names.length) % names.length;
-    for (const way of [...names.slice(turn), ...names.slice(0, turn)]) {
-      const time = await timed(ways[way], COUNTS[way] * share);
-      if (round >= 0) times[way].push(time);
-    }
-  }
-  return times;
-}
-
-/** The time for one, without what a request to the process takes in itself. */
-async function timed(ask, count) {
-  const empty = await elapsed(ask, 0);
-  const full = await elapsed(ask, count);
-  return ((full - empty) / count) * 1000;
-}
-
-async function elapsed(ask, count) {
-  const start = performance.now();
-  const yes = await ask(count);
-  if (yes !== count) throw new Error(`${yes} of ${count} were believed`);
-  return performance.now() - start;
 }
 
 /** A key, a token like ours that it signed, and what each way needs to believe it. */

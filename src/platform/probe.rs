@@ -1,7 +1,7 @@
 //! A build for tests and benchmarks only (feature `probe`): asks this build's own verifier, on Web
 //! Crypto in workerd, about signatures and tokens that are handed to it. Never deployed.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::Deserialize;
@@ -11,6 +11,7 @@ use super::{PlatformClock, web_crypto::WebCrypto};
 use crate::{
     domain::{
         bundle::Bundle,
+        rbac::{RoleGraph, RoleRecord},
         revocation::{feed, set::Known},
         secret::SecretList,
         time::Timestamp,
@@ -131,6 +132,29 @@ async fn believe(run: &Run) -> u32 {
         }
     }
     believed
+}
+
+/// A role: what it inherits, and what it gives itself.
+#[derive(Deserialize)]
+struct Role {
+    inherits: Vec<String>,
+    permissions: Vec<String>,
+}
+
+/// Roles by name, as the edge bundle has them written down.
+#[wasm_bindgen]
+pub fn probe_roles_written(roles: String) -> String {
+    let roles: BTreeMap<String, Role> = serde_json::from_str(&roles).unwrap_or_default();
+    let record = |Role { inherits, permissions }| RoleRecord { inherits, permissions, require_mfa: false };
+    let records = roles.into_iter().map(|(name, role)| (name, record(role))).collect();
+    serde_json::to_string(&RoleGraph::new(&records)).unwrap_or_default()
+}
+
+/// Works out `count` times what roles come to, from what is written down of them, as a fresh isolate does; gives how many
+/// times it could.
+#[wasm_bindgen]
+pub fn probe_roles_read(written: String, count: u32) -> u32 {
+    (0..count).map(|_| u32::from(serde_json::from_str::<RoleGraph>(&written).is_ok())).sum()
 }
 
 /// As [`crate::app`] does with a token that it has not seen.
