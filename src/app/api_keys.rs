@@ -29,6 +29,7 @@ impl App {
             Some(snapshot) => {
                 let bundle = self.bundle().await?;
                 let issuer = self.config.public_url.as_str();
+                self.knowledge().view.found_good(*asked.id.bytes(), now);
                 KeyFound::Live(Arc::new(LiveKey::new(snapshot, asked, issuer, &bundle)))
             }
         };

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use edgewarden::{native::switchboard::Plan, ports::Value as Sql};
+use edgewarden::{
+    domain::revocation::feed::Answer as FeedAnswer, native::switchboard::Plan, ports::Value as Sql,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -576,4 +578,28 @@ async fn old_keys_are_forgotten() {
     world.host.clock.advance(Duration::from_hours(24));
     world.isolate.app.forget_keys().await.unwrap();
     assert_eq!(world.count("SELECT COUNT(*) FROM api_keys"), 1);
+}
+
+/// Where more was revoked than can be told of, the record is asked about a key, once within the bound.
+#[tokio::test]
+async fn a_key_of_which_cannot_be_told_is_asked_about_once_within_the_bound() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let key = make(&world.isolate, &ada, &json!({ "name": "k" })).await;
+    let other = world.another_isolate();
+    use_key(&other, "/demo/private/x", &key.key).await.expect(200);
+    let (now, told) = (other.app.ports.clock.now(), other.app.ports.revocations.since(None).await.unwrap());
+    let told = FeedAnswer { incomplete_until: Some(now.plus(Duration::from_hours(1)).millis()), ..told };
+    other.app.knowledge().hear(told, now, now);
+    world.host.clock.advance(Duration::from_secs(1));
+    world.host.switchboard.set(Plan::Healthy);
+    for _ in 0..5 {
+        use_key(&other, "/demo/private/x", &key.key).await.expect(200);
+    }
+    assert_eq!(world.host.switchboard.count("database"), 0, "it was asked about a moment ago");
+    world.host.clock.advance(Duration::from_secs(9));
+    for _ in 0..5 {
+        use_key(&other, "/demo/private/x", &key.key).await.expect(200);
+    }
+    assert_eq!(world.host.switchboard.count("database"), 1);
 }
