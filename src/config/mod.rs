@@ -70,6 +70,8 @@ pub struct Config {
     pub allowed_origins: Vec<String>,
     /// Requests to our own endpoints.
     pub api_limit: Limit,
+    /// Whether the API's description is answered here.
+    pub docs: bool,
     /// Path under which pages are; empty, or like `api_prefix`.
     pub pages_prefix: String,
     /// Path under which our endpoints answer; begins with `/`, does not end with it.
@@ -213,6 +215,7 @@ impl Config {
             allowed_hosts: perimeter::allowed_hosts(&vars)?,
             allowed_origins: perimeter::allowed_origins(&vars, environment)?,
             api_limit: perimeter::api_limit(&vars)?,
+            docs: vars.docs(environment)?,
             pages_prefix,
             api_prefix: vars.api_prefix()?,
             audience: vars.audience()?,
