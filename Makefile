@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help dev test e2e check build bench admin import setup
+.PHONY: help openapi dev test e2e check build bench admin import setup
 
 PORT ?= 8787
 STATE ?= $(CURDIR)/.wrangler/state
@@ -30,6 +30,10 @@ check: setup ## Format, lints on host and wasm32, docs, licences, unused depende
 
 build: setup ## The release bundle, with its size
 	@node scripts/build.mjs
+
+openapi: ## Write the API's description anew, from the code
+	cargo run --quiet --locked --bin edgewarden openapi > target/openapi.json
+	mv target/openapi.json src/api/docs/openapi.json
 
 bench: setup build ## Side by side with a bare pass-through and hono + jose; writes bench/RESULTS.md
 	@node_modules/node/bin/node bench/run.mjs

@@ -15,7 +15,7 @@ import { createInterface } from "node:readline";
 import { root, say, start, stop, toolCache } from "./lib.mjs";
 import { setup } from "./setup.mjs";
 
-const PYTHON_PACKAGES = { "PyJWT[crypto]": "2.15.1", cryptography: "50.0.2" };
+const PYTHON_PACKAGES = { "PyJWT[crypto]": "2.15.1", cryptography: "50.0.2", "openapi-spec-validator": "0.9.0" };
 
 /** The Worker may have to be built first. */
 const READY_TIMEOUT_MS = 15 * 60_000;
@@ -28,7 +28,7 @@ const TAIL = 60;
 
 /** What is asked where tokens are signed with which algorithm. A shared key is in no key set, for no origin. */
 const SUITES = [
-  { algorithm: "EdDSA", tests: ["jose", "origin", "algorithms", "isolates"], asksPython: true, asksOathtool: true },
+  { algorithm: "EdDSA", tests: ["jose", "origin", "algorithms", "isolates", "docs"], asksPython: true, asksOathtool: true },
   { algorithm: "ES256", tests: ["jose"], asksPython: true },
   { algorithm: "RS256", tests: ["jose"], asksPython: true },
   { algorithm: "HS256", tests: ["shared"], asksPython: false },
@@ -140,9 +140,20 @@ async function pythonTests(python, facts) {
   return tally(code, Math.max(0, count(/^Ran (\d+) tests? in/m) - failed), failed);
 }
 
+/** Others' readers of the API's description: whether it is one. */
+async function description(python) {
+  say("e2e: the API's description");
+  const file = join(root, "src", "api", "docs", "openapi.json");
+  const quiet = { REDOCLY_TELEMETRY: "off", REDOCLY_SUPPRESS_UPDATE_NOTICE: "true" };
+  const [node, redocly] = [join(root, "node_modules", "node", "bin", "node"), join(root, "node_modules", "@redocly", "cli", "bin", "cli.js")];
+  const read = [await runTests(node, [redocly, "lint", "--config", join(root, "redocly.yaml"), "--max-problems=50", file], quiet)];
+  if (python) read.push(await runTests(python, ["-m", "openapi_spec_validator", file], {}));
+  for (const { code } of read) add(code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 });
+}
+
 /** A Python with the pinned PyJWT, made once and kept outside the checkout; or why there is none. */
 function pyjwt() {
-  const name = `pyjwt-${Object.values(PYTHON_PACKAGES).join("-cryptography-")}`;
+  const name = `python-${Object.values(PYTHON_PACKAGES).join("-")}`;
   const folder = join(toolCache, name);
   const pythonIn = (place) => join(place, "bin", "python");
   const call = (command, args) => {
@@ -152,13 +163,13 @@ function pyjwt() {
     const why = error?.message ?? lines.findLast((line) => /error/i.test(line)) ?? lines.at(-1);
     return { ok: status === 0, why };
   };
-  const works = () => existsSync(pythonIn(folder)) && call(pythonIn(folder), ["-c", "import jwt, cryptography"]).ok;
+  const works = () => existsSync(pythonIn(folder)) && call(pythonIn(folder), ["-c", "import jwt, cryptography, openapi_spec_validator"]).ok;
   mkdirSync(toolCache, { recursive: true });
   if (works()) return { python: pythonIn(folder) };
 
   const found = call("python3", ["--version"]);
   if (!found.ok) return { missing: `python3 is not installed or does not run (${found.why})` };
-  say(`installing PyJWT ${PYTHON_PACKAGES["PyJWT[crypto]"]} (once; kept in ${toolCache})`);
+  say(`installing PyJWT and openapi-spec-validator (once; kept in ${toolCache})`);
   // Made aside and moved in whole, so that what is in the cache is complete.
   const aside = join(toolCache, `.${name}-${process.pid}`);
   try {
@@ -245,6 +256,7 @@ try {
   await setup();
   const { python, missing: noPython } = pyjwt();
   const { env: oath, missing: noOathtool } = oathtool();
+  await description(python);
   for (const each of SUITES) {
     interrupted.signal.throwIfAborted();
     await suite(each, python, oath);

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
 const REALM: &str = "edgewarden";
 
 /// One bad field of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
     /// Which field.
     pub field: &'static str,
@@ -240,9 +241,9 @@ pub struct Reply {
     pub body: String,
 }
 
-/// RFC 9457.
-#[derive(Serialize)]
-struct Problem<'a> {
+/// A problem (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+pub struct Problem<'a> {
     r#type: &'static str,
     title: &'static str,
     status: u16,

@@ -62,7 +62,8 @@ pub async fn outermost(State(app): State<Arc<App>>, mut request: Request, next: 
     // (4)
     let headers = response.headers_mut();
     for (name, value) in security_headers::all(transport) {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        // A page has a policy of its own.
+        headers.entry(HeaderName::from_static(name)).or_insert(HeaderValue::from_static(value));
     }
     if let Some(decision) = connection.counted() {
         headers.extend(limit_headers(decision, app.ports.clock.now()));

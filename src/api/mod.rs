@@ -7,12 +7,16 @@ mod auth;
 mod connection;
 mod cors;
 mod cursor;
+pub mod docs;
 mod extract;
 mod form;
+mod kept;
 mod layers;
 mod limits;
 mod mail;
 mod mfa;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod openapi;
 mod page;
 mod query;
 mod well_known;
@@ -24,7 +28,11 @@ use axum::{
     routing::{delete, get, patch, post, put},
 };
 
-use crate::{app::App, config::Environment, error::ApiError};
+use crate::{
+    app::App,
+    config::{Config, Environment},
+    error::ApiError,
+};
 
 pub use connection::Connection;
 
@@ -33,6 +41,7 @@ macro_rules! endpoints {
     (
         under prefix { $($method:ident $path:literal => $handler:path,)* }
         at root { $($root_method:ident $root_path:literal => $root_handler:path,)* }
+        as documentation { $($docs_method:ident $docs_path:literal => $docs_handler:path,)* }
         in development { $($dev_method:ident $dev_path:literal => $dev_handler:path,)* }
     ) => {
         /// Every endpoint as (method, path), for tests that must cover all of them. `{prefix}`
@@ -42,13 +51,19 @@ macro_rules! endpoints {
             $((stringify!($root_method), $root_path),)*
         ];
 
+        /// Those that there are where `DOCS` says so.
+        pub const DOCS_ENDPOINTS: &[(&str, &str)] = &[$((stringify!($docs_method), $docs_path),)*];
+
         /// Those that there are in development only.
         pub const DEVELOPMENT_ENDPOINTS: &[(&str, &str)] = &[$((stringify!($dev_method), $dev_path),)*];
 
-        fn routes(prefix: &str, environment: Environment) -> Router<Arc<App>> {
+        fn routes(config: &Config) -> Router<Arc<App>> {
             let api = Router::new()$(.route($path, $method($handler)))*;
-            let all = Router::new().nest(prefix, api)$(.route($root_path, $root_method($root_handler)))*;
-            match environment {
+            let mut all = Router::new().nest(&config.api_prefix, api)$(.route($root_path, $root_method($root_handler)))*;
+            if config.docs {
+                all = all$(.route($docs_path, $docs_method($docs_handler)))*;
+            }
+            match config.environment {
                 Environment::Production => all,
                 Environment::Development => all$(.route($dev_path, $dev_method($dev_handler)))*,
             }
@@ -115,6 +130,12 @@ endpoints! {
         get "/.well-known/jwks.json" => well_known::jwks,
         get "/health" => well_known::health,
     }
+    as documentation {
+        get "/openapi.json" => docs::openapi,
+        get "/docs" => docs::page,
+        get "/docs/page.css" => docs::style,
+        get "/docs/page.js" => docs::script,
+    }
     in development {
         get "/dev/outbox" => mail::outbox::list,
     }
@@ -123,7 +144,7 @@ endpoints! {
 /// Every endpoint, and what every answer goes through. It goes around the endpoints' own router, which says last what
 /// methods there are.
 pub fn router(app: &Arc<App>) -> Router {
-    let endpoints = routes(&app.config.api_prefix, app.config.environment)
+    let endpoints = routes(&app.config)
         .fallback(async || ApiError::NotFound)
         .method_not_allowed_fallback(async || ApiError::MethodNotAllowed)
         .with_state(app.clone());

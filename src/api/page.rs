@@ -1,6 +1,7 @@
 //! Lists, a page at a time: `{items, next_cursor?}`. A cursor says where the page before ended, so what comes and goes
 //! meanwhile neither moves the next one nor is seen twice.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::query::Query;
@@ -31,7 +32,7 @@ impl<C> Paging<C> {
 }
 
 /// One page.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct Page<T> {
     items: Vec<T>,
     #[serde(skip_serializing_if = "Option::is_none")]

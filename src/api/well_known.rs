@@ -6,13 +6,14 @@ use axum::{
     Json,
     body::Body,
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
+    http::{HeaderMap, Response, StatusCode},
 };
-use base64ct::{Base64UrlUnpadded, Encoding};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
-use super::extract::{Reader, bearer};
+use super::{
+    extract::{Reader, bearer},
+    kept::Kept,
+};
 use crate::{
     app::App, config::Environment, domain::rbac::Requirement, error::ApiError, gateway::authenticate::Freshness,
 };
@@ -26,26 +27,12 @@ pub async fn jwks(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Res
     let (bundle, is_current) = app.current_bundle().await?;
     let set = bundle.keyring.published(app.ports.clock.now());
     let body = serde_json::to_vec(&set).map_err(|error| ApiError::Internal(error.to_string()))?;
-    let etag = format!("\"{}\"", Base64UrlUnpadded::encode_string(&Sha256::digest(&body)));
     // Keys that could not be asked for lately are good, but there may be more: nobody should keep them.
     let cache = match app.config.jwks_max_age.as_secs() {
         age if is_current => format!("public, max-age={age}"),
         _ => "no-cache".to_owned(),
     };
-    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|value| names(value, &etag));
-    let (status, body) = if known { (StatusCode::NOT_MODIFIED, Body::empty()) } else { (StatusCode::OK, body.into()) };
-    let response = Response::builder()
-        .status(status)
-        .header(header::CONTENT_TYPE, KEY_SET)
-        .header(header::CACHE_CONTROL, cache)
-        .header(header::ETAG, etag);
-    response.body(body).map_err(|error| ApiError::Internal(error.to_string()))
-}
-
-/// Whether a value of `If-None-Match` names an entity tag: one of a list, weak or not, or any.
-fn names(value: &HeaderValue, etag: &str) -> bool {
-    let tags = value.to_str().unwrap_or_default().split(',').map(str::trim);
-    tags.into_iter().any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+    Kept::new(KEY_SET, body).answer(&headers, &cache)
 }
 
 /// `GET /health`: that this Worker runs, and which version. With `?deep=1`, for who looks after the system or in

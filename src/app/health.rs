@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use futures_util::future::join4;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::App;
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// The state of everything; times are in milliseconds.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub struct Health {
     /// `ok`, or `degraded` if a store does not answer.
     pub status: &'static str,
@@ -27,7 +28,8 @@ pub struct Health {
     isolate: Isolate,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 struct Stores {
     database: Store,
     kv: Store,
@@ -35,14 +37,16 @@ struct Stores {
     limiter: Store,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 struct Store {
     ok: bool,
     took_ms: i64,
 }
 
 /// How far the feed is behind the record.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 struct Feed {
     /// How long ago it last asked the record for what it was not told.
     pulled_ago_ms: Option<i64>,
@@ -51,14 +55,16 @@ struct Feed {
 }
 
 /// How many mails wait to be sent, and how many never were, as far as they are counted: up to a thousand.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[schemars(inline)]
 struct Mails {
     pending: Option<i64>,
     dead: Option<i64>,
 }
 
 /// What this isolate goes by.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(inline)]
 struct Isolate {
     /// How old its view of revocations was before this question; nothing if there was none.
     view_age_ms: Option<i64>,

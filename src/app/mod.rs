@@ -31,6 +31,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
+    api::docs,
     config::{Config, ConfigError, Lookup},
     domain::{
         id::RequestId,
@@ -73,6 +74,8 @@ pub struct App {
     pub ports: Ports,
     knowledge: Mutex<Knowledge>,
     chores: chores::Chores,
+    /// The API's description, as it is handed out here.
+    pub description: docs::Fitted,
     /// How often limits refused something here.
     limiter_refusals: AtomicU64,
 }
@@ -91,6 +94,7 @@ impl App {
             ports,
             knowledge: Mutex::default(),
             chores: chores::Chores::default(),
+            description: docs::Fitted::default(),
             limiter_refusals: AtomicU64::default(),
         })
     }
@@ -104,6 +108,7 @@ impl App {
             ports: self.ports.clone(),
             knowledge: Mutex::default(),
             chores: chores::Chores::default(),
+            description: docs::Fitted::default(),
             limiter_refusals: AtomicU64::default(),
         }
     }

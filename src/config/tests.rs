@@ -59,6 +59,7 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         ("KEY_ENCRYPTION_KEY", "", "openssl rand"),
         ("KEY_ENCRYPTION_KEY", "k1:short", "under 32 bytes"),
         ("REVOCATION", "never", "must be bounded or strict"),
+        ("DOCS", "true", "must be always, development or never"),
         ("REQUIRE_VERIFIED_EMAIL", "yes", "true or false"),
         ("API_LIMIT", "0", "between 1 and 10000"),
         ("ALLOWED_HOSTS", "*", "such as api.example.com"),
@@ -98,6 +99,23 @@ fn what_is_wrong_is_named_with_what_would_be_right() {
         assert_eq!(error.name, name);
         assert!(error.to_string().contains(why), "{error}");
         assert!(value.len() < 9 || !name.ends_with("KEY") || !error.to_string().contains(value));
+    }
+}
+
+#[test]
+fn the_description_is_told_where_it_is_said_to_be() {
+    for (environment, docs, told) in [
+        ("production", "", false),
+        ("production", "development", false),
+        ("production", "always", true),
+        ("production", "never", false),
+        ("development", "", true),
+        ("development", "development", true),
+        ("development", "always", true),
+        ("development", "never", false),
+    ] {
+        let config = parse(&[("ENVIRONMENT", environment), ("DOCS", docs)]).unwrap();
+        assert_eq!(config.docs, told, "{environment} {docs}");
     }
 }
 

@@ -75,6 +75,15 @@ impl Vars<'_> {
         }
     }
 
+    pub(super) fn docs(&self, environment: Environment) -> Result<bool, ConfigError> {
+        match self.text("DOCS").as_deref() {
+            None | Some("development") => Ok(environment == Environment::Development),
+            Some("always") => Ok(true),
+            Some("never") => Ok(false),
+            Some(_) => Err(fault("DOCS", "must be always, development or never")),
+        }
+    }
+
     pub(super) fn switch(&self, name: &'static str, default: bool) -> Result<bool, ConfigError> {
         match self.text(name).as_deref() {
             None => Ok(default),

@@ -1,5 +1,6 @@
 //! What the dashboard makes of counts.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::time::Timestamp;
@@ -19,7 +20,7 @@ pub struct Total {
 }
 
 /// Accounts in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Accounts {
     /// How many there are, but such as were erased.
     pub total_users: i64,
@@ -63,7 +64,7 @@ pub struct Day {
 }
 
 /// A day as it is shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct DayView {
     date: String,
     sign_ins: i64,

@@ -67,6 +67,8 @@ pub struct World<'a> {
     pub auth_authority: &'a str,
     /// Whether loopback names are the auth host too.
     pub environment: Environment,
+    /// Whether the API's description is among our own endpoints.
+    pub docs: bool,
     /// The path under which our own endpoints are.
     pub api_prefix: &'a str,
     /// How old what is known of revocations may be.
@@ -92,6 +94,7 @@ impl<'a> World<'a> {
             hosts,
             auth_authority: config.public_url.authority(),
             environment: config.environment,
+            docs: config.docs,
             api_prefix: &config.api_prefix,
             revocation_bound: config.revocation_bound,
             revocation: config.revocation,
@@ -284,6 +287,7 @@ fn is_own(head: &Head<'_>, path: &Path, world: &World<'_>) -> bool {
     let path = path.as_str();
     let ours = path.strip_prefix(world.api_prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         || matches!(path, "/.well-known/jwks.json" | "/health")
+        || (world.docs && matches!(path, "/openapi.json" | "/docs" | "/docs/page.css" | "/docs/page.js"))
         || (world.environment == Environment::Development && path == "/dev/outbox");
     ours && is_auth_host(head, world)
 }

@@ -9,6 +9,7 @@ pub mod import;
 pub mod kv;
 pub mod limiter;
 pub mod mail;
+pub mod openapi;
 mod signatures;
 pub mod sqlite;
 pub mod switchboard;

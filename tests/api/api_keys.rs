@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use edgewarden::{
-    domain::revocation::feed::Answer as FeedAnswer, native::switchboard::Plan, ports::Value as Sql,
-};
+use edgewarden::{domain::revocation::feed::Answer as FeedAnswer, native::switchboard::Plan, ports::Value as Sql};
 use serde_json::{Value, json};
 
 use crate::{

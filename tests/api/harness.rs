@@ -24,6 +24,8 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+use crate::contract::{self, Asked};
+
 pub const URL: &str = "https://auth.example.com";
 pub const SECRET: &str = "k1:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
 pub const OTHER_SECRET: &str = "k2:zyxwvutsrqponmlkjihgfedcba9876543210ZYXWVUT";
@@ -214,11 +216,28 @@ impl Isolate {
     }
 
     pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (asked, request) = Self::look_at(request).await;
         let response = self.respond(request).await;
         let (parts, body) = response.into_parts();
         let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        contract::check(&asked, &self.app.config.api_prefix, parts.status.as_u16(), &parts.headers, &bytes);
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+    }
+
+    /// What a request asks, to be held against the API's description. A body that arrives in parts is left as it is.
+    async fn look_at(request: Request<Body>) -> (Asked, Request<Body>) {
+        let (parts, body) = request.into_parts();
+        let text = |value: &http::HeaderValue| value.to_str().ok().map(ToOwned::to_owned);
+        let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+        let mut asked =
+            Asked { method, path, kind: parts.headers.get(header::CONTENT_TYPE).and_then(text), body: None };
+        if axum::body::HttpBody::size_hint(&body).exact().is_none() {
+            return (asked, Request::from_parts(parts, body));
+        }
+        let bytes = to_bytes(body, usize::MAX).await.unwrap();
+        asked.body = Some(bytes.to_vec());
+        (asked, Request::from_parts(parts, bytes.into()))
     }
 
     pub async fn get(&self, path: &str, token: Option<&str>) -> Answer {

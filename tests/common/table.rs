@@ -752,6 +752,10 @@ pub const TABLE: &[Row] = &[
         expect: anyone,
     },
     Row { name: "GET /health", method: "GET", path: "/health", body: Body::None, expect: anyone },
+    Row { name: "GET /openapi.json", method: "GET", path: "/openapi.json", body: Body::None, expect: anyone },
+    Row { name: "GET /docs", method: "GET", path: "/docs", body: Body::None, expect: anyone },
+    Row { name: "GET /docs/page.css", method: "GET", path: "/docs/page.css", body: Body::None, expect: anyone },
+    Row { name: "GET /docs/page.js", method: "GET", path: "/docs/page.js", body: Body::None, expect: anyone },
     Row { name: "demo.public", method: "GET", path: "/demo/public/x", body: Body::None, expect: anyone },
     Row { name: "demo.optional", method: "GET", path: "/demo/optional/x", body: Body::None, expect: optional },
     Row { name: "demo.private", method: "POST", path: "/demo/private/x", body: Body::Json("{}"), expect: known },
@@ -790,7 +794,8 @@ pub const TABLE: &[Row] = &[
 
 /// Names of everything that must have a row.
 pub fn must_have_rows() -> Vec<String> {
-    let endpoints = edgewarden::api::ENDPOINTS.iter().map(|(method, path)| format!("{} {path}", method.to_uppercase()));
+    let all = edgewarden::api::ENDPOINTS.iter().chain(edgewarden::api::DOCS_ENDPOINTS);
+    let endpoints = all.map(|(method, path)| format!("{} {path}", method.to_uppercase()));
     let lookup = |_: &str| Some("http://127.0.0.1:1".to_owned());
     let policy = edgewarden::gateway::policy::Policy::parse(edgewarden::app::POLICY, &lookup).unwrap();
     endpoints.chain(policy.routes().iter().map(|route| route.id.clone())).collect()

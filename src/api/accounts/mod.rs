@@ -5,12 +5,14 @@ pub mod me;
 pub mod profile;
 pub mod register;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::{id::UserId, time::Timestamp, user::User};
 
 /// A user as the API shows one: never the hash.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "User")]
 pub struct UserView {
     id: UserId,
     username: String,
@@ -20,8 +22,11 @@ pub struct UserView {
     roles: Vec<String>,
     is_active: bool,
     mfa_enabled: bool,
+    #[schemars(extend("format" = "date-time"))]
     created_at: String,
+    #[schemars(extend("format" = "date-time"))]
     updated_at: String,
+    #[schemars(extend("format" = "date-time"))]
     last_login_at: Option<String>,
 }
 

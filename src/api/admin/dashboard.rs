@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -20,7 +21,8 @@ use crate::{
 const PERMISSION: &str = "reports:view";
 
 /// Counts, and of nobody more than that.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Dashboard")]
 pub struct DashboardView {
     #[serde(flatten)]
     accounts: Accounts,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -26,26 +27,31 @@ use crate::{
 const PERMISSION: &str = "keys:manage";
 
 /// All keys that are not over, in the order in which they sign.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SigningKeys")]
 pub struct Keys {
     items: Vec<Key>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SigningKey")]
 struct Key {
     kid: KeyId,
     algorithm: &'static str,
     status: Status,
+    #[schemars(extend("format" = "date-time"))]
     publish_at: String,
     sign_from: String,
+    #[schemars(extend("format" = "date-time"))]
     retire_at: Option<String>,
     /// Which secret of `KEY_ENCRYPTION_KEY` it is sealed under.
     sealed_under: Option<String>,
 }
 
 /// What a key does at the moment.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(inline)]
 enum Status {
     /// It is published, and waits.
     Next,

@@ -6,6 +6,7 @@ pub mod list;
 pub mod remove;
 pub mod rotate;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Connection, extract::Principal};
@@ -31,25 +32,37 @@ use crate::{
 const CHANGE: &str = "profile:write";
 
 /// A key as the API shows one: never its secret.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "ApiKey")]
 pub struct KeyView {
     id: ApiKeyId,
     name: String,
+    /// The beginning of the key, by which its owner knows it.
     prefix: String,
+    /// What it may do at most.
     scopes: Vec<String>,
+    /// From where it may be used; from anywhere, if none is named.
     allowed_ips: Vec<String>,
+    /// How often in a minute, if that is less than for every key.
     per_minute: Option<u32>,
+    #[schemars(extend("format" = "date-time"))]
     created_at: String,
+    #[schemars(extend("format" = "date-time"))]
     expires_at: String,
+    /// About when it was last used.
+    #[schemars(extend("format" = "date-time"))]
     last_used_at: Option<String>,
+    /// The key that was made in its place.
     replaced_by: Option<ApiKeyId>,
 }
 
 /// A key that was made just now: the only time that it is shown.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "MadeApiKey")]
 pub struct MadeKey {
     #[serde(flatten)]
     view: KeyView,
+    /// The key itself.
     key: String,
 }
 

@@ -1,5 +1,6 @@
 //! Half a sign-in: the password was right, and a second factor is asked for.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::prove::{Proven, Wrong, fail, open_factor};
@@ -21,7 +22,8 @@ use crate::{
 };
 
 /// What is answered then. The token opens nothing but `auth/mfa/verify`.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SecondFactorWanted")]
 pub struct Challenge {
     mfa_required: bool,
     /// The token.

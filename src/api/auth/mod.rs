@@ -1,6 +1,6 @@
 //! Signing in, staying signed in, signing out.
 
-mod challenge;
+pub mod challenge;
 mod device;
 pub mod login;
 pub mod logout;
@@ -17,12 +17,14 @@ pub mod token;
 
 pub use opened::Opened;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{app::AccessToken, domain::id::SessionId};
 
 /// The answer of `auth/token` and `auth/refresh` (RFC 6749, §5.1).
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Tokens")]
 pub struct TokenAnswer {
     access_token: String,
     refresh_token: String,
@@ -40,11 +42,13 @@ impl TokenAnswer {
 }
 
 /// The answer of `auth/login`, beside the cookie.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CookieSession")]
 pub struct CookieAnswer {
     /// The session.
     pub session_id: SessionId,
     /// When it ends whatever is done with it.
+    #[schemars(extend("format" = "date-time"))]
     pub expires_at: String,
     /// What it permits, with spaces between.
     pub scope: String,

@@ -7,6 +7,7 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -27,13 +28,17 @@ use crate::{
 };
 
 /// A session as the API shows one.
-#[derive(Serialize)]
-struct SessionView {
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Session")]
+pub struct SessionView {
     id: SessionId,
     device: String,
     ip: Option<String>,
+    #[schemars(extend("format" = "date-time"))]
     created_at: String,
+    #[schemars(extend("format" = "date-time"))]
     last_seen_at: String,
+    #[schemars(extend("format" = "date-time"))]
     expires_at: String,
     current: bool,
 }

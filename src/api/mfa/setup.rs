@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -23,7 +24,8 @@ use crate::{
 };
 
 /// What an app is given, once.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Enrolment")]
 pub struct SetupAnswer {
     secret: String,
     otpauth_uri: String,

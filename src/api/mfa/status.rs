@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{api::extract::Enrolling, app::App, domain::time::Timestamp, error::ApiError, stores::mfa};
 
 /// What is told.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SecondFactor")]
 pub struct StatusAnswer {
     enabled: bool,
+    #[schemars(extend("format" = "date-time"))]
     enabled_at: Option<String>,
     /// Whether their roles want one.
     required: bool,

@@ -1,5 +1,6 @@
 //! A row of the log as it is shown: as JSON, or as cells of a table.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::audit::{Outcome, record::Record};
@@ -21,9 +22,11 @@ pub const COLUMNS: [&str; 12] = [
 ];
 
 /// A row.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "AuditRow")]
 pub struct Item {
     id: String,
+    #[schemars(extend("format" = "date-time"))]
     at: String,
     event: String,
     severity: String,

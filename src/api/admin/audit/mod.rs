@@ -2,7 +2,7 @@
 
 pub mod export;
 mod filter;
-mod item;
+pub mod item;
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@ pub mod remove;
 mod rule;
 pub mod update;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -26,7 +27,8 @@ fn description(text: &str) -> Result<String, FieldProblem> {
 }
 
 /// A role as the API shows one.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Role")]
 pub struct RoleView {
     name: String,
     description: String,
@@ -37,7 +39,7 @@ pub struct RoleView {
 }
 
 /// A role with everything that it comes to.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct WholeRole {
     #[serde(flatten)]
     role: RoleView,

@@ -8,6 +8,7 @@ use axum::{
     http::StatusCode,
     response::NoContent,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -33,7 +34,8 @@ use crate::{
 };
 
 /// A permission as the API shows one.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Permission")]
 pub struct PermissionView {
     name: String,
     description: String,

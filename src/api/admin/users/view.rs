@@ -6,6 +6,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::READ;
@@ -18,23 +19,27 @@ use crate::{
 };
 
 /// An account with who granted its roles, and what keeps it closed.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub struct WholeUser {
     #[serde(flatten)]
     user: UserView,
     /// The roles in `roles`, and such as are over.
     role_grants: Vec<GrantView>,
     /// Until when sign-in is closed to everyone who is not known, if it is.
+    #[schemars(extend("format" = "date-time"))]
     locked_until: Option<String>,
     /// How many sessions stand.
     live_sessions: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "RoleGrant")]
 struct GrantView {
     role: String,
+    #[schemars(extend("format" = "date-time"))]
     granted_at: String,
     granted_by: Option<UserId>,
+    #[schemars(extend("format" = "date-time"))]
     expires_at: Option<String>,
 }
 

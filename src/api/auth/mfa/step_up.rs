@@ -8,6 +8,7 @@ use axum::{
     http::HeaderMap,
     response::{IntoResponse, Response},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -25,8 +26,8 @@ use crate::{
 };
 
 /// What is answered to whoever holds tokens: the refresh token stays as it is.
-#[derive(Serialize)]
-struct SteppedUp {
+#[derive(Serialize, JsonSchema)]
+pub struct SteppedUp {
     access_token: String,
     token_type: &'static str,
     expires_in: i64,
