@@ -136,7 +136,7 @@ pub fn username() -> Value {
 
 /// [`Email`](crate::domain::user::Email).
 pub fn email() -> Value {
-    json!({ "type": "string", "format": "email", "minLength": 6, "maxLength": 254, "pattern": "^[!-~]+@[!-~]+\\.[!-~]+$" })
+    json!({ "type": "string", "format": "email", "minLength": 5, "maxLength": 254, "pattern": "^[!-~]+@[!-~]+\\.[!-~]+$" })
 }
 
 /// [`FullName`](crate::domain::user::FullName), or another [`line_of_text`](crate::domain::user::line_of_text): what controls anything
