@@ -75,8 +75,8 @@ fn template(path: &str) -> Option<&'static str> {
 fn hold(pointer: &str, value: &Value, about: &str) {
     let compiled = VALIDATORS.lock().unwrap_or_else(PoisonError::into_inner).get(pointer).cloned();
     let validator = compiled.unwrap_or_else(|| {
-        let schema =
-            json!({ "$ref": format!("#{pointer}"), "paths": DOCUMENT["paths"], "components": DOCUMENT["components"] });
+        let mut schema = DOCUMENT.pointer(pointer).unwrap().clone();
+        schema["components"] = json!({ "schemas": DOCUMENT["components"]["schemas"] });
         let made = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
         let made = Arc::new(made);
         VALIDATORS.lock().unwrap_or_else(PoisonError::into_inner).insert(pointer.to_owned(), made.clone());

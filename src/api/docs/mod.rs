@@ -1,9 +1,8 @@
 //! `GET /openapi.json` and `GET /docs`: the API's description, for programs and for people, where `DOCS` says so.
 //!
 //! The document is a file that `edgewarden openapi` writes and a test holds against the code; here it is only fitted to where
-//! it is served, once in an isolate's life. The page is a hundred lines of our own, and not one of the renderers that there
-//! are: those weigh more than this whole Worker, and want styles or scripts inline, which would open the Content Security
-//! Policy on the very origin that gives out sessions.
+//! it is served, once in an isolate's life. The page is our own, small and
+//! without anything inline, so that the Content Security Policy stays shut on the very origin that gives out sessions.
 
 use std::sync::{Arc, OnceLock};
 

@@ -136,12 +136,13 @@ pub fn username() -> Value {
 
 /// [`Email`](crate::domain::user::Email).
 pub fn email() -> Value {
-    json!({ "type": "string", "format": "email", "minLength": 6, "maxLength": 254, "pattern": "^[!-~]+@[!-~]+\\.[!-~]+$" })
+    json!({ "type": "string", "format": "email", "minLength": 5, "maxLength": 254, "pattern": "^[!-~]+@[!-~]+\\.[!-~]+$" })
 }
 
-/// [`FullName`](crate::domain::user::FullName), or another [`line_of_text`](crate::domain::user::line_of_text).
+/// [`FullName`](crate::domain::user::FullName), or another [`line_of_text`](crate::domain::user::line_of_text): what controls anything
+/// is refused, but at its ends, where it is trimmed.
 pub fn line(max: u32) -> Value {
-    json!({ "type": "string", "maxLength": max, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$" })
+    json!({ "type": "string", "maxLength": max })
 }
 
 /// A password that is chosen; how it must be mixed is configured.
