@@ -54,7 +54,7 @@ pub fn operations(schemas: &mut Schemas) -> Vec<Operation> {
             .about("Takes `roles:manage`, and all that it gives.")
             .signed_in()
             .query(force())
-            .is_done("It is gone.")
+            .done("It is gone.")
             .refuses(&[409]),
         Operation::new("get", "/admin/permissions", "listPermissions", "Permissions")
             .about(TAKES)
@@ -76,7 +76,7 @@ pub fn operations(schemas: &mut Schemas) -> Vec<Operation> {
             .about("Takes `roles:manage`, and the permission itself.")
             .signed_in()
             .query(force())
-            .is_done("It is gone.")
+            .done("It is gone.")
             .refuses(&[409]),
     ];
     all.map(|operation| operation.tag(TAG)).into()

@@ -22,7 +22,7 @@ pub fn operations(schemas: &mut Schemas) -> Vec<Operation> {
             .about("Takes `users:write`. To do it twice is to do it once.")
             .signed_in()
             .refuses(&[400])
-            .is_done("It is done.")
+            .done("It is done.")
     };
     let all = [
         Operation::new("get", "/admin/users", "findUsers", "Find accounts")
@@ -73,7 +73,7 @@ pub fn operations(schemas: &mut Schemas) -> Vec<Operation> {
             .about("Takes `users:delete`. To do it twice is to do it once; what was erased does not come back.")
             .signed_in()
             .query([("erase", "Whether the person is removed from it.", schema::flag())])
-            .is_done("It is done.")
+            .done("It is done.")
             .refuses(&[400]),
     ];
     all.map(|operation| operation.tag(TAG)).into()

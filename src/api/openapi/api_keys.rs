@@ -44,7 +44,7 @@ pub fn operations(schemas: &mut Schemas) -> Vec<Operation> {
         Operation::new("delete", "/api-keys/{id}", "endApiKey", "End a key")
             .about("To do it twice is to do it once.")
             .signed_in()
-            .is_done("It is over."),
+            .done("It is over."),
     ];
     all.map(|operation| operation.tag(TAG)).into()
 }

@@ -110,11 +110,11 @@ pub fn operations(schemas: &mut Schemas) -> Vec<Operation> {
         Operation::new("get", "/auth/sessions", "listSessions", "One's own sessions")
             .signed_in()
             .answers(200, "Those that may still be used, the newest first.", schema::items(&session)),
-        Operation::new("delete", "/auth/sessions", "endOtherSessions", "End every other session of one's own").signed_in().is_done("They are over."),
+        Operation::new("delete", "/auth/sessions", "endOtherSessions", "End every other session of one's own").signed_in().done("They are over."),
         Operation::new("delete", "/auth/sessions/{id}", "endSession", "End a session of one's own")
             .about("To do it twice is to do it once.")
             .signed_in()
-            .is_done("It is over."),
+            .done("It is over."),
     ];
     all.map(|operation| operation.tag(TAG)).into()
 }
