@@ -1,7 +1,7 @@
 //! The API's description (OpenAPI 3.1), made from the code on the host and handed out by [`docs`](super::docs).
 //!
 //! What an endpoint answers is derived from the very types that are answered; what it takes, and why it refuses, stands in one
-//! [`Operation`] for each endpoint, in the file of its area. An endpoint without one, or one without an endpoint, is no
+//! `Operation` for each endpoint, in the file of its area. An endpoint without one, or one without an endpoint, is no
 //! document but an error. That the rest is so is held by every API test: each answer that it gets is held against this.
 //!
 //! Nothing of it is in the Worker, which has the document as a text.
