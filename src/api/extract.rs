@@ -26,7 +26,7 @@ use crate::{
     },
     error::ApiError,
     gateway::{
-        authenticate::{Authenticated, Freshness, bearer_token},
+        authenticate::{Authenticated, Freshness, api_key, bearer_token},
         same_origin::is_safe,
     },
     stores::users,
@@ -160,9 +160,10 @@ impl FromRequestParts<Arc<App>> for Enrolling {
 /// Who is calling. What is shown on purpose is looked at first: a browser sends its cookie along by itself.
 async fn known(parts: &mut Parts, app: &Arc<App>) -> Result<Authenticated, ApiError> {
     let connection = Connection::from_request_parts(parts, app).await?;
-    let header = parts.headers.get("x-api-key").map(|value| value.to_str().unwrap_or_default());
-    let known = match (bearer(&parts.headers), header) {
-        (Some(token), _) if ApiKey::is_meant_by(token) => by_key(app, &connection, token).await,
+    let key = parts.headers.get("x-api-key").map(|value| value.to_str().unwrap_or_default());
+    let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = authorization.and_then(bearer_token).filter(|token| !ApiKey::is_meant_by(token));
+    let known = match (token, api_key(key, authorization)) {
         (Some(token), _) => by_token(app, &connection, token).await,
         (None, Some(key)) => by_key(app, &connection, key).await,
         (None, None) => by_cookie(app, &connection, &parts.method).await,

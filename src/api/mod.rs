@@ -16,7 +16,6 @@ mod limits;
 mod mail;
 mod mfa;
 #[cfg(not(target_arch = "wasm32"))]
-#[expect(clippy::indexing_slicing, reason = "on the host only; an object takes any name")]
 pub mod openapi;
 mod page;
 mod query;

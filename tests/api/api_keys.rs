@@ -446,6 +446,10 @@ async fn there_are_fifty_at_most() {
     }
     let refused = world.isolate.post_as(&ada.access, KEYS, &json!({ "name": "k" })).await.expect(409);
     assert!(refused.text("/detail").contains("50"));
+    // Nor by letting those go on that others take the place of.
+    let refused = rotate(&world.isolate, &ada, &last, &json!({ "overlap_seconds": 60 })).await.expect(409);
+    assert!(refused.text("/detail").contains("50"));
+    let last = rotate(&world.isolate, &ada, &last, &Value::Null).await.expect(200).text("/id").to_owned();
     remove(&world.isolate, &ada, &last).await.expect(204);
     make(&world.isolate, &ada, &json!({ "name": "k" })).await;
     assert_eq!(

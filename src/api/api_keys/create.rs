@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode};
 use serde_json::Value;
 
-use super::{CHANGE, KeyView, MadeKey, Making, expiry, names};
+use super::{CHANGE, KeyView, MadeKey, Making, expiry, full, names};
 use crate::{
     api::{
         Connection,
@@ -22,7 +22,7 @@ use crate::{
     },
     error::ApiError,
     stores::{
-        api_keys::{self, Change, Changed, MAX, Terms},
+        api_keys::{self, Change, Changed, Terms},
         audit,
     },
 };
@@ -58,9 +58,7 @@ pub async fn create(
     let change = Change { by: making.by, act: &making.act, told: (&making.letter, app.config.mails_an_hour) };
     match api_keys::create(app.ports.database.as_ref(), &making.new_key(), &terms, &change).await? {
         Changed::Done { .. } => {}
-        Changed::TooMany => {
-            return Err(ApiError::InUse(format!("There are {MAX} API keys; there can be no more. Delete one.")));
-        }
+        Changed::TooMany => return Err(full()),
         _ => return Err(ApiError::InvalidToken(Refusal::Revoked)),
     }
     audit::log_act(app.ports.log.as_ref(), &making.act);

@@ -22,7 +22,7 @@ use crate::{
     },
     error::ApiError,
     stores::{
-        api_keys::{Listed, NewKey},
+        api_keys::{Listed, MAX, NewKey},
         judged::Actor,
         outbox::NewLetter,
     },
@@ -154,6 +154,11 @@ fn act(
     let user = principal.user()?;
     let entry = Entry { subject: Some(user), session: Some(principal.session()), ..connection.entry(app, event, now) };
     Ok(Act { entry, actor: user, detail: Some(detail) })
+}
+
+/// That there can be no more.
+fn full() -> ApiError {
+    ApiError::InUse(format!("There are {MAX} API keys; there can be no more. Delete one."))
 }
 
 /// When a key is to end: a time to come, and no later than `latest`.

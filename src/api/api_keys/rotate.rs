@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, State},
 };
 
-use super::{CHANGE, KeyView, MadeKey, Making, expiry, names};
+use super::{CHANGE, KeyView, MadeKey, Making, expiry, full, names};
 use crate::{
     api::{
         Connection,
@@ -65,6 +65,7 @@ pub async fn rotate(
     let revoked = match api_keys::rotate(app.ports.database.as_ref(), old, &making.new_key(), until, &change).await? {
         Changed::Done { revoked } => revoked,
         Changed::NotStanding => return Err(ApiError::InvalidToken(Refusal::Revoked)),
+        Changed::TooMany => return Err(full()),
         _ => return Err(ApiError::HasChanged),
     };
     audit::log_act(app.ports.log.as_ref(), &making.act);

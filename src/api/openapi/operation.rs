@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
-use super::problem;
+use super::{problem, schema::put};
 
 /// Who may call.
 enum Access {
@@ -164,7 +164,7 @@ impl Operation {
         if !content.is_empty() {
             let content: Map<_, _> =
                 content.iter().map(|(kind, schema)| ((*kind).to_owned(), json!({ "schema": schema }))).collect();
-            answer["content"] = content.into();
+            put(&mut answer, "content", content);
         }
         self.answers.push((status, answer));
         self
@@ -213,16 +213,16 @@ impl Operation {
             "responses": responses,
         });
         if let Some(about) = self.about {
-            rendered["description"] = about.into();
+            put(&mut rendered, "description", about);
         }
         if !self.parameters.is_empty() {
-            rendered["parameters"] = self.parameters.into();
+            put(&mut rendered, "parameters", self.parameters);
         }
         if let Some(body) = self.body {
-            rendered["requestBody"] = body;
+            put(&mut rendered, "requestBody", body);
         }
         if is_sometimes {
-            rendered["x-sometimes"] = true.into();
+            put(&mut rendered, "x-sometimes", true);
         }
         rendered
     }

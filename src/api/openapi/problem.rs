@@ -4,7 +4,7 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::operation;
+use super::{operation, schema::put};
 
 /// Each status, when it is answered, and the codes of RFC 6749, 6750 and 9470 that `error` may hold then.
 const REFUSALS: [(u16, &str, &[&str]); 12] = [
@@ -43,13 +43,17 @@ pub fn reference(status: u16) -> Value {
 pub fn responses(problem: &Value) -> Map<String, Value> {
     let response = |(status, description, codes): (u16, &str, &[&str])| {
         let mut schema = problem.clone();
-        schema["properties"] = json!({
-            "type": { "const": "about:blank" },
-            "title": { "const": title(status) },
-            "status": { "const": status },
-            "error": if codes.is_empty() { json!(false) } else { json!({ "enum": codes }) },
-            "errors": if matches!(status, 409 | 422) { json!(true) } else { json!(false) },
-        });
+        put(
+            &mut schema,
+            "properties",
+            json!({
+                "type": { "const": "about:blank" },
+                "title": { "const": title(status) },
+                "status": { "const": status },
+                "error": if codes.is_empty() { json!(false) } else { json!({ "enum": codes }) },
+                "errors": if matches!(status, 409 | 422) { json!(true) } else { json!(false) },
+            }),
+        );
         let always: &[&str] = match status {
             401 => &["WWW-Authenticate", "X-Request-Id"],
             429 => &["Retry-After", "X-Request-Id"],

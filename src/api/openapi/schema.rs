@@ -29,6 +29,13 @@ impl Schemas {
     }
 }
 
+/// Puts something into an object.
+pub(super) fn put(object: &mut Value, name: &str, value: impl Into<Value>) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value.into());
+    }
+}
+
 /// One field of a body.
 pub struct Field {
     name: &'static str,
@@ -38,19 +45,19 @@ pub struct Field {
 
 /// One that must be there.
 pub fn required(name: &'static str, description: &str, mut schema: Value) -> Field {
-    schema["description"] = description.into();
+    put(&mut schema, "description", description);
     Field { name, schema, is_required: true }
 }
 
 /// One that may be left out, or null.
 pub fn optional(name: &'static str, description: &str, mut schema: Value) -> Field {
     if let Some(kind) = schema.get("type").cloned() {
-        schema["type"] = json!([kind, "null"]);
+        put(&mut schema, "type", json!([kind, "null"]));
     }
     if let Some(values) = schema.get_mut("enum").and_then(Value::as_array_mut) {
         values.push(Value::Null);
     }
-    schema["description"] = description.into();
+    put(&mut schema, "description", description);
     Field { name, schema, is_required: false }
 }
 
@@ -70,7 +77,7 @@ pub fn object(fields: impl IntoIterator<Item = Field>) -> Value {
     }
     let mut object = json!({ "type": "object", "properties": properties });
     if !names.is_empty() {
-        object["required"] = names.into();
+        put(&mut object, "required", names);
     }
     object
 }
@@ -78,7 +85,7 @@ pub fn object(fields: impl IntoIterator<Item = Field>) -> Value {
 /// A body with these fields and no others.
 pub fn only(fields: impl IntoIterator<Item = Field>) -> Value {
     let mut object = object(fields);
-    object["additionalProperties"] = false.into();
+    put(&mut object, "additionalProperties", false);
     object
 }
 

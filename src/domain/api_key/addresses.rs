@@ -23,6 +23,9 @@ impl Block {
             return Ok(Self(IpNet::from(ip.to_canonical())));
         }
         let block: IpNet = text.parse().map_err(|_| PROBLEM)?;
+        if matches!(block.addr(), IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some()) {
+            return Err("must be written as IPv4 where they are IPv4");
+        }
         if block.addr() != block.network() {
             return Err("must be blocks that begin where they say: 192.0.2.0/24, not 192.0.2.7/24");
         }
@@ -90,9 +93,17 @@ mod tests {
 
     #[test]
     fn what_is_no_block_is_refused() {
-        for bad in
-            ["", "192.0.2", "192.0.2.7/24", "192.0.2.0/33", "example.com", "192.0.2.0/", " 192.0.2.1", "2001:db8::1/32"]
-        {
+        for bad in [
+            "",
+            "192.0.2",
+            "192.0.2.7/24",
+            "::ffff:192.0.2.0/120",
+            "192.0.2.0/33",
+            "example.com",
+            "192.0.2.0/",
+            " 192.0.2.1",
+            "2001:db8::1/32",
+        ] {
             assert!(Block::parse(bad).is_err(), "{bad}");
         }
         let text = |text| Block::parse(text).unwrap().to_string();

@@ -40,10 +40,13 @@ pub struct Holdings<'a> {
 }
 
 impl Holdings<'_> {
-    /// Whether they count as somebody who holds a role. Who comes narrowed does, if that leaves them all that the role gives:
-    /// what is open to a role is no way around a scope.
+    /// Whether they count as somebody who holds a role. Who comes narrowed does, if that leaves them all that the role gives,
+    /// and it gives something: what is open to a role is no way around a scope, least of all where the name is all that opens.
     fn hold(&self, role: &String, graph: &RoleGraph) -> bool {
-        let is_whole = || graph.permissions(std::slice::from_ref(role)).is_subset(self.permissions);
+        let is_whole = || {
+            let given = graph.permissions(std::slice::from_ref(role));
+            !given.is_empty() && given.is_subset(self.permissions)
+        };
         graph.reaches(self.roles, role) && (!self.is_narrowed || is_whole())
     }
 
@@ -151,6 +154,7 @@ mod tests {
             ("user".to_owned(), role(&[], &["profile:read"])),
             ("moderator".to_owned(), role(&["user"], &["content:delete"])),
             ("admin".to_owned(), role(&["moderator"], &["users:write"])),
+            ("finance".to_owned(), role(&[], &[])),
             ("a".to_owned(), role(&["b"], &["x:a"])),
             ("b".to_owned(), role(&["a"], &["x:b"])),
         ]))
@@ -253,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_role_counts_as_far_as_a_scope_leaves_what_it_gives() {
-        let (graph, roles) = (graph(), ["admin".to_owned()]);
+        let (graph, roles) = (graph(), ["admin".to_owned(), "finance".to_owned()]);
         let check = |scope: &str| {
             let permissions = graph.permissions_within(&roles, Some(scope));
             let caller = Holdings {
@@ -271,6 +275,9 @@ mod tests {
                 unless_role: vec!["moderator".into()],
                 ..Requirement::default()
             };
+            let name = Requirement { any_role: vec!["finance".into()], ..Requirement::default() };
+            assert!(name.check(caller, &graph, |_| None, NOW).is_err(), "a role that opens by its name alone");
+            assert!(name.check(Holdings { is_narrowed: false, ..caller }, &graph, |_| None, NOW).is_ok());
             [any, min, owner].map(|needs| needs.check(caller, &graph, |_| Some("you"), NOW).is_ok())
         };
         assert_eq!(check("profile:read content:delete users:write"), [true, true, true]);

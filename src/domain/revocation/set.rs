@@ -18,6 +18,10 @@ const FORGET_EVERY: Duration = Duration::from_secs(30);
 /// written: one that is dated so much later may still come of what was ended. Clocks differ as well.
 const UNCERTAIN: Duration = Duration::from_secs(20);
 
+/// The same of an API key, which is shown again and again: what becomes of it may be written a minute after it is dated,
+/// where the record is slow to answer.
+const KEY_UNCERTAIN: Duration = Duration::from_secs(90);
+
 /// What a token rests on: with any of it, the token ends.
 #[derive(Clone, Copy, Debug)]
 pub struct Grounds<'a> {
@@ -139,7 +143,7 @@ impl RevokedSet {
     /// ended, or go on for a while; the record knows.
     #[must_use]
     pub fn knows_api_key(&self, id: ApiKeyId, as_of: Timestamp, now: Timestamp) -> Known {
-        let changed = self.entries.get(&Revoked::ApiKey(id)).is_some_and(|entry| as_of <= entry.at.plus(UNCERTAIN));
+        let changed = self.entries.get(&Revoked::ApiKey(id)).is_some_and(|entry| as_of <= entry.at.plus(KEY_UNCERTAIN));
         self.unless(changed, now)
     }
 
@@ -211,8 +215,8 @@ mod tests {
         let knows = |set: &RevokedSet, id, as_of, now| set.knows_api_key(id, at(as_of), at(now));
         let changed_at = set.entries.values().next().map(|entry| entry.at.millis() / 1000).unwrap();
         assert_eq!(knows(&set, id, changed_at, 2), Known::Revoked);
-        assert_eq!(knows(&set, id, changed_at + 20, 2), Known::Revoked, "clocks differ");
-        assert_eq!(knows(&set, id, changed_at + 21, 2), Known::Clear, "that was looked up since");
+        assert_eq!(knows(&set, id, changed_at + 90, 2), Known::Revoked, "it may have been written so late");
+        assert_eq!(knows(&set, id, changed_at + 91, 2), Known::Clear, "that was looked up since");
         assert_eq!(knows(&set, other, 0, 2), Known::Clear);
         set.note_incomplete(Some(at(50)));
         assert_eq!((knows(&set, other, 0, 49), knows(&set, other, 0, 50)), (Known::Unsure, Known::Clear));

@@ -56,19 +56,22 @@ pub fn thin(entries: Vec<Entry>, max: usize, now: Timestamp) -> Thinned {
     Thinned { entries: keys.into_iter().chain(others).collect(), incomplete_until }
 }
 
-/// Whose token or session an entry ends, if it is one that can be merged with others.
+/// Whose token, session or API key an entry is about, if it is one that can be merged with others.
 fn single(entry: &Entry) -> Option<UserId> {
     match entry.what {
-        Revoked::Token(_) | Revoked::Session(_) => entry.user,
+        Revoked::Token(_) | Revoked::Session(_) | Revoked::ApiKey(_) => entry.user,
         Revoked::Given(user) => Some(user),
-        Revoked::User { .. } | Revoked::Key(_) | Revoked::ApiKey(_) => None,
+        Revoked::User { .. } | Revoked::Key(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{id::SessionId, token::jwk::KeyId};
+    use crate::domain::{
+        id::{ApiKeyId, SessionId},
+        token::jwk::KeyId,
+    };
 
     fn id(number: u8) -> UserId {
         UserId::new(Timestamp::from_secs(1), &[number; 10])
@@ -94,6 +97,9 @@ mod tests {
         assert_eq!(incomplete_until, None);
         entries.sort_by_key(|entry| entry.what.kind());
         let given = Entry { what: Revoked::Given(id(1)), ..session(1, Some(id(1)), 20, 100) };
+        let key = Revoked::ApiKey(ApiKeyId::new(Timestamp::from_secs(1), &[9; 10]));
+        let with_key = vec![session(1, Some(id(1)), 10, 100), Entry { what: key, ..session(2, Some(id(1)), 20, 90) }];
+        assert_eq!(thin(with_key, 1, now).entries, [given.clone()], "API keys as well");
         assert_eq!(entries, [given, session(3, Some(id(2)), 30, 100), session(4, None, 30, 100)]);
     }
 

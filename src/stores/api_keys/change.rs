@@ -137,10 +137,10 @@ pub async fn create(
         ],
     )];
     batch.extend(change.tell());
-    batch.push(read_made(key.id, change.by));
+    batch.push(read_made(key.id, change.by, change.at()));
     let made = made(last(run(database, batch).await?))?;
     Ok(match made {
-        Made { is_made: 1, .. } => Changed::Done { revoked: Vec::new() },
+        Made { found: 1, .. } => Changed::Done { revoked: Vec::new() },
         Made { stands: 1, .. } => Changed::TooMany,
         Made { .. } => Changed::NotStanding,
     })
@@ -161,7 +161,10 @@ pub async fn rotate(
             "INSERT INTO api_keys (id, user_id, name, prefix, secret_hash, scopes, addresses, per_minute, with_factor,
                created_at, expires_at, made_by)
              SELECT ?1, user_id, name, ?3, ?4, scopes, addresses, per_minute, ?5, ?6, ?7, ?8 FROM api_keys
-             WHERE id = ?9 AND user_id = ?2 AND ended_at IS NULL AND replaced_by IS NULL AND expires_at > ?6 AND ",
+             WHERE id = ?9 AND user_id = ?2 AND ended_at IS NULL AND replaced_by IS NULL AND expires_at > ?6
+             AND (?12 <= ?6 OR (SELECT COUNT(*) FROM api_keys WHERE user_id = ?2 AND ",
+            is_shown!("?6"),
+            ") < ?13) AND ",
             stands!("?10", "?2", "?11"),
             " ON CONFLICT (id) DO NOTHING"
         ),
@@ -177,6 +180,8 @@ pub async fn rotate(
             old.to_string().into(),
             change.by.session.to_string().into(),
             change.by.version.into(),
+            overlap.millis().into(),
+            MAX.into(),
         ],
     )];
     batch.extend(change.tell());
@@ -196,12 +201,13 @@ pub async fn rotate(
         ),
         revocations::record_api_key(old, change.by.user, change.act.entry.id, now, revoked_until),
         revocations::read_of_api_key(old, change.by.user),
-        read_made(key.id, change.by),
+        read_made(key.id, change.by, change.at()),
     ]);
     let mut rows = run(database, batch).await?;
     let made = made(rows.pop().unwrap_or_default())?;
     Ok(match made {
-        Made { is_made: 1, .. } => Changed::Done { revoked: revocations::entries(last(rows))? },
+        Made { found: 1, .. } => Changed::Done { revoked: revocations::entries(last(rows))? },
+        Made { stands: 1, is_full: 1, .. } if overlap > now => Changed::TooMany,
         Made { stands: 1, .. } => Changed::Gone,
         Made { .. } => Changed::NotStanding,
     })
@@ -245,19 +251,29 @@ pub async fn end(
 
 #[derive(Deserialize)]
 struct Made {
-    is_made: i64,
+    found: i64,
     stands: i64,
+    is_full: i64,
 }
 
-/// Reads whether a key was made, and whether the session stands that asked for it.
-fn read_made(key: ApiKeyId, by: Actor) -> Statement {
+/// Reads whether a key was made, whether the session stands that asked for it, and whether there can be no more.
+fn read_made(key: ApiKeyId, by: Actor, now: Timestamp) -> Statement {
     Statement::new(
         concat!(
-            "SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1) AS is_made, ",
+            "SELECT EXISTS (SELECT 1 FROM api_keys WHERE id = ?1) AS found, ",
             stands!("?2", "?3", "?4"),
-            " AS stands"
+            " AS stands, (SELECT COUNT(*) FROM api_keys WHERE user_id = ?3 AND ",
+            is_shown!("?5"),
+            ") >= ?6 AS is_full"
         ),
-        [key.to_string().into(), by.session.to_string().into(), by.user.to_string().into(), by.version.into()],
+        [
+            key.to_string().into(),
+            by.session.to_string().into(),
+            by.user.to_string().into(),
+            by.version.into(),
+            now.millis().into(),
+            MAX.into(),
+        ],
     )
 }
 
