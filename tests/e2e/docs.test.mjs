@@ -40,7 +40,7 @@ test("every operation and every schema is shown", async () => {
 test("operations are found by words", async () => {
   const window = await shown();
   const words = window.document.getElementById("words");
-  words.value = "post rotate";
+  words.value = "post admin rotate";
   words.dispatchEvent(new window.Event("input"));
   const found = [...window.document.querySelectorAll(".operation:not([hidden])")].map((one) => one.id);
   assert.deepEqual(found, ["rotateKeys"]);
