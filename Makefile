@@ -31,7 +31,8 @@ check: setup ## Format, lints on host and wasm32, docs, licences, unused depende
 build: setup ## The release bundle, with its size
 	@node scripts/build.mjs
 
-openapi: ## Write the API's description anew, from the code
+openapi: setup ## Write the API's description anew, from the code
+	@mkdir -p target
 	cargo run --quiet --locked --bin edgewarden openapi > target/openapi.json
 	mv target/openapi.json src/api/docs/openapi.json
 

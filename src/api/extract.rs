@@ -197,7 +197,7 @@ async fn by_key(app: &App, connection: &Connection, key: &str) -> Result<Authent
     app.keep_up().await;
     let live = app.authenticate_key(key, connection.ip).await?;
     limits::count_key(app, connection, &live).await?;
-    app.note_key_use(live.snapshot.key);
+    app.note_key_use(live.snapshot.key, live.snapshot.used_at);
     Ok(Authenticated::Key(live))
 }
 

@@ -1,5 +1,5 @@
 //! Limits on our own endpoints. A request asks one limiter, once: the one of its subject, or of its address where nobody
-//! is signed in. What has a tighter limit of its own does not count to `API_LIMIT` as well: whoever makes others' browsers
+//! is signed in. One that shows an API key asks that key's as well. What has a tighter limit of its own does not count to `API_LIMIT` as well: whoever makes others' browsers
 //! ask for something else in vain does not keep them from signing in.
 //!
 //! Not counted beforehand is what costs nothing, and what asks no store before a MAC or a signature of ours vouches for it:
@@ -7,6 +7,7 @@
 //! anyone is told of it again.
 
 use axum::http::HeaderMap;
+use futures_util::future::try_join;
 
 use super::Connection;
 use crate::{
@@ -26,17 +27,22 @@ pub async fn admit(app: &App, connection: &Connection, limit: &Limit, headers: &
 
 /// Counts a request by `API_LIMIT`, unless it was counted before; [`layers`](super::layers) tells what is left.
 pub async fn count(app: &App, connection: &Connection, key: &LimitKey) -> Result<(), ApiError> {
-    count_by(app, connection, key, &app.config.api_limit).await
-}
-
-/// Counts a request by the limit of the API key that it shows, unless it was counted before.
-pub async fn count_key(app: &App, connection: &Connection, key: &LiveKey) -> Result<(), ApiError> {
-    count_by(app, connection, &key.limit_key(), &key.limit(&app.config.key_limit)).await
-}
-
-async fn count_by(app: &App, connection: &Connection, key: &LimitKey, limit: &Limit) -> Result<(), ApiError> {
     if connection.counted().is_none() {
-        connection.note_count(ask(app, key, std::slice::from_ref(limit)).await?);
+        connection.note_count(ask(app, key, std::slice::from_ref(&app.config.api_limit)).await?);
+    }
+    Ok(())
+}
+
+/// The same of a request that shows an API key, unless it was counted before: for its owner, however many keys they have, and
+/// by the key's own limit. Two limiters, side by side; the tighter of them is told of.
+pub async fn count_key(app: &App, connection: &Connection, key: &LiveKey) -> Result<(), ApiError> {
+    if connection.counted().is_none() {
+        let (owner, limit) = (LimitKey::subject(&key.caller.subject), key.limit(&app.config.key_limit));
+        let by_owner = ask(app, &owner, std::slice::from_ref(&app.config.api_limit));
+        let itself = key.limit_key();
+        let by_key = ask(app, &itself, std::slice::from_ref(&limit));
+        let (by_owner, by_key) = try_join(by_owner, by_key).await?;
+        connection.note_count(if by_key.remaining < by_owner.remaining { by_key } else { by_owner });
     }
     Ok(())
 }

@@ -2,15 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{App, ask};
+use super::App;
 use crate::{
-    domain::{id::ApiKeyId, net::ClientIp},
+    domain::{id::ApiKeyId, net::ClientIp, time::Timestamp},
     error::ApiError,
     gateway::{
         Findings,
         api_key::{self as by_key, AskedKey, KeyFound, LiveKey},
-        authenticate::{Authenticated, Freshness, Outcome},
-        knowledge::digest,
+        authenticate::{Authenticated, Basis, Freshness},
+        knowledge::{Knowledge, digest},
     },
     stores::api_keys,
 };
@@ -40,17 +40,14 @@ impl App {
 
     /// Who the holder of an API key is, as the record has it, where they show it.
     pub async fn authenticate_key(&self, text: &str, ip: ClientIp) -> Result<Arc<LiveKey>, ApiError> {
-        let mut found = Findings::default();
-        for _ in 0..ask::MAX_ROUNDS {
-            let (now, freshness) = (self.ports.clock.now(), Freshness::Record);
-            let outcome = by_key::api_key(text, ip, &self.world(), &self.knowledge(), &found, freshness, now)?;
-            match outcome {
-                Outcome::Known(Authenticated::Key(live)) => return Ok(live),
-                Outcome::Known(_) | Outcome::NotResponsible => return Err(ApiError::Unauthenticated),
-                Outcome::Need(want) => self.ask(want, &mut found).await?,
-            }
+        let question = |knowledge: &Knowledge, found: &Findings, now| {
+            let freshness = Freshness::Record;
+            by_key::api_key(text, ip, Basis { world: &self.world(), knowledge, found, freshness, now })
+        };
+        match self.settle(question).await? {
+            Authenticated::Key(live) => Ok(live),
+            Authenticated::Token(_) | Authenticated::Session(_) => Err(ApiError::Unauthenticated),
         }
-        Err(ask::unsettled())
     }
 
     /// What an API key stood for when it was last shown here, if it stood.
@@ -63,9 +60,11 @@ impl App {
         }
     }
 
-    /// Notes that a key is used, now and then: it is written beside an answer.
-    pub fn note_key_use(&self, key: ApiKeyId) {
+    /// Notes that a key is used, unless that was noted lately: it is written beside an answer.
+    pub fn note_key_use(&self, key: ApiKeyId, used_at: Option<Timestamp>) {
         let now = self.ports.clock.now();
-        self.knowledge().key_uses.note(key, now, NOTED_EVERY);
+        if used_at.is_none_or(|at| now.since(at) >= NOTED_EVERY) {
+            self.knowledge().key_uses.note(key, now, NOTED_EVERY);
+        }
     }
 }

@@ -13,11 +13,11 @@ use crate::{
     error::ApiError,
     gateway::{
         Findings, LimitAnswer, LimitKind, Moment, Standing, Verdict, Want,
-        authenticate::Authenticated,
+        authenticate::{Authenticated, Outcome},
         caller::Caller,
         decide,
         head::Head,
-        knowledge::{Remembered, TokenDigest},
+        knowledge::{Knowledge, Remembered, TokenDigest},
     },
     ports::prove,
     stores::{blacklist, sessions},
@@ -26,7 +26,7 @@ use crate::{
 /// A request asks at most: limit by address, keys, another's answer, newer keys, signature, another's answer about
 /// revocations (four times), its own, the record or the copy, limits by subject and by API key. A session that does not
 /// stand may come before an API key. More rounds than that mean that an answer did not satisfy the question.
-pub(super) const MAX_ROUNDS: usize = 18;
+const MAX_ROUNDS: usize = 18;
 
 impl App {
     /// Decides on a request without asking anyone.
@@ -52,6 +52,23 @@ impl App {
             }
         }
         Verdict::Refuse(unsettled(), None)
+    }
+
+    /// Puts a question until nothing is lacking for its answer, asking whatever that takes.
+    pub(super) async fn settle<'a, T>(
+        &self,
+        question: impl Fn(&Knowledge, &Findings, Timestamp) -> Result<Outcome<'a, T>, ApiError>,
+    ) -> Result<T, ApiError> {
+        let mut found = Findings::default();
+        for _ in 0..MAX_ROUNDS {
+            let outcome = question(&self.knowledge(), &found, self.ports.clock.now())?;
+            match outcome {
+                Outcome::Known(known) => return Ok(known),
+                Outcome::NotResponsible => return Err(ApiError::Unauthenticated),
+                Outcome::Need(want) => self.ask(want, &mut found).await?,
+            }
+        }
+        Err(unsettled())
     }
 
     /// Asks one thing. What concerns everyone goes to the isolate's knowledge, the rest to `found`.
@@ -164,11 +181,12 @@ impl App {
         let standing = Some(if stands { Standing::Good } else { Standing::Revoked });
         match who {
             Authenticated::Key(_) => found.key_standing = standing,
-            Authenticated::Token(_) | Authenticated::Session(_) => found.standing = standing,
+            Authenticated::Token(_) => found.token_standing = standing,
+            Authenticated::Session(_) => found.session_standing = standing,
         }
     }
 }
 
-pub(super) fn unsettled() -> ApiError {
+fn unsettled() -> ApiError {
     ApiError::Internal("a decision did not settle".to_owned())
 }

@@ -31,7 +31,10 @@ const KEEP_LONGER: Duration = Duration::from_hours(1);
 /// live, its copy in KV is believed, and its revocation is kept (an hour each, and a little).
 const KEEP_SESSIONS: Duration = Duration::from_hours(24);
 
-/// An API key that is over is shown to its owner for so long.
+/// An API key that was ended is not shown any more; for so long who asks again learns that it was.
+const KEEP_ENDED_KEYS: Duration = Duration::from_hours(24);
+
+/// An API key that is over by itself is shown to its owner for so long.
 const KEEP_KEYS: Duration = Duration::from_hours(30 * 24);
 
 /// A role that is over is shown for so long to those who look after accounts.
@@ -98,8 +101,9 @@ impl App {
 
     /// Deletes API keys that were ended, or over, long ago.
     pub async fn forget_keys(&self) -> Result<(), ApiError> {
-        let before = self.ports.clock.now().minus(KEEP_KEYS);
-        let all = api_keys::forget(self.ports.database.as_ref(), before).await?;
+        let now = self.ports.clock.now();
+        let (ended, over) = (now.minus(KEEP_ENDED_KEYS), now.minus(KEEP_KEYS));
+        let all = api_keys::forget(self.ports.database.as_ref(), ended, over).await?;
         self.tell_if_left(all, "old API keys");
         Ok(())
     }

@@ -46,7 +46,7 @@ use crate::{
     error::ApiError,
     gateway::{
         Findings, World,
-        authenticate::{self, Authenticated, Freshness, Outcome},
+        authenticate::{self, Authenticated, Basis, Freshness},
         hosts::AllowedHosts,
         knowledge::{Knowledge, Remembered},
         policy::Policy,
@@ -142,46 +142,27 @@ impl App {
 
     /// Who the bearer of a token is, with revocations as fresh as is asked.
     pub async fn authenticate(&self, token: &str, freshness: Freshness) -> Result<Authenticated, ApiError> {
-        let mut found = Findings::default();
-        for _ in 0..ask::MAX_ROUNDS {
-            let now = self.ports.clock.now();
-            let outcome = authenticate::bearer(token, &self.world(), &self.knowledge(), &found, freshness, now)?;
-            match outcome {
-                Outcome::Known(who) => return Ok(who),
-                Outcome::NotResponsible => return Err(ApiError::Unauthenticated),
-                Outcome::Need(want) => self.ask(want, &mut found).await?,
-            }
-        }
-        Err(ask::unsettled())
+        let question = |knowledge: &Knowledge, found: &Findings, now| {
+            authenticate::bearer(token, Basis { world: &self.world(), knowledge, found, freshness, now })
+        };
+        self.settle(question).await
     }
 
     /// Who the holder of a session cookie is, as the record has it.
     pub async fn authenticate_session(&self, cookie: SessionCookie) -> Result<Authenticated, ApiError> {
-        let mut found = Findings::default();
-        for _ in 0..ask::MAX_ROUNDS {
-            let (now, freshness) = (self.ports.clock.now(), Freshness::Record);
-            let outcome = by_session::session(cookie, &self.world(), &self.knowledge(), &found, freshness, now)?;
-            match outcome {
-                Outcome::Known(who) => return Ok(who),
-                Outcome::NotResponsible => return Err(ApiError::Unauthenticated),
-                Outcome::Need(want) => self.ask(want, &mut found).await?,
-            }
-        }
-        Err(ask::unsettled())
+        let question = |knowledge: &Knowledge, found: &Findings, now| {
+            let freshness = Freshness::Record;
+            by_session::session(cookie, Basis { world: &self.world(), knowledge, found, freshness, now })
+        };
+        self.settle(question).await
     }
 
     /// Whose a genuine token is whose time is now, revoked or not.
     pub async fn believe(&self, token: &str) -> Result<Arc<Remembered>, ApiError> {
-        let mut found = Findings::default();
-        for _ in 0..ask::MAX_ROUNDS {
-            let outcome = authenticate::recognise(token, &self.knowledge(), &found, self.ports.clock.now())?;
-            match outcome {
-                Outcome::Known(remembered) => return Ok(remembered),
-                Outcome::NotResponsible => return Err(ApiError::Unauthenticated),
-                Outcome::Need(want) => self.ask(want, &mut found).await?,
-            }
-        }
-        Err(ask::unsettled())
+        self.settle(|knowledge: &Knowledge, found: &Findings, now| {
+            authenticate::recognise(token, knowledge, found, now)
+        })
+        .await
     }
 
     /// Refuses a genuine token that is known to be revoked, without asking anyone.

@@ -41,10 +41,10 @@ impl App {
         }
         if let Some(snapshot) = sessions::snapshot(self.ports.database.as_ref(), id, now).await? {
             self.knowledge().view.found_good(*id.bytes(), now);
-            found.standing = Some(Standing::Good);
+            found.session_standing = Some(Standing::Good);
             return self.note_session(snapshot, found).await;
         }
-        found.standing = Some(Standing::Revoked);
+        found.session_standing = Some(Standing::Revoked);
         self.knowledge().remember_session(id, Arc::new(SessionFound::Gone));
         Ok(())
     }
@@ -76,7 +76,7 @@ impl App {
         let Verdict::Forward(rewrite) = verdict else { return };
         match rewrite.uses {
             Some(Used::Session(session)) => self.note_use(session),
-            Some(Used::Key(key)) => self.note_key_use(key),
+            Some(Used::Key(key, used_at)) => self.note_key_use(key, used_at),
             None => {}
         }
     }

@@ -29,3 +29,4 @@ pub mod time;
 pub mod token;
 pub mod user;
 pub mod user_agent;
+pub mod vouched;

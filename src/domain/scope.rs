@@ -41,11 +41,19 @@ impl Scope {
         if text.len() > MAX_BYTES || !names.iter().all(is_name) {
             return Err(ScopeProblem::Shape);
         }
-        let unknown: Vec<_> = names.iter().filter(|name| !graph.knows(name)).copied().collect();
+        Self::of(names, graph)
+    }
+
+    /// Of names that were asked for one by one.
+    ///
+    /// # Errors
+    /// Names that no role gives.
+    pub fn of<'n>(names: impl IntoIterator<Item = &'n str>, graph: &RoleGraph) -> Result<Self, ScopeProblem> {
+        let (known, unknown): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| graph.knows(name));
         if !unknown.is_empty() {
             return Err(ScopeProblem::Unknown(unknown.join(" ")));
         }
-        Ok(Self(names.into_iter().map(ToOwned::to_owned).collect()))
+        Ok(Self(known.into_iter().map(ToOwned::to_owned).collect()))
     }
 
     /// What of it a user with these roles is granted, with spaces between.
@@ -53,9 +61,16 @@ impl Scope {
     /// # Errors
     /// Nothing of it.
     pub fn granted(&self, roles: &[String], graph: &RoleGraph) -> Result<String, ScopeProblem> {
-        let held = graph.permissions(roles);
+        self.granted_of(&graph.permissions(roles))
+    }
+
+    /// What of it somebody is granted who has these permissions, with spaces between. Who asks for nothing gets that.
+    ///
+    /// # Errors
+    /// Nothing of what is asked for.
+    pub fn granted_of(&self, held: &BTreeSet<String>) -> Result<String, ScopeProblem> {
         let granted: Vec<_> = self.0.iter().filter(|name| held.contains(*name)).map(String::as_str).collect();
-        if granted.is_empty() { Err(ScopeProblem::Nothing) } else { Ok(granted.join(" ")) }
+        if granted.is_empty() && !self.0.is_empty() { Err(ScopeProblem::Nothing) } else { Ok(granted.join(" ")) }
     }
 
     /// Whether it stays within what was granted before: all of it that is there (RFC 6749, §6).

@@ -12,6 +12,8 @@ use hmac::{
 };
 use sha2::Sha256;
 
+/// An id has no more characters.
+pub const MAX_ID_CHARS: usize = 16;
 /// A value has at least this many bytes.
 pub const MIN_SECRET_BYTES: usize = 32;
 /// Fewer distinct bytes than this in a secret is a placeholder, not randomness.
@@ -96,7 +98,7 @@ impl Secret {
     fn parse(entry: &str) -> Result<Self, SecretProblem> {
         let (id, value) = entry.split_once(':').ok_or(SecretProblem::Shape)?;
         let id_chars = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-        if id.is_empty() || id.len() > 16 || !id_chars {
+        if id.is_empty() || id.len() > MAX_ID_CHARS || !id_chars {
             return Err(SecretProblem::Shape);
         }
         if value.len() < MIN_SECRET_BYTES {

@@ -4,18 +4,18 @@
 //! once, and it is remembered and believed as that of a session is. A key that is ended, or whose owner's account is
 //! closed, is refused; unlike a cookie it is shown on purpose, so it is never as good as none.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use super::{
-    Findings, Want, World,
-    authenticate::{Authenticated, Freshness, Outcome, settle, usable, view_first},
+    Want,
+    authenticate::{Authenticated, Basis, Outcome, settle, usable, view_first},
     caller::Caller,
-    knowledge::{Knowledge, TokenDigest, digest},
+    knowledge::{TokenDigest, digest},
     memory::Weigh,
 };
 use crate::{
     domain::{
-        api_key::{ApiKey, MAX_TEXT, snapshot::KeySnapshot},
+        api_key::{ApiKey, snapshot::KeySnapshot},
         bundle::Bundle,
         id::ApiKeyId,
         net::ClientIp,
@@ -117,29 +117,22 @@ impl Weigh for KeyFound {
 ///
 /// # Errors
 /// A key that is not believed, or may not be used from there. Or what cannot be told, because nobody answers.
-pub fn api_key<'a>(
-    text: &str,
-    ip: ClientIp,
-    world: &World<'_>,
-    knowledge: &Knowledge,
-    found: &Findings,
-    freshness: Freshness,
-    now: Timestamp,
-) -> Result<Outcome<'a>, ApiError> {
+pub fn api_key<'a>(text: &str, ip: ClientIp, basis: Basis<'_>) -> Result<Outcome<'a>, ApiError> {
+    let Basis { world, knowledge, found, now, .. } = basis;
     let refuse = |why| Err(ApiError::InvalidKey(why));
     // (1) What no MAC key of ours vouches for costs no question. What did once is known again.
-    if text.len() > MAX_TEXT {
+    if text.len() > ApiKey::max_chars() {
         return refuse(Refusal::Malformed);
     }
     let digest = digest(text);
     let remembered = knowledge.key(&digest);
     let asked = match remembered.map(AsRef::as_ref) {
-        Some(KeyFound::Live(live)) => live.asked.clone(),
+        Some(KeyFound::Live(live)) => Cow::Borrowed(&live.asked),
         Some(KeyFound::Refused(as_of)) if now >= *as_of && now.since(*as_of) < world.revocation_bound => {
             return refuse(Refusal::Revoked);
         }
         _ => match ApiKey::decode(text, world.mac_keys) {
-            Some(key) => AskedKey { id: key.id, secret_hash: key.secret_hash(), digest },
+            Some(key) => Cow::Owned(AskedKey { id: key.id, secret_hash: key.secret_hash(), digest }),
             None => return refuse(Refusal::BadSignature),
         },
     };
@@ -150,7 +143,7 @@ pub fn api_key<'a>(
         Outcome::Need(want) => return Ok(Outcome::Need(want)),
     };
     // (3) What is known of revocations and of roles, before anything rests on it.
-    if let Some(want) = view_first(world, knowledge, found, freshness, now) {
+    if let Some(want) = view_first(basis) {
         return Ok(Outcome::Need(want));
     }
     // (4) What the key stands for, as this request itself was told, or another before.
@@ -158,7 +151,7 @@ pub fn api_key<'a>(
     let live = match told.or_else(|| remembered.map(AsRef::as_ref)) {
         Some(KeyFound::Live(live)) => live,
         Some(KeyFound::Refused(_)) if told.is_some() => return refuse(Refusal::Revoked),
-        _ => return Ok(Outcome::Need(Want::Key(asked))),
+        _ => return Ok(Outcome::Need(Want::Key(asked.into_owned()))),
     };
     let snapshot = &live.snapshot;
     if now >= snapshot.expires_at {
@@ -173,10 +166,10 @@ pub fn api_key<'a>(
     let outcome = if told.is_some() {
         Outcome::Known(Authenticated::Key(live.clone()))
     } else if is_outdated {
-        return Ok(Outcome::Need(Want::Key(asked)));
+        return Ok(Outcome::Need(Want::Key(asked.into_owned())));
     } else {
         let who = Authenticated::Key(live.clone());
-        settle(who, known, found.key_standing, (world, knowledge, found), freshness, now)?
+        settle(who, known, found.key_standing, basis)?
     };
     // (6) From where.
     match outcome {

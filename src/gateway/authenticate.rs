@@ -153,18 +153,27 @@ pub fn api_key<'a>(header: Option<&'a str>, authorization: Option<&'a str>) -> O
     header.map(|text| text.trim_matches([' ', '\t'])).or_else(as_token)
 }
 
+/// What authentication goes by, whatever somebody shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Basis<'b> {
+    /// What does not change.
+    pub world: &'b World<'b>,
+    /// What is known.
+    pub knowledge: &'b Knowledge,
+    /// What was asked for this request.
+    pub found: &'b Findings,
+    /// How fresh what is known of revocations must be.
+    pub freshness: Freshness,
+    /// Now.
+    pub now: Timestamp,
+}
+
 /// Authenticates by bearer token.
 ///
 /// # Errors
 /// A token that is not believed; all look alike to the caller. Or what cannot be told, because nobody answers.
-pub fn bearer<'a>(
-    token: &'a str,
-    world: &World<'_>,
-    knowledge: &Knowledge,
-    found: &Findings,
-    freshness: Freshness,
-    now: Timestamp,
-) -> Result<Outcome<'a>, ApiError> {
+pub fn bearer<'a>(token: &'a str, basis: Basis<'_>) -> Result<Outcome<'a>, ApiError> {
+    let Basis { knowledge, found, now, .. } = basis;
     let remembered = match recognise(token, knowledge, found, now)? {
         Outcome::Known(remembered) => remembered,
         Outcome::NotResponsible => return Ok(Outcome::NotResponsible),
@@ -172,10 +181,10 @@ pub fn bearer<'a>(
     };
     // What is known to be revoked stays so.
     let known = knowledge.view.knows(&remembered.claims.grounds(), now);
-    if known == Known::Revoked || found.standing == Some(Standing::Revoked) {
+    if known == Known::Revoked || found.token_standing == Some(Standing::Revoked) {
         return Err(ApiError::InvalidToken(Refusal::Revoked));
     }
-    settle(Authenticated::Token(remembered), known, found.standing, (world, knowledge, found), freshness, now)
+    settle(Authenticated::Token(remembered), known, found.token_standing, basis)
 }
 
 /// Whether who is recognised still is who they were, of whom as much is `known` as the view tells, and what this request
@@ -184,9 +193,7 @@ pub(super) fn settle<'a>(
     who: Authenticated,
     known: Known,
     standing: Option<Standing>,
-    (world, knowledge, found): (&World<'_>, &Knowledge, &Findings),
-    freshness: Freshness,
-    now: Timestamp,
+    Basis { world, knowledge, found, freshness, now }: Basis<'_>,
 ) -> Result<Outcome<'a>, ApiError> {
     let (view, bound) = (&knowledge.view, world.revocation_bound);
     // (1) Whom this request itself asked about this very credential is believed.
@@ -226,13 +233,7 @@ pub(super) fn settle<'a>(
 
 /// What is known of revocations and of roles is asked for first, as fresh as is wanted, where something is to rest on it that the
 /// record says: that is held against a copy of the roles. Where nobody tells, that is not waited for here.
-pub(super) fn view_first<'a>(
-    world: &World<'_>,
-    knowledge: &Knowledge,
-    found: &Findings,
-    freshness: Freshness,
-    now: Timestamp,
-) -> Option<Want<'a>> {
+pub(super) fn view_first<'a>(Basis { world, knowledge, found, freshness, now }: Basis<'_>) -> Option<Want<'a>> {
     let view = &knowledge.view;
     let is_asked = freshness != Freshness::Record && found.view.is_none() && !view.is_failing(now);
     let is_old = freshness == Freshness::Strict || view.age(now, world.revocation_bound) == ViewAge::Old;

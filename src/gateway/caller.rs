@@ -26,7 +26,7 @@ pub struct Caller {
     pub verified_email: Option<String>,
     /// Roles granted directly, as far as there still are such.
     pub roles: Vec<String>,
-    /// The same, with spaces between.
+    /// The same with spaces between, as origins are told of them: who comes narrowed has only those that this leaves them.
     pub roles_text: String,
     /// What the caller may do: of the roles and what they inherit, within the token's scope.
     pub permissions: BTreeSet<String>,
@@ -44,75 +44,98 @@ pub struct Caller {
     pub is_narrowed: bool,
 }
 
+/// What a credential says of who shows it.
+struct Shown<'a> {
+    subject: String,
+    issuer: &'a str,
+    username: Option<&'a str>,
+    verified_email: Option<&'a str>,
+    roles: &'a [String],
+    scope: Option<&'a str>,
+    session: Option<SessionId>,
+    method: &'static str,
+    second_factor_at: Option<Timestamp>,
+    /// Whether it is as good as if a second factor was shown, as far as roles require one.
+    has_factor: bool,
+}
+
 impl Caller {
     /// Works out what verified claims give under a role graph.
     #[must_use]
     pub fn from_claims(verified: &VerifiedClaims, graph: &RoleGraph) -> Self {
         let claims = verified.claims();
-        let roles = graph.known(&claims.roles);
-        let permissions = graph.permissions_within(&claims.roles, claims.scope.as_deref());
         let second_factor_at = has_second_factor(&claims.amr).then_some(Timestamp::from_secs(claims.auth_time));
-        let verified_email = claims.email.clone().filter(|_| claims.email_verified == Some(true));
-        Self {
+        let shown = Shown {
             subject: claims.sub.clone(),
-            issuer: claims.iss.clone(),
-            username: claims.username.clone(),
-            verified_email,
-            roles_text: roles.join(" "),
-            roles,
-            scopes_text: permissions.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
-            permissions,
+            issuer: &claims.iss,
+            username: claims.username.as_deref(),
+            verified_email: claims.email.as_deref().filter(|_| claims.email_verified == Some(true)),
+            roles: &claims.roles,
+            scope: claims.scope.as_deref(),
             session: Some(verified.session()),
             method: "bearer",
             second_factor_at,
-            lacks_factor: second_factor_at.is_none() && graph.require_mfa(&claims.roles),
-            is_narrowed: claims.scope.is_some(),
-        }
+            has_factor: second_factor_at.is_some(),
+        };
+        Self::new(shown, graph)
     }
 
     /// Works out what a cookie session of ours gives under a role graph; `issuer` is ours.
     #[must_use]
     pub fn from_session(session: &Snapshot, issuer: &str, graph: &RoleGraph) -> Self {
-        let roles = graph.known(&session.roles);
-        let permissions = graph.permissions_within(&session.roles, session.scope.as_deref());
         let second_factor_at = session.authenticated_at.filter(|_| has_second_factor(&session.amr));
-        Self {
+        let shown = Shown {
             subject: session.user.to_string(),
-            issuer: issuer.to_owned(),
-            username: Some(session.username.clone()),
-            verified_email: session.verified_email.clone(),
-            roles_text: roles.join(" "),
-            roles,
-            scopes_text: permissions.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
-            permissions,
+            issuer,
+            username: Some(&session.username),
+            verified_email: session.verified_email.as_deref(),
+            roles: &session.roles,
+            scope: session.scope.as_deref(),
             session: Some(session.session),
             method: "session",
             second_factor_at,
-            lacks_factor: second_factor_at.is_none() && graph.require_mfa(&session.roles),
-            is_narrowed: session.scope.is_some(),
-        }
+            has_factor: second_factor_at.is_some(),
+        };
+        Self::new(shown, graph)
     }
 
     /// Works out what an API key of ours gives under a role graph; `issuer` is ours. It shows no second factor: where roles
     /// require one, its owner must have shown theirs when they made it.
     #[must_use]
     pub fn from_key(key: &KeySnapshot, issuer: &str, graph: &RoleGraph) -> Self {
-        let roles = graph.known(&key.roles);
-        let permissions = graph.permissions_within(&key.roles, Some(&key.scopes));
-        Self {
+        let shown = Shown {
             subject: key.user.to_string(),
-            issuer: issuer.to_owned(),
-            username: Some(key.username.clone()),
-            verified_email: key.verified_email.clone(),
-            roles_text: roles.join(" "),
-            roles,
-            scopes_text: permissions.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
-            permissions,
+            issuer,
+            username: Some(&key.username),
+            verified_email: key.verified_email.as_deref(),
+            roles: &key.roles,
+            scope: Some(&key.scopes),
             session: None,
             method: "api_key",
             second_factor_at: None,
-            lacks_factor: !key.with_factor && graph.require_mfa(&key.roles),
-            is_narrowed: true,
+            has_factor: key.with_factor,
+        };
+        Self::new(shown, graph)
+    }
+
+    fn new(shown: Shown<'_>, graph: &RoleGraph) -> Self {
+        let (roles, is_narrowed) = (graph.known(shown.roles), shown.scope.is_some());
+        let permissions = graph.permissions_within(shown.roles, shown.scope);
+        let told = roles.iter().filter(|role| !is_narrowed || graph.is_left(role, &permissions));
+        Self {
+            subject: shown.subject,
+            issuer: shown.issuer.to_owned(),
+            username: shown.username.map(ToOwned::to_owned),
+            verified_email: shown.verified_email.map(ToOwned::to_owned),
+            roles_text: told.map(String::as_str).collect::<Vec<_>>().join(" "),
+            roles,
+            scopes_text: permissions.iter().map(String::as_str).collect::<Vec<_>>().join(" "),
+            permissions,
+            session: shown.session,
+            method: shown.method,
+            second_factor_at: shown.second_factor_at,
+            lacks_factor: !shown.has_factor && graph.require_mfa(shown.roles),
+            is_narrowed,
         }
     }
 

@@ -8,11 +8,13 @@ pub mod api_key;
 pub mod authenticate;
 pub mod caller;
 pub mod canonical;
+mod credentials;
 pub mod forward;
 pub mod head;
 pub mod headers;
 pub mod hosts;
 pub mod knowledge;
+mod limits;
 pub mod memory;
 pub mod policy;
 mod policy_file;
@@ -25,27 +27,27 @@ pub mod view;
 
 use std::{sync::Arc, time::Duration};
 
+pub use self::limits::{LimitAnswer, LimitKind};
 use self::{
     api_key::{AskedKey, KeyFound},
-    authenticate::{Authenticated, Freshness, Outcome},
+    authenticate::{Authenticated, Outcome},
     canonical::Path,
     forward::Rewrite,
     head::Head,
     hosts::AllowedHosts,
     knowledge::{Knowledge, TokenDigest},
-    policy::{Access, Credential, OnLimiterError, Policy, Route},
+    limits::{Limited, limit},
+    policy::{Access, Policy},
     same_origin::SameOrigin,
-    session::{SessionFound, session_cookie},
+    session::SessionFound,
 };
 use crate::{
     config::{Config, Environment},
     domain::{
-        api_key::ApiKey,
         cookies::CookieNames,
         host::is_loopback,
         id::{ApiKeyId, RequestId, SessionId},
-        net::ClientIp,
-        rate_limit::{Decision, Limit, LimitKey},
+        rate_limit::{Limit, LimitKey},
         revocation::Revocation,
         secret::SecretList,
         session::cookie::SessionCookie,
@@ -120,13 +122,15 @@ pub struct Findings {
     pub view: Option<Asked>,
     /// How often it was waited for another request's question about them.
     pub waits_for_view: u8,
-    /// What this request's own question about its very token or session gave.
-    pub standing: Option<Standing>,
+    /// What this request's own question about its very token gave.
+    pub token_standing: Option<Standing>,
+    /// The same of its session. One request may show several things: none vouches for another.
+    pub session_standing: Option<Standing>,
     /// What was found of its session.
     pub session: Option<Arc<SessionFound>>,
     /// What was found of its API key.
     pub key: Option<KeyFound>,
-    /// What a copy said of its API key.
+    /// What this request's own question about its API key gave, if a copy was asked.
     pub key_standing: Option<Standing>,
     /// What the limiter said by address.
     pub ip_limit: Option<LimitAnswer>,
@@ -152,26 +156,6 @@ pub enum Standing {
     Revoked,
     /// It was not.
     Good,
-}
-
-/// What came of asking a limiter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitAnswer {
-    /// It decided.
-    Decided(Decision),
-    /// It did not answer.
-    NoAnswer,
-}
-
-/// Which limit is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitKind {
-    /// By address, before authentication.
-    Ip,
-    /// By subject, after authorisation.
-    Subject,
-    /// By API key, after authorisation.
-    ApiKey,
 }
 
 /// Something that must be asked before a verdict can be given.
@@ -245,8 +229,8 @@ pub struct Moment {
 pub enum Used {
     /// A session, by its cookie.
     Session(SessionId),
-    /// An API key.
-    Key(ApiKeyId),
+    /// An API key, and when its use was last noted as far as is known here.
+    Key(ApiKeyId, Option<Timestamp>),
 }
 
 /// Decides on a request.
@@ -315,13 +299,13 @@ fn route<'a>(
         return Err(ApiError::Malformed("A GET or HEAD request cannot have a body."));
     }
     // (2) Limits by address.
-    let ip_key = || client_ip(head).limit_key();
+    let ip_key = || credentials::client_ip(head).limit_key();
     let ip_limit = match limit(route, &route.ip_limits, LimitKind::Ip, found.ip_limit, ip_key, now)? {
         Limited::Ask(want) => return Ok(Verdict::Need(want)),
         Limited::Passed(decision) => decision,
     };
     // (3) Who is calling.
-    let caller = match authenticate(head, world, knowledge, found, route, now)? {
+    let caller = match credentials::authenticate(head, world, knowledge, found, route, now)? {
         Outcome::Need(want) => return Ok(Verdict::Need(want)),
         Outcome::Known(who) => Some(who),
         Outcome::NotResponsible if route.access == Access::Authenticated => return Err(ApiError::Unauthenticated),
@@ -356,98 +340,11 @@ fn route<'a>(
     let changes = headers::rewrite(head, identity, request);
     let uses = match &caller {
         Some(Authenticated::Session(live)) => Some(Used::Session(live.snapshot.session)),
-        Some(Authenticated::Key(live)) => Some(Used::Key(live.snapshot.key)),
+        Some(Authenticated::Key(live)) => Some(Used::Key(live.snapshot.key, live.snapshot.used_at)),
         _ => None,
     };
     let strict = Transport::new(world.environment, Some(head.scheme)) == Transport::Strict;
     let moment = Moment { request, now };
     let rewrite = Rewrite::new(head, origin, route.access, path, &changes, tightest, moment);
     Ok(Verdict::Forward(Box::new(Rewrite { strict, uses, ..rewrite })))
-}
-
-fn client_ip(head: &Head<'_>) -> ClientIp {
-    ClientIp::parse(head.header("cf-connecting-ip"))
-}
-
-fn authenticate<'a>(
-    head: &Head<'a>,
-    world: &World<'_>,
-    knowledge: &Knowledge,
-    found: &Findings,
-    route: &Route,
-    now: Timestamp,
-) -> Result<Outcome<'a>, ApiError> {
-    if route.access == Access::Public {
-        return Ok(Outcome::NotResponsible);
-    }
-    let freshness = match (world.revocation, route.revocation) {
-        (Revocation::Bounded, Revocation::Bounded) => Freshness::Bounded,
-        _ => Freshness::Strict,
-    };
-    let authorization = head.header("authorization");
-    for credential in &route.credentials {
-        let outcome = match credential {
-            Credential::Bearer => match authorization.and_then(authenticate::bearer_token) {
-                // An API key is none of ours to be read as a token, where keys are taken.
-                Some(token) if ApiKey::is_meant_by(token) && route.credentials.contains(&Credential::ApiKey) => {
-                    continue;
-                }
-                Some(token) => authenticate::bearer(token, world, knowledge, found, freshness, now)?,
-                None => continue,
-            },
-            Credential::ApiKey => match authenticate::api_key(head.header("x-api-key"), authorization) {
-                Some(key) => api_key::api_key(key, client_ip(head), world, knowledge, found, freshness, now)?,
-                None => continue,
-            },
-            Credential::Session => by_cookie(head, world, knowledge, found, freshness, now)?,
-        };
-        if !matches!(outcome, Outcome::NotResponsible) {
-            return Ok(outcome);
-        }
-    }
-    Ok(Outcome::NotResponsible)
-}
-
-fn by_cookie<'a>(
-    head: &Head<'_>,
-    world: &World<'_>,
-    knowledge: &Knowledge,
-    found: &Findings,
-    freshness: Freshness,
-    now: Timestamp,
-) -> Result<Outcome<'a>, ApiError> {
-    let Some(cookie) = session_cookie(head, world) else { return Ok(Outcome::NotResponsible) };
-    let outcome = session::session(cookie, world, knowledge, found, freshness, now)?;
-    // A browser sends the cookie along whoever's page makes the request.
-    let is_known = matches!(outcome, Outcome::Known(_));
-    let is_ours = |origin| world.same_origin.is(origin, head.scheme, &head.authority);
-    if is_known && same_origin::matters(head) && !head.header("origin").is_some_and(is_ours) {
-        return Err(ApiError::ForeignOrigin);
-    }
-    Ok(outcome)
-}
-
-enum Limited {
-    Passed(Option<Decision>),
-    Ask(Want<'static>),
-}
-
-fn limit(
-    route: &Route,
-    limits: &[Limit],
-    kind: LimitKind,
-    answer: Option<LimitAnswer>,
-    key: impl FnOnce() -> LimitKey,
-    now: Timestamp,
-) -> Result<Limited, ApiError> {
-    match answer {
-        _ if limits.is_empty() => Ok(Limited::Passed(None)),
-        None => Ok(Limited::Ask(Want::Limit { kind, key: key(), limits: limits.to_vec() })),
-        Some(LimitAnswer::Decided(decision)) if decision.admitted => Ok(Limited::Passed(Some(decision))),
-        Some(LimitAnswer::Decided(decision)) => Err(ApiError::RateLimited(decision, now)),
-        Some(LimitAnswer::NoAnswer) => match route.on_limiter_error {
-            OnLimiterError::Allow => Ok(Limited::Passed(None)),
-            OnLimiterError::Deny => Err(ApiError::Unavailable("limiter did not answer".to_owned())),
-        },
-    }
 }

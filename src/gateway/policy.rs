@@ -28,7 +28,7 @@ pub enum Access {
 }
 
 /// What proves who is calling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Credential {
     /// An access token.

@@ -7,11 +7,10 @@
 use std::sync::Arc;
 
 use super::{
-    Findings, Standing, Want, World,
-    authenticate::{Authenticated, Freshness, Outcome, settle, usable, view_first},
+    Standing, Want, World,
+    authenticate::{Authenticated, Basis, Freshness, Outcome, settle, usable, view_first},
     caller::Caller,
     head::Head,
-    knowledge::Knowledge,
     memory::Weigh,
 };
 use crate::{
@@ -20,7 +19,6 @@ use crate::{
         cookies,
         revocation::set::Known,
         session::{cookie::SessionCookie, snapshot::Snapshot},
-        time::Timestamp,
     },
     error::ApiError,
 };
@@ -92,18 +90,12 @@ pub fn session_cookie(head: &Head<'_>, world: &World<'_>) -> Option<SessionCooki
 ///
 /// # Errors
 /// What cannot be told, because nobody answers.
-pub fn session<'a>(
-    cookie: SessionCookie,
-    world: &World<'_>,
-    knowledge: &Knowledge,
-    found: &Findings,
-    freshness: Freshness,
-    now: Timestamp,
-) -> Result<Outcome<'a>, ApiError> {
+pub fn session<'a>(cookie: SessionCookie, basis: Basis<'_>) -> Result<Outcome<'a>, ApiError> {
+    let Basis { knowledge, found, freshness, now, .. } = basis;
     let view = &knowledge.view;
     // (1) What is known to be over stays so.
     let known = view.knows_session(cookie.session, now);
-    if known == Known::Revoked || found.standing == Some(Standing::Revoked) {
+    if known == Known::Revoked || found.session_standing == Some(Standing::Revoked) {
         return Ok(Outcome::NotResponsible);
     }
     // (2) Keys and roles, as for a token.
@@ -113,7 +105,7 @@ pub fn session<'a>(
         Outcome::Need(want) => return Ok(Outcome::Need(want)),
     };
     // (3) What is known of revocations and of roles, before anything rests on it.
-    if let Some(want) = view_first(world, knowledge, found, freshness, now) {
+    if let Some(want) = view_first(basis) {
         return Ok(Outcome::Need(want));
     }
     // (4) What the session stands for, as this request itself was told, or another before; under the roles as they are.
@@ -132,7 +124,7 @@ pub fn session<'a>(
     //     account may have changed since, and where the session may have gone unused for too long: elsewhere it may
     //     have been used.
     let who = Authenticated::Session(live.clone());
-    if found.standing == Some(Standing::Good) {
+    if found.session_standing == Some(Standing::Good) {
         return Ok(Outcome::Known(who));
     }
     let is_outdated = view.outdates(&live.caller.subject, snapshot.version, snapshot.as_of);
@@ -140,5 +132,5 @@ pub fn session<'a>(
         return Ok(Outcome::Need(Want::Record(who)));
     }
     // (6) Otherwise what is known of revocations decides, as fresh as is wanted.
-    settle(who, known, found.standing, (world, knowledge, found), freshness, now)
+    settle(who, known, found.session_standing, basis)
 }

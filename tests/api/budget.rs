@@ -129,7 +129,7 @@ async fn an_api_key_costs_one_trip_at_first_sight_and_its_limit() {
         }
     }
     fresh.get("/api/v1/users/me", Some(&key.key)).await.expect(200);
-    assert_eq!(trips(&world), (2, 0, 1, 0), "the limit, whose it is, and the account");
+    assert_eq!(trips(&world), (2, 0, 2, 0), "its limit beside its owner's, whose it is, and the account");
     let path = format!("/api/v1/api-keys/{}", key.id);
     let rotated = world.isolate.send_as(&ada.access, "POST", &format!("{path}/rotate"), &Value::Null).await.expect(200);
     assert_eq!(trips(&world), (4, 1, 1, 1), "who asks, their factor, the key, the batch; the copy beside the feed");

@@ -50,12 +50,11 @@ impl Flow {
     /// issued before, is worth nothing more.
     fn told_after(&self) -> Option<u16> {
         match self.name {
-            "register" => Some(409),
+            // Of a key that has another in its place, which that is is told as well.
+            "register" | "ending a key by another" => Some(409),
             "ending others by a new password"
             | "ending all by closing the account"
             | "ending tokens by another address" => Some(401),
-            // The list names the one that is in its place.
-            "ending a key by another" => Some(404),
             _ => None,
         }
     }

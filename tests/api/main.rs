@@ -17,6 +17,8 @@ mod common;
 mod admin_create;
 mod admin_search;
 mod admin_users;
+mod api_key_ends;
+mod api_key_routes;
 mod api_keys;
 mod api_limit;
 mod attempts;

@@ -3,3 +3,4 @@
 pub mod callers;
 pub mod forge;
 pub mod table;
+pub mod who;

@@ -1,7 +1,16 @@
 //! The status table: every endpoint and every demo route × every kind of caller → status. An
 //! endpoint or route without a row fails the test.
 
-use super::callers::{ALL, Caller};
+use super::{
+    callers::{ALL, Caller},
+    who::{
+        admins, admins_conflict, admins_done, admins_invalid, admins_malformed, admins_missing, admins_read,
+        admins_read_invalid, anyone, authenticated, authenticated_conflict, authenticated_done, authenticated_invalid,
+        authenticated_made, authenticated_malformed, authenticated_missing, browsers, invalid, keys, known, logout,
+        malformed, missing, moderators, nobody_above, optional, own_page_invalid, super_admins, super_admins_invalid,
+        users, users_invalid, users_read, wrong,
+    },
+};
 
 /// What is sent along.
 #[derive(Clone, Copy, Debug)]
@@ -24,259 +33,6 @@ pub struct Row {
     pub body: Body,
     /// The status for a caller.
     pub expect: fn(Caller) -> u16,
-}
-
-/// Nobody's credentials matter.
-const fn anyone(_: Caller) -> u16 {
-    200
-}
-
-/// A good token, a session or an API key is needed.
-const fn known(caller: Caller) -> u16 {
-    match browsers(caller) {
-        200 => 200,
-        _ => match caller {
-            Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin | Caller::Guest => 200,
-            other => keys(other),
-        },
-    }
-}
-
-/// A session is needed, by its cookie.
-const fn browsers(caller: Caller) -> u16 {
-    match caller {
-        Caller::Browser => 200,
-        _ => 401,
-    }
-}
-
-/// An API key is needed.
-const fn keys(caller: Caller) -> u16 {
-    match caller {
-        Caller::AdminsKey | Caller::NarrowKey => 200,
-        _ => 401,
-    }
-}
-
-/// A person is needed: a good token, or a session.
-const fn authenticated(caller: Caller) -> u16 {
-    match caller {
-        Caller::AdminsKey | Caller::NarrowKey => 403,
-        other => known(other),
-    }
-}
-
-/// The same, and one that has what every account has, but a guest.
-const fn users(caller: Caller) -> u16 {
-    match caller {
-        Caller::Guest => 403,
-        other => authenticated(other),
-    }
-}
-
-/// Whoever has what every account has, a program too.
-const fn users_read(caller: Caller) -> u16 {
-    match caller {
-        Caller::Guest | Caller::NarrowKey => 403,
-        other => known(other),
-    }
-}
-
-/// Without a bearer token one is anonymous; a bad one is refused.
-const fn optional(caller: Caller) -> u16 {
-    match caller {
-        Caller::Anonymous | Caller::Basic => 200,
-        other => known(other),
-    }
-}
-
-/// A good token of a moderator or above.
-const fn moderators(caller: Caller) -> u16 {
-    match caller {
-        Caller::User | Caller::Browser => 403,
-        other => users_read(other),
-    }
-}
-
-/// A good token of an admin or above, and a person.
-const fn admins(caller: Caller) -> u16 {
-    match caller {
-        Caller::AdminsKey => 403,
-        other => admins_read(other),
-    }
-}
-
-/// A good token of an admin or above, or such an API key.
-const fn admins_read(caller: Caller) -> u16 {
-    match caller {
-        Caller::User | Caller::Moderator | Caller::Browser => 403,
-        other => users_read(other),
-    }
-}
-
-/// The same, but what is asked is not said plainly.
-const fn admins_read_invalid(caller: Caller) -> u16 {
-    match admins_read(caller) {
-        200 => 422,
-        other => other,
-    }
-}
-
-/// A good token of somebody who looks after the installation is needed.
-const fn super_admins(caller: Caller) -> u16 {
-    match caller {
-        Caller::Admin => 403,
-        other => admins(other),
-    }
-}
-
-/// An admin's work, after which there is nothing to say.
-const fn admins_done(caller: Caller) -> u16 {
-    match admins(caller) {
-        200 => 204,
-        other => other,
-    }
-}
-
-/// An admin's work, but not on what is not there.
-const fn admins_missing(caller: Caller) -> u16 {
-    match admins(caller) {
-        200 => 404,
-        other => other,
-    }
-}
-
-/// An admin's work, but not on themselves.
-const fn admins_malformed(caller: Caller) -> u16 {
-    match admins(caller) {
-        200 => 400,
-        other => other,
-    }
-}
-
-/// An admin's work, but how it is does not allow it.
-const fn admins_conflict(caller: Caller) -> u16 {
-    match admins(caller) {
-        200 => 409,
-        other => other,
-    }
-}
-
-/// Whoever is known may not.
-const fn nobody_above(caller: Caller) -> u16 {
-    match admins(caller) {
-        200 => 403,
-        other => other,
-    }
-}
-
-/// An admin's work, but what is asked is not said plainly.
-const fn admins_invalid(caller: Caller) -> u16 {
-    match admins(caller) {
-        200 => 422,
-        other => other,
-    }
-}
-
-/// The same, and the body is not good enough.
-const fn super_admins_invalid(caller: Caller) -> u16 {
-    match super_admins(caller) {
-        200 => 422,
-        other => other,
-    }
-}
-
-/// The same, and the body is not good enough.
-const fn authenticated_invalid(caller: Caller) -> u16 {
-    match authenticated(caller) {
-        200 => 422,
-        other => other,
-    }
-}
-
-/// The same, and something is made.
-const fn authenticated_made(caller: Caller) -> u16 {
-    match authenticated(caller) {
-        200 => 201,
-        other => other,
-    }
-}
-
-/// Whoever has what every account has; and the body is not good enough.
-const fn users_invalid(caller: Caller) -> u16 {
-    match users(caller) {
-        200 => 422,
-        other => other,
-    }
-}
-
-/// The same, and there is nothing of theirs.
-const fn authenticated_missing(caller: Caller) -> u16 {
-    match authenticated(caller) {
-        200 => 404,
-        other => other,
-    }
-}
-
-/// The same, and how it is with them does not allow it.
-const fn authenticated_conflict(caller: Caller) -> u16 {
-    match authenticated(caller) {
-        200 => 409,
-        other => other,
-    }
-}
-
-/// The same, and this cannot be used.
-const fn authenticated_malformed(caller: Caller) -> u16 {
-    match authenticated(caller) {
-        200 => 400,
-        other => other,
-    }
-}
-
-/// The same, and there is nothing to say.
-const fn authenticated_done(caller: Caller) -> u16 {
-    match authenticated(caller) {
-        200 => 204,
-        other => other,
-    }
-}
-
-/// Only our own page may, and the body is not good enough.
-const fn own_page_invalid(caller: Caller) -> u16 {
-    match caller {
-        Caller::Browser => 422,
-        _ => 403,
-    }
-}
-
-/// Signing out twice is signing out once: a genuine token of an ended session is enough.
-const fn logout(caller: Caller) -> u16 {
-    match caller {
-        Caller::Revoked => 200,
-        // It is no session.
-        Caller::AdminsKey | Caller::NarrowKey => 401,
-        other => authenticated(other),
-    }
-}
-
-/// Whatever the caller, the body is not good enough.
-const fn invalid(_: Caller) -> u16 {
-    422
-}
-
-/// Whatever the caller, this cannot be used.
-const fn malformed(_: Caller) -> u16 {
-    400
-}
-
-/// Whatever the caller, these credentials are wrong.
-const fn wrong(_: Caller) -> u16 {
-    401
-}
-
-const fn missing(_: Caller) -> u16 {
-    404
 }
 
 /// The table.
@@ -766,6 +522,7 @@ pub const TABLE: &[Row] = &[
     Row { name: "demo.factor", method: "GET", path: "/demo/factor/x", body: Body::None, expect: wrong },
     Row { name: "demo.just-now", method: "GET", path: "/demo/just-now/x", body: Body::None, expect: wrong },
     Row { name: "demo.session", method: "GET", path: "/demo/session/x", body: Body::None, expect: browsers },
+    Row { name: "demo.session-first", method: "GET", path: "/demo/session-first/x", body: Body::None, expect: known },
     Row { name: "demo.key", method: "GET", path: "/demo/key/x", body: Body::None, expect: keys },
     Row { name: "demo.limited", method: "GET", path: "/demo/limited/x", body: Body::None, expect: known },
     Row { name: "demo.busy", method: "GET", path: "/demo/busy/x", body: Body::None, expect: anyone },

@@ -17,6 +17,7 @@ use crate::{
         api_key::addresses::{self, Addresses, Block},
         audit::Event,
         rbac::{PermissionName, RoleGraph},
+        scope::{Scope, ScopeProblem},
         token::verify::Refusal,
         user::{FieldProblem, line_of_text},
     },
@@ -31,7 +32,7 @@ use crate::{
 const MAX_SCOPES: usize = 100;
 
 /// Takes `{name, scopes?, expires_at?, allowed_ips?, per_minute?}`. Of the scopes asked for those are granted that the caller
-/// has; if none are asked for, all that the caller has now. It never gives more than its owner has when it is used.
+/// has; if nothing is said of them, all that the caller has now. It never gives more than its owner has when it is used.
 pub async fn create(
     State(app): State<Arc<App>>,
     connection: Connection,
@@ -103,15 +104,10 @@ fn scopes(fields: &mut Fields, principal: &Principal, roles: &RoleGraph) -> Opti
         fields.reject("scopes", format!("must be at most {MAX_SCOPES}"));
         return None;
     }
-    let unknown: Vec<_> = asked.iter().filter(|name| !roles.knows(name)).map(String::as_str).collect();
-    if !unknown.is_empty() {
-        fields.reject("scopes", format!("names what there is not: {}", unknown.join(" ")));
-        return None;
-    }
-    let granted: Vec<_> = asked.iter().filter(|name| has.contains(*name)).map(String::as_str).collect();
-    if granted.is_empty() && !asked.is_empty() {
-        fields.reject("scopes", "names nothing that is yours");
-        return None;
-    }
-    Some(granted.join(" "))
+    let granted = Scope::of(asked.iter().map(String::as_str), roles).and_then(|scope| scope.granted_of(has));
+    let problem = |problem| match problem {
+        ScopeProblem::Unknown(names) => format!("names what there is not: {names}"),
+        ScopeProblem::Nothing | ScopeProblem::Shape | ScopeProblem::Beyond => "names nothing that is yours".to_owned(),
+    };
+    granted.map_err(|why| fields.reject("scopes", problem(why))).ok()
 }

@@ -122,7 +122,7 @@ impl Making {
         let act = act(app, connection, principal, event, now, format!("{detail}{}", key.id))?;
         Ok(Self {
             id: key.id,
-            prefix: ApiKey::prefix(&text),
+            prefix: key.prefix(&app.config.token_mac_key),
             text,
             secret_hash: key.secret_hash(),
             with_factor: principal.0.caller().second_factor_at.is_some(),

@@ -45,7 +45,7 @@ pub async fn rotate(
     let expires_at = fields.optional("expires_at", |text| expiry(text, now, latest));
     let overlap = fields.optional_number("overlap_seconds", 0..=LONGEST_OVERLAP).unwrap_or(0);
     fields.refuse()?;
-    let listed = api_keys::one(app.ports.database.as_ref(), making.by.user, old, now).await?;
+    let listed = api_keys::one(app.ports.database.as_ref(), making.by.user, old).await?;
     let listed = listed.ok_or(ApiError::NotFound)?;
     // Who is narrowed gets nothing by a new key that they have not.
     if principal.0.is_narrowed() {
@@ -55,8 +55,12 @@ pub async fn rotate(
             return Err(ApiError::Forbidden(Missing::Permissions(lacking)));
         }
     }
-    if listed.replaced_by.is_some() || listed.expires_at <= now {
-        return Err(ApiError::InUse("The key is over, or has another in its place already.".to_owned()));
+    // Whoever did not get the answer learns which one that is.
+    if let Some(other) = listed.replaced_by {
+        return Err(ApiError::InUse(format!("The key has another in its place already, {other}.")));
+    }
+    if listed.expires_at <= now {
+        return Err(ApiError::InUse("The key is over.".to_owned()));
     }
     let life = listed.expires_at.since(listed.created_at);
     let expires_at = expires_at.unwrap_or_else(|| now.plus(life).min(latest));
@@ -70,7 +74,13 @@ pub async fn rotate(
     };
     audit::log_act(app.ports.log.as_ref(), &making.act);
     app.note_mail();
-    app.publish(&revoked, None, Publication::First).await?;
+    let told = app.publish(&revoked, None, Publication::First).await;
+    if overlap == 0 {
+        told?;
+    } else if let Err(error) = told {
+        // The old key goes on for now, so nobody has to know at once: they hear it from the record.
+        app.log_fault("rotated key", &error.cause());
+    }
     let view = KeyView {
         id: making.id,
         prefix: making.prefix,

@@ -21,7 +21,7 @@ pub fn operations(schemas: &mut Schemas) -> Vec<Operation> {
             .signed_in()
             .json(only([
                 required("name", "What it is called.", json!({ "type": "string", "minLength": 1, "maxLength": 100 })),
-                optional("scopes", "What it may do at most. Those are granted that one has; if none are asked for, all that one has now.", scopes),
+                optional("scopes", "What it may do at most. Those are granted that one has; if it is left out, all that one has now.", scopes),
                 optional("expires_at", "When it ends; as late as the installation lets it, if nothing is said.", schema::time()),
                 optional("allowed_ips", "From where it may be used: addresses, or blocks such as 192.0.2.0/24 (RFC 4632; RFC 4291, §2.3).", blocks),
                 optional("per_minute", "How often in a minute it may be used, if less than every key.", number(1, 10_000)),

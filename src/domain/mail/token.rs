@@ -6,9 +6,10 @@ use crate::domain::{
     password::SALT_BYTES,
     row_token::Sort,
     secret::{Secret, SecretList},
+    vouched::Vouched,
 };
 
-const SORT: Sort = Sort { prefix: "ewm_", purpose: "edgewarden mail token v1" };
+const SORT: Sort = Sort(Vouched { prefix: "ewm_", purpose: "edgewarden mail token v1" });
 const SALT_PURPOSE: &str = "edgewarden reset salt v1";
 
 /// What a token is for.

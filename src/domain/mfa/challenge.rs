@@ -12,12 +12,13 @@ use crate::domain::{
     secret::{Secret, SecretList},
     session::Holding,
     time::Timestamp,
+    vouched::Vouched,
 };
 
 /// So many codes may be tried with one token.
 pub const MAX_TRIES: u32 = 5;
 
-const SORT: Sort = Sort { prefix: "ewmfa_", purpose: "edgewarden mfa token v1" };
+const SORT: Sort = Sort(Vouched { prefix: "ewmfa_", purpose: "edgewarden mfa token v1" });
 const CODE_PURPOSE: &str = "edgewarden expected code v1";
 /// The clock that gives a token out may be behind or before the one that takes it back by so many steps.
 const CLOCKS: u64 = 1;
@@ -129,7 +130,7 @@ mod tests {
                 assert!(old == new || MfaToken::decode(&changed, &keys).is_none(), "{changed}");
             }
         }
-        let mail = Sort { prefix: "ewmfa_", purpose: "edgewarden mail token v1" }.encode(1, row(3), &keys);
+        let mail = Sort(Vouched { prefix: "ewmfa_", purpose: "edgewarden mail token v1" }).encode(1, row(3), &keys);
         assert!(MfaToken::decode(&mail, &keys).is_none(), "what was signed for something else");
         assert!(MfaToken::decode(&SORT.encode(4, row(3), &keys), &keys).is_none());
     }

@@ -112,6 +112,15 @@ impl RoleGraph {
         permissions
     }
 
+    /// Whether somebody who comes narrowed to these permissions still has a role: all that it gives, and that is something. Where
+    /// a role's name is all that opens, a scope would be no bound otherwise.
+    #[must_use]
+    pub fn is_left(&self, role: &str, permissions: &BTreeSet<String>) -> bool {
+        let given = self.closure(role).map(|closure| closure.permissions.ones());
+        let mut given = given.into_iter().flatten().filter_map(|number| self.stored.permissions.get(number)).peekable();
+        given.peek().is_some() && given.all(|permission| permissions.contains(permission))
+    }
+
     /// Whether any role gives a permission.
     #[must_use]
     pub fn knows(&self, permission: &str) -> bool {

@@ -40,14 +40,10 @@ pub struct Holdings<'a> {
 }
 
 impl Holdings<'_> {
-    /// Whether they count as somebody who holds a role. Who comes narrowed does, if that leaves them all that the role gives,
-    /// and it gives something: what is open to a role is no way around a scope, least of all where the name is all that opens.
-    fn hold(&self, role: &String, graph: &RoleGraph) -> bool {
-        let is_whole = || {
-            let given = graph.permissions(std::slice::from_ref(role));
-            !given.is_empty() && given.is_subset(self.permissions)
-        };
-        graph.reaches(self.roles, role) && (!self.is_narrowed || is_whole())
+    /// Whether they count as somebody who holds a role. Who comes narrowed does, if that leaves them the role: what is open to
+    /// a role is no way around a scope.
+    fn hold(&self, role: &str, graph: &RoleGraph) -> bool {
+        graph.reaches(self.roles, role) && (!self.is_narrowed || graph.is_left(role, self.permissions))
     }
 
     /// Holds a caller against what their roles require of them, whatever is asked for.

@@ -1,18 +1,17 @@
-//! Refresh tokens: opaque to the client, checkable without a database, useless from one.
+//! Refresh tokens: [vouched for](crate::domain::vouched), and useless from a database.
 //!
-//! `ewr_<mac key id>_<base64url(session ‖ generation ‖ salt ‖ tag)>`: the tag is an HMAC-SHA256
-//! over all the rest, so a forged token costs no I/O. A session's tokens differ only in their
+//! Their parts are session, generation and salt. A session's tokens differ only in their
 //! generation; each use raises it by one. The database keeps the newest generation and the salt:
 //! with both but without the MAC key nobody can make a token, and with the MAC key but without
 //! the database nobody knows the salt.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 
-use crate::domain::{id::SessionId, secret::SecretList};
+use crate::domain::{id::SessionId, secret::SecretList, vouched::Vouched};
 
-const PREFIX: &str = "ewr_";
-const PURPOSE: &str = "edgewarden refresh token v1";
-const BODY_BYTES: usize = 16 + 4 + 16 + 32;
+const SORT: Vouched = Vouched { prefix: "ewr_", purpose: "edgewarden refresh token v1" };
+/// Of session, generation and salt.
+const SIZES: [usize; 3] = [16, 4, 16];
 
 /// What a refresh token names: the `generation`-th of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,15 +46,7 @@ impl RefreshToken {
     /// same text, which is how a lost answer can be given again.
     #[must_use]
     pub fn encode(&self, keys: &SecretList) -> String {
-        let key = keys.current();
-        let generation = self.generation.to_be_bytes();
-        let tag = key.mac(PURPOSE, &self.parts(&generation));
-        let mut body = Vec::with_capacity(BODY_BYTES);
-        for part in self.parts(&generation) {
-            body.extend_from_slice(part);
-        }
-        body.extend_from_slice(&tag);
-        format!("{PREFIX}{}_{}", key.id(), Base64UrlUnpadded::encode_string(&body))
+        SORT.encode(&[self.session.bytes(), &self.generation.to_be_bytes(), &self.salt], keys)
     }
 
     /// Reads a token and checks its MAC, in constant time.
@@ -64,23 +55,11 @@ impl RefreshToken {
     }
 
     fn read(text: &str, keys: &SecretList) -> Option<Self> {
-        let rest = text.strip_prefix(PREFIX)?;
-        // A key id may hold "_"; the body, being of fixed length, tells where it begins.
-        let split = rest.len().checked_sub(BODY_BYTES.div_ceil(3) * 4 - 1)?;
-        let (head, body) = rest.split_at_checked(split)?;
-        let key = keys.find(head.strip_suffix('_')?)?;
-        let mut buffer = [0; BODY_BYTES];
-        let body = Base64UrlUnpadded::decode(body, &mut buffer).ok()?;
-        let (session, rest) = body.split_first_chunk::<16>()?;
-        let (generation, rest) = rest.split_first_chunk::<4>()?;
-        let (salt, tag) = rest.split_first_chunk::<16>()?;
-        let token =
-            Self { session: SessionId::from_bytes(*session), generation: u32::from_be_bytes(*generation), salt: *salt };
-        key.mac_matches(PURPOSE, &token.parts(generation), tag).then_some(token)
-    }
-
-    fn parts<'a>(&'a self, generation: &'a [u8; 4]) -> [&'a [u8]; 3] {
-        [self.session.bytes(), generation, &self.salt]
+        let (parts, _) = SORT.decode(text, &SIZES, keys)?;
+        let (session, rest) = parts.split_first_chunk()?;
+        let (generation, salt) = rest.split_first_chunk()?;
+        let generation = u32::from_be_bytes(*generation);
+        Some(Self { session: SessionId::from_bytes(*session), generation, salt: *salt.first_chunk()? })
     }
 
     /// The salt as the database keeps it.

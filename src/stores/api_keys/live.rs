@@ -6,13 +6,16 @@ use serde_json::json;
 use crate::{
     domain::{
         api_key::{addresses::Addresses, snapshot::KeySnapshot},
-        id::{ApiKeyId, UserId},
+        id::ApiKeyId,
         time::Timestamp,
-        user::{RoleGrant, roles, roles_until},
+        user::User,
     },
     error::ApiError,
     ports::{Database, Statement},
-    stores::{last, run},
+    stores::{
+        last, run,
+        users::{UserRow, user_columns},
+    },
 };
 
 /// What a key stands for, as the record has it at `now`; `None` if it is none that stands, or its owner's account is not
@@ -25,11 +28,8 @@ pub async fn snapshot(
 ) -> Result<Option<KeySnapshot>, ApiError> {
     #[derive(Deserialize)]
     struct Row {
-        user_id: UserId,
-        username: String,
-        verified_email: Option<String>,
-        grants: String,
-        token_version: i64,
+        #[serde(flatten)]
+        owner: UserRow,
         scopes: String,
         with_factor: i64,
         addresses: String,
@@ -38,27 +38,28 @@ pub async fn snapshot(
         last_used_at: Option<Timestamp>,
     }
     let question = Statement::new(
-        "SELECT k.user_id, u.username, CASE u.email_verified WHEN 1 THEN u.email END AS verified_email,
-           (SELECT json_group_array(json_object('role', role, 'expires_at', expires_at))
-              FROM (SELECT role, expires_at FROM user_roles WHERE user_id = u.id ORDER BY role)) AS grants,
-           u.token_version, k.scopes, k.with_factor, k.addresses, k.per_minute, k.expires_at, k.last_used_at
-         FROM api_keys k JOIN users u ON u.id = k.user_id
-         WHERE k.id = ?1 AND k.secret_hash = ?2 AND k.ended_at IS NULL AND k.expires_at > ?3 AND u.is_active = 1",
+        concat!(
+            "SELECT ",
+            user_columns!(),
+            ", k.scopes, k.with_factor, k.addresses, k.per_minute, k.expires_at, k.last_used_at
+             FROM api_keys k JOIN users u ON u.id = k.user_id
+             WHERE k.id = ?1 AND k.secret_hash = ?2 AND k.ended_at IS NULL AND k.expires_at > ?3 AND u.is_active = 1"
+        ),
         [id.to_string().into(), secret_hash.into(), now.millis().into()],
     );
     let Some(row) = last(run(database, vec![question]).await?).first::<Row>()? else { return Ok(None) };
-    let unreadable = |error: serde_json::Error| ApiError::Internal(error.to_string());
-    let grants: Vec<RoleGrant> = serde_json::from_str(&row.grants).map_err(unreadable)?;
+    let owner = User::try_from(row.owner)?;
     // A list that cannot be read lets nobody in from anywhere.
-    let addresses: Addresses = serde_json::from_str(&row.addresses).map_err(unreadable)?;
+    let addresses: Addresses =
+        serde_json::from_str(&row.addresses).map_err(|error| ApiError::Internal(error.to_string()))?;
     Ok(Some(KeySnapshot {
         key: id,
-        user: row.user_id,
-        username: row.username,
-        verified_email: row.verified_email,
-        roles: roles(&grants, now),
-        roles_until: roles_until(&grants, now),
-        version: row.token_version,
+        user: owner.id,
+        roles: owner.roles(now),
+        roles_until: owner.roles_until(now),
+        version: owner.token_version,
+        username: owner.username,
+        verified_email: owner.email_verified.then_some(owner.email),
         scopes: row.scopes,
         with_factor: row.with_factor == 1,
         addresses,

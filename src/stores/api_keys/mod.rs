@@ -75,16 +75,11 @@ pub async fn list(database: &dyn Database, user: UserId, now: Timestamp) -> Resu
     Ok(last(run(database, vec![question]).await?).all()?)
 }
 
-/// One of a user's own; `None` if it is not theirs, or not shown any more.
-pub async fn one(
-    database: &dyn Database,
-    user: UserId,
-    id: ApiKeyId,
-    now: Timestamp,
-) -> Result<Option<Listed>, ApiError> {
+/// One of a user's own, shown or in another's place by now; `None` if it is not theirs, or was ended.
+pub async fn one(database: &dyn Database, user: UserId, id: ApiKeyId) -> Result<Option<Listed>, ApiError> {
     let question = Statement::new(
-        concat!(columns!(), " WHERE id = ?1 AND user_id = ?2 AND ", is_shown!("?3")),
-        [id.to_string().into(), user.to_string().into(), now.millis().into()],
+        concat!(columns!(), " WHERE id = ?1 AND user_id = ?2 AND (ended_at IS NULL OR replaced_by IS NOT NULL)"),
+        [id.to_string().into(), user.to_string().into()],
     );
     Ok(last(run(database, vec![question]).await?).first()?)
 }
@@ -92,21 +87,21 @@ pub async fn one(
 /// At most so many batches at once, which is 10,000 keys.
 const ROUNDS: usize = 20;
 
-/// Deletes those that were ended, or over, at `before`. Says whether all are gone.
-pub async fn forget(database: &dyn Database, before: Timestamp) -> Result<bool, ApiError> {
+/// Deletes those that were ended, or else over, by these times. Says whether all are gone.
+pub async fn forget(database: &dyn Database, ended: Timestamp, over: Timestamp) -> Result<bool, ApiError> {
     let batch = vec![
         Statement::new(
             "DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys WHERE ended_at <= ?1 LIMIT 500)",
-            [before.millis().into()],
+            [ended.millis().into()],
         ),
         Statement::new(
             "DELETE FROM api_keys WHERE id IN (SELECT id FROM api_keys WHERE expires_at <= ?1 LIMIT 500)",
-            [before.millis().into()],
+            [over.millis().into()],
         ),
         Statement::new(
             "SELECT EXISTS (SELECT 1 FROM api_keys WHERE ended_at <= ?1)
-               OR EXISTS (SELECT 1 FROM api_keys WHERE expires_at <= ?1) AS left",
-            [before.millis().into()],
+               OR EXISTS (SELECT 1 FROM api_keys WHERE expires_at <= ?2) AS left",
+            [ended.millis().into(), over.millis().into()],
         ),
     ];
     in_rounds(database, ROUNDS, batch).await

@@ -5,16 +5,13 @@ use serde_json::json;
 
 use super::is_live;
 use crate::{
-    domain::{
-        id::{SessionId, UserId},
-        session::snapshot::Snapshot,
-        time::Timestamp,
-        token::verify::VerifiedClaims,
-        user::{RoleGrant, roles, roles_until},
-    },
+    domain::{id::SessionId, session::snapshot::Snapshot, time::Timestamp, token::verify::VerifiedClaims, user::User},
     error::ApiError,
     ports::{Database, Statement},
-    stores::{last, run},
+    stores::{
+        last, run,
+        users::{UserRow, user_columns},
+    },
 };
 
 /// Whether what a token rests on still stands, as the record has it: the session, the account, the
@@ -49,12 +46,9 @@ pub async fn stands(database: &dyn Database, claims: &VerifiedClaims, now: Times
 pub async fn snapshot(database: &dyn Database, id: SessionId, now: Timestamp) -> Result<Option<Snapshot>, ApiError> {
     #[derive(Deserialize)]
     struct Row {
+        #[serde(flatten)]
+        user: UserRow,
         salt: String,
-        user_id: UserId,
-        username: String,
-        verified_email: Option<String>,
-        grants: String,
-        token_version: i64,
         scope: Option<String>,
         amr: String,
         authenticated_at: Timestamp,
@@ -65,10 +59,9 @@ pub async fn snapshot(database: &dyn Database, id: SessionId, now: Timestamp) ->
     }
     let question = Statement::new(
         concat!(
-            "SELECT s.salt, s.user_id, u.username, CASE u.email_verified WHEN 1 THEN u.email END AS verified_email,
-               (SELECT json_group_array(json_object('role', role, 'expires_at', expires_at))
-                  FROM (SELECT role, expires_at FROM user_roles WHERE user_id = u.id ORDER BY role)) AS grants,
-               u.token_version, s.scope, s.amr,
+            "SELECT ",
+            user_columns!(),
+            ", s.salt, s.scope, s.amr,
                COALESCE(s.authenticated_at, s.created_at) AS authenticated_at, s.expires_at, s.idle_ms, s.idle_until,
                COALESCE(s.last_seen_at, s.created_at) AS seen_at
              FROM sessions s JOIN users u ON u.id = s.user_id
@@ -78,17 +71,16 @@ pub async fn snapshot(database: &dyn Database, id: SessionId, now: Timestamp) ->
         [id.to_string().into(), now.millis().into()],
     );
     let Some(row) = last(run(database, vec![question]).await?).first::<Row>()? else { return Ok(None) };
-    let grants: Vec<RoleGrant> =
-        serde_json::from_str(&row.grants).map_err(|error| ApiError::Internal(error.to_string()))?;
+    let user = User::try_from(row.user)?;
     Ok(Some(Snapshot {
         session: id,
         salt: row.salt,
-        user: row.user_id,
-        username: row.username,
-        verified_email: row.verified_email,
-        roles: roles(&grants, now),
-        roles_until: roles_until(&grants, now),
-        version: row.token_version,
+        user: user.id,
+        roles: user.roles(now),
+        roles_until: user.roles_until(now),
+        version: user.token_version,
+        username: user.username,
+        verified_email: user.email_verified.then_some(user.email),
         scope: row.scope,
         amr: row.amr.split(' ').map(ToOwned::to_owned).collect(),
         authenticated_at: Some(row.authenticated_at),
