@@ -59,7 +59,7 @@ export default {
       refreshIfDue(env, ctx);
       choresIfDue(env, ctx);
       const { forward, answer } = JSON.parse(verdict);
-      return forward ? await pass(request, env, forward) : respond(answer);
+      return forward ? await pass(request, env, forward) : refuse(request, answer);
     } catch (error) {
       return bland(error, request, env);
     }
@@ -191,6 +191,12 @@ function finish(response, { answer, strict }) {
   }
   for (const [name, value] of answer) headers.set(name, value);
   return finished ?? new Response(null, { status, webSocket, headers });
+}
+
+/** An answer of ours to a request that goes no further. Nobody reads its body: the answer does not wait until that has come. */
+function refuse(request, answer) {
+  request.body?.cancel().catch(() => {});
+  return respond(answer);
 }
 
 /** An answer of ours. */

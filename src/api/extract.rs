@@ -127,7 +127,8 @@ impl Principal {
     }
 }
 
-/// The same, also if their roles want a second factor that they have not shown: for enrolling and showing one.
+/// The same, also if their roles want a second factor that they have not shown: for enrolling and showing one, and for ending
+/// what may be in the wrong hands.
 pub struct Enrolling(pub Principal);
 
 impl FromRequestParts<Arc<App>> for Reader {
@@ -185,8 +186,9 @@ async fn known(parts: &mut Parts, app: &Arc<App>) -> Result<Authenticated, ApiEr
 /// nobody's limit but the sender's, and costs no question.
 async fn by_key(app: &App, connection: &Connection, key: &str) -> Result<Authenticated, ApiError> {
     match app.known_key(key) {
+        // Whether it stands is asked all the same: of one that does not, it is not told from where it could be used.
         Some(known) if !known.snapshot.addresses.admit(connection.ip) => {
-            return Err(ApiError::Forbidden(Missing::Address));
+            limits::count(app, connection, &connection.ip.limit_key()).await?;
         }
         Some(known) => limits::count_key(app, connection, &known).await?,
         None if ApiKey::decode(key, &app.config.token_mac_key).is_none() => {

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use edgewarden::{domain::revocation::feed::Answer as FeedAnswer, native::switchboard::Plan};
+use http::Request;
 use serde_json::{Value, json};
 
 use crate::{
     api_keys::{KEYS, make, remove, rotate, use_from, use_key},
-    harness::World,
+    harness::{Isolate, SignedIn, World},
+    mfa::{enrol, enrolled, half, verify},
 };
 
 const BOUND: Duration = Duration::from_secs(10);
@@ -234,4 +237,65 @@ async fn a_key_is_rotated_with_an_overlap_while_nobody_can_be_told() {
     world.hear(&other).await;
     use_key(&other, "/demo/private/x", &old.key).await.expect(401);
     use_key(&other, "/demo/private/x", new.text("/key")).await.expect(401);
+}
+
+/// A factor that was shown when a key was made counts as long as it is its owner's.
+#[tokio::test]
+async fn a_key_loses_the_factor_that_is_reset_and_its_owner_ends_it_all_the_same() {
+    let world = World::new();
+    let (ada, factor) = enrolled(&world, "ada", None).await;
+    let chief = world.user("chief", Some("admin")).await;
+    world.host.clock.advance(Duration::from_secs(30));
+    let token = half(&world, "ada").await;
+    let shown = SignedIn::from(&verify(&world.isolate, &token, &factor.code(&world)).await.expect(200));
+    let (key, other) = (
+        make(&world.isolate, &shown, &json!({ "name": "k" })).await,
+        make(&world.isolate, &shown, &json!({ "name": "other" })).await,
+    );
+    for sql in [
+        "INSERT INTO roles (name, require_mfa) VALUES ('careful', 1)",
+        "UPDATE versions SET version = version + 1 WHERE name = 'roles'",
+    ] {
+        world.host.database.look(sql, &[]).unwrap();
+    }
+    world.give(&ada.id, "careful");
+    world.hear(&world.isolate).await;
+    let (warm, fresh) = (world.another_isolate(), world.another_isolate());
+    use_key(&warm, "/demo/strict/x", &key.key).await.expect(200);
+    let path = format!("/api/v1/admin/users/{}/reset-mfa", ada.id);
+    world.isolate.send_as(&chief.access, "POST", &path, &Value::Null).await.expect(204);
+    for isolate in [&warm, &fresh] {
+        use_key(isolate, "/demo/strict/x", &key.key).await.expect(401);
+    }
+    // Whoever lacks what their roles require may not much, but end what may be in the wrong hands.
+    let ada = world.isolate.sign_in("ada").await;
+    world.isolate.get("/api/v1/auth/sessions", Some(&ada.access)).await.expect(401);
+    world.isolate.post_as(&ada.access, KEYS, &json!({ "name": "k" })).await.expect(401);
+    rotate(&world.isolate, &ada, &key.id, &Value::Null).await.expect(401);
+    let listed = world.isolate.get(KEYS, Some(&ada.access)).await.expect(200);
+    assert_eq!(listed.body["items"].as_array().unwrap().len(), 2);
+    remove(&world.isolate, &ada, &other.id).await.expect(204);
+    // Another factor is not the one that was shown.
+    enrol(&world, &ada).await;
+    use_key(&warm, "/demo/strict/x", &key.key).await.expect(401);
+}
+
+/// From where a key may be used is told of no key that is over.
+#[tokio::test]
+async fn a_key_that_is_over_is_over_from_wherever_it_comes() {
+    let world = World::new();
+    let ada = world.user("ada", None).await;
+    let key = make(&world.isolate, &ada, &json!({ "name": "k", "allowed_ips": ["192.0.2.0/24"] })).await;
+    let other = world.another_isolate();
+    let me = async |isolate: &Isolate, ip: &str| {
+        let request = Request::get("/api/v1/users/me").header("x-api-key", &key.key).header("cf-connecting-ip", ip);
+        isolate.send(request.body(Body::empty()).unwrap()).await.status
+    };
+    for isolate in [&other, &world.isolate] {
+        assert_eq!((me(isolate, "192.0.2.1").await, me(isolate, "203.0.113.1").await), (200, 403));
+    }
+    remove(&world.isolate, &ada, &key.id).await.expect(204);
+    for isolate in [&other, &world.isolate] {
+        assert_eq!((me(isolate, "203.0.113.1").await, me(isolate, "192.0.2.1").await), (401, 401));
+    }
 }

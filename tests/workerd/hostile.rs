@@ -255,6 +255,23 @@ pub fn a_body_that_never_ends_is_a_408(server: &Server) {
     }
 }
 
+pub fn a_refusal_does_not_wait_for_a_body(server: &Server) {
+    let host = server.url.strip_prefix("http://").unwrap();
+    for (line, wanted) in [
+        ("POST /nowhere", 404),
+        ("POST /demo/private/x", 401),
+        ("GET /demo/public/x", 400),
+        ("PUT /demo/public//x", 400),
+        ("POST /api/v1/users/me", 405),
+        ("PUT /api/v1/users/me", 401),
+    ] {
+        let request =
+            format!("{line} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: 50\r\n\r\n{{\"user");
+        let (status, text) = server.raw_until(request.as_bytes(), b"request_id");
+        assert_eq!(status, wanted, "{line}: {text}");
+    }
+}
+
 pub fn a_body_that_is_too_large_is_always_answered(server: &Server) {
     let huge = "x".repeat(900_000);
     for _ in 0..20 {

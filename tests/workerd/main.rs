@@ -74,6 +74,7 @@ const TESTS: &[(&str, Test)] = tests![
     hostile::forged_tokens_are_refused,
     hostile::misshapen_tokens_are_refused,
     hostile::a_body_that_never_ends_is_a_408,
+    hostile::a_refusal_does_not_wait_for_a_body,
     hostile::a_body_that_is_too_large_is_always_answered,
     hostile::broken_requests_get_an_answer,
     origins::an_origin_cannot_reach_beyond_its_routes,

@@ -163,7 +163,7 @@ fn full() -> ApiError {
 
 /// When a key is to end: a time to come, and no later than `latest`.
 fn expiry(text: &str, now: Timestamp, latest: Timestamp) -> Result<Timestamp, FieldProblem> {
-    let at = Timestamp::parse_rfc3339(text).ok_or("must be an RFC 3339 time")?;
+    let at = Timestamp::parse_rfc3339(text).ok_or("must be an RFC 3339 time, before 2100")?;
     match at {
         at if at <= now => Err("must not be over already"),
         at if at > latest => Err("is later than a key of this installation may end"),

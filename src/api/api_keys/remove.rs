@@ -9,7 +9,7 @@ use axum::{
 
 use super::{CHANGE, act};
 use crate::{
-    api::{Connection, extract::Principal},
+    api::{Connection, extract::Enrolling},
     app::{App, Publication},
     domain::{audit::Event, id::ApiKeyId},
     error::ApiError,
@@ -19,12 +19,12 @@ use crate::{
     },
 };
 
-/// Ends one of the caller's own. To end one twice is to end it once; another's is not there. Everyone is told; only then is
+/// Ends one of the caller's own, be it that they lack the second factor that their roles require. To end one twice is to end it once; another's is not there. Everyone is told; only then is
 /// it answered.
 pub async fn remove(
     State(app): State<Arc<App>>,
     connection: Connection,
-    principal: Principal,
+    Enrolling(principal): Enrolling,
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     principal.require_if_narrowed(CHANGE)?;

@@ -86,7 +86,7 @@ function find() {
 
 /** What an address names is opened. */
 function open() {
-  const named = place(decodeURIComponent(location.hash.slice(1)));
+  const named = place(location.hash.slice(1));
   if (named?.tagName === "DETAILS") named.open = true;
 }
 

@@ -65,7 +65,7 @@ impl Operation {
         // What is malformed there is nobody's.
         let mut refusals = vec![500, 503];
         if !parameters.is_empty() {
-            refusals.push(404);
+            refusals.extend([400, 404]);
         }
         Self {
             method,

@@ -26,7 +26,7 @@ pub struct KeySnapshot {
     pub version: i64,
     /// What it was narrowed to, with spaces between; it gives no more than its owner has.
     pub scopes: String,
-    /// Whether its owner had shown a second factor when they made it.
+    /// Whether its owner had shown a second factor when they made it, which they still have.
     pub with_factor: bool,
     /// From where it may be used.
     pub addresses: Addresses,

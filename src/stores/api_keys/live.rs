@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What a key stands for, as the record has it at `now`; `None` if it is none that stands, or its owner's account is not
-/// active.
+/// active. A second factor that its owner showed when they made it counts as long as it is theirs.
 pub async fn snapshot(
     database: &dyn Database,
     id: ApiKeyId,
@@ -41,7 +41,8 @@ pub async fn snapshot(
         concat!(
             "SELECT ",
             user_columns!(),
-            ", k.scopes, k.with_factor, k.addresses, k.per_minute, k.expires_at, k.last_used_at
+            ", k.scopes, k.with_factor AND EXISTS (
+               SELECT 1 FROM totp_factors f WHERE f.user_id = u.id AND f.enabled_at <= k.created_at) AS with_factor, k.addresses, k.per_minute, k.expires_at, k.last_used_at
              FROM api_keys k JOIN users u ON u.id = k.user_id
              WHERE k.id = ?1 AND k.secret_hash = ?2 AND k.ended_at IS NULL AND k.expires_at > ?3 AND u.is_active = 1"
         ),

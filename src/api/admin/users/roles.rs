@@ -93,8 +93,10 @@ pub(super) fn grant(item: &Value, now: Timestamp) -> Result<RoleGrant, FieldProb
     let role = RoleName::parse(object.get("role").and_then(Value::as_str).ok_or(PROBLEM)?)?.to_string();
     let expires_at = match object.get("expires_at") {
         None | Some(Value::Null) => None,
-        Some(Value::String(text)) => Some(Timestamp::parse_rfc3339(text).ok_or("must expire at an RFC 3339 time")?),
-        Some(_) => return Err("must expire at an RFC 3339 time"),
+        Some(Value::String(text)) => {
+            Some(Timestamp::parse_rfc3339(text).ok_or("must expire at an RFC 3339 time, before 2100")?)
+        }
+        Some(_) => return Err("must expire at an RFC 3339 time, before 2100"),
     };
     if expires_at.is_some_and(|at| at <= now) {
         return Err("must not be over already");
