@@ -49,7 +49,7 @@ use crate::{
         authenticate::{self, Authenticated, Basis, Freshness},
         hosts::AllowedHosts,
         knowledge::{Knowledge, Remembered},
-        policy::Policy,
+        policy::{Ours, Policy, Surroundings},
         session as by_session,
     },
     ports::Ports,
@@ -86,7 +86,8 @@ impl App {
     /// # Errors
     /// A policy that cannot be used. `lookup` gives it the variables that it names.
     pub fn new(config: Config, lookup: Lookup<'_>, ports: Ports) -> Result<Self, ConfigError> {
-        let policy = Arc::new(Policy::parse(POLICY, lookup)?);
+        let surroundings = Surroundings { vars: lookup, names: None, ours: Some(&Ours::new(&config)) };
+        let policy = Arc::new(Policy::parse_in(POLICY, surroundings)?);
         Ok(Self {
             hosts: AllowedHosts::new(&config, &policy),
             config,

@@ -1,5 +1,5 @@
-//! The host's own commands: `import` (see [`edgewarden::native::import`]) and `audit verify` (see
-//! [`edgewarden::native::audit`]).
+//! The host's own commands: `import` (see [`edgewarden::native::import`]), `audit verify` (see
+//! [`edgewarden::native::audit`]), `policy check` (see [`edgewarden::native::policy`]) and `openapi`.
 //!
 //! Nothing of this is in the Worker: where that is built, this is an empty program.
 

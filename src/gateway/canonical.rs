@@ -4,7 +4,8 @@
 //! backslashes, encoded slashes, dot segments, empty segments, `;` parameters, control
 //! characters, broken or double percent-encoding, bytes that are not UTF-8. The rest is decoded
 //! and encoded again in one way (RFC 3986, §6.2.2), so that `%61` and `a` are the same path to
-//! the policy and to the origin.
+//! the policy and to the origin. An encoded slash is kept as `%2F` for routes that say that theirs may hold one; for all
+//! others it is refused as well.
 
 use std::borrow::Cow;
 
@@ -35,7 +36,10 @@ const MAX_PATH_BYTES: usize = 4096;
 
 /// A path in its one spelling: begins with `/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Path(String);
+pub struct Path {
+    text: String,
+    has_encoded_slash: bool,
+}
 
 /// Two readers could take this path differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,24 +53,31 @@ impl Path {
         if raw.len() > MAX_PATH_BYTES {
             return Err(Ambiguous);
         }
-        let mut path = String::with_capacity(raw.len());
+        let mut path = Self { text: String::with_capacity(raw.len()), has_encoded_slash: false };
         let mut segments = rest.split('/').peekable();
         while let Some(raw) = segments.next() {
-            path.push('/');
+            path.text.push('/');
             let segment = decode(raw)?;
             // A trailing slash is a path of its own; an empty segment before the end is not.
             if segment.is_empty() && segments.peek().is_some() {
                 return Err(Ambiguous);
             }
-            path.extend(utf8_percent_encode(&segment, SEGMENT));
+            path.has_encoded_slash |= segment.contains('/');
+            path.text.extend(utf8_percent_encode(&segment, SEGMENT));
         }
-        Ok(Self(path))
+        Ok(path)
     }
 
     /// The path.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    /// Whether two readers could take it differently where encoded slashes mean nothing.
+    #[must_use]
+    pub const fn has_encoded_slash(&self) -> bool {
+        self.has_encoded_slash
     }
 }
 
@@ -88,11 +99,12 @@ fn decode(raw: &str) -> Result<Cow<'_, str>, Ambiguous> {
     // (2) What it decodes to is text …
     let segment = percent_decode_str(raw).decode_utf8().map_err(|_| Ambiguous)?;
     // (3) … in which nothing separates, ends or escapes a second time.
-    if segment.chars().any(|c| c.is_control() || matches!(c, '/' | '\\' | ';')) || is_escape_inside(&segment) {
+    if segment.chars().any(|c| c.is_control() || matches!(c, '\\' | ';')) || is_escape_inside(&segment) {
         return Err(Ambiguous);
     }
-    // (4) And it does not walk.
-    if matches!(segment.as_ref(), "." | "..") {
+    // (4) And it does not walk, nor would it if its encoded slashes were taken for some.
+    let walks = |piece: &str| matches!(piece, "." | "..") || (piece.is_empty() && segment.contains('/'));
+    if segment.split('/').any(walks) {
         return Err(Ambiguous);
     }
     Ok(segment)
@@ -108,7 +120,7 @@ mod tests {
     use super::*;
 
     fn canonical(raw: &str) -> Result<String, Ambiguous> {
-        Path::parse(raw).map(|path| path.0)
+        Path::parse(raw).and_then(|path| if path.has_encoded_slash { Err(Ambiguous) } else { Ok(path.text) })
     }
 
     #[test]
@@ -128,6 +140,20 @@ mod tests {
         ] {
             assert_eq!(canonical(raw).as_deref(), Ok(one), "{raw}");
             assert_eq!(canonical(one).as_deref(), Ok(one), "stable: {one}");
+        }
+    }
+
+    #[test]
+    fn an_encoded_slash_is_kept_and_does_not_walk() {
+        let kept = |raw: &str| Path::parse(raw).ok().filter(|path| path.has_encoded_slash).map(|path| path.text);
+        for (raw, one) in [("/a%2fb", "/a%2Fb"), ("/a%2Fb%20c/d", "/a%2Fb%20c/d"), ("/%61%2f%62", "/a%2Fb")] {
+            assert_eq!(kept(raw).as_deref(), Some(one));
+            assert_eq!(kept(one).as_deref(), Some(one), "stable: {one}");
+        }
+        for raw in
+            ["/%2f", "/a%2f", "/%2fa", "/a%2f%2fb", "/a%2f..", "/..%2fa", "/.%2fa", "/a%2f%2e%2e%2fb", "/a%252fb"]
+        {
+            assert_eq!(Path::parse(raw), Err(Ambiguous), "{raw}");
         }
     }
 

@@ -10,7 +10,7 @@ use super::{
     canonical::Path,
     head::Head,
     headers::HeaderChanges,
-    policy::{Access, Origin, Target},
+    policy::{Access, Origin, Route, Target},
 };
 use crate::{
     domain::{id::RequestId, rate_limit::Decision},
@@ -34,7 +34,7 @@ pub struct Rewrite {
     /// Request headers to remove.
     pub remove: Vec<String>,
     /// Request headers to set.
-    pub set: Vec<(&'static str, String)>,
+    pub set: Vec<(String, String)>,
     /// Headers to set on the answer.
     pub answer: Vec<(String, String)>,
     /// Whether the answer, or one that must be made in its place, tells clients to come by https only.
@@ -50,7 +50,7 @@ impl Rewrite {
     pub(super) fn new(
         head: &Head<'_>,
         origin: &Origin,
-        access: Access,
+        route: &Route,
         path: &Path,
         changes: &HeaderChanges<'_>,
         limit: Option<Decision>,
@@ -66,12 +66,12 @@ impl Rewrite {
         let mut answer = vec![("x-request-id".to_owned(), request.to_string())];
         answer.extend(limits.iter().map(|(name, value)| (name.to_string(), text(value))));
         Self {
-            no_store: access != Access::Public,
-            url: format!("{base}{}{}", path.as_str(), head.query),
+            no_store: route.access != Access::Public,
+            url: format!("{base}{}{}", route.changes.path(path.as_str()), head.query),
             service,
             timeout_ms: u64::try_from(origin.timeout.as_millis()).unwrap_or(u64::MAX),
             remove: changes.remove.iter().map(ToString::to_string).collect(),
-            set: changes.set.iter().map(|(name, value)| (*name, value.to_string())).collect(),
+            set: changes.set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
             answer,
             strict: false,
             request_id: request.to_string(),

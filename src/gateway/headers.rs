@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{caller::Caller, head::Head};
+use super::{
+    caller::Caller,
+    head::Head,
+    policy::{Changes, Origin},
+};
 use crate::domain::{cookies, id::RequestId, net::ClientIp};
 
 /// Names that are ours, or that popular origins trust as an identity; compared after folding.
@@ -88,7 +92,7 @@ pub struct HeaderChanges<'a> {
     /// Names to remove, as they came.
     pub remove: Vec<&'a str>,
     /// Names and values to set.
-    pub set: Vec<(&'static str, Cow<'a, str>)>,
+    pub set: Vec<(&'a str, Cow<'a, str>)>,
 }
 
 /// Names that have a meaning of their own: another spelling of one is an attempt to be read as it.
@@ -96,12 +100,40 @@ const ONE_SPELLING: &[&str] = &["cf-connecting-ip", "content-length", "content-t
 
 /// A name as the most lenient origin would read it: case aside, whatever is neither letter nor
 /// digit is `-` (CGI bridges turn some or all of it into `_`).
-fn fold(name: &str) -> String {
+#[must_use]
+pub fn fold(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect()
 }
 
 fn is_reserved(folded: &str) -> bool {
     RESERVED.contains(&folded) || RESERVED_PREFIXES.iter().any(|prefix| folded.starts_with(prefix))
+}
+
+/// Whether a route may set or remove a header of this name: none that is ours, says who calls, or belongs to the connection.
+#[must_use]
+pub fn may_be_set(name: &str) -> bool {
+    let folded = fold(name);
+    let is_connections = HOP_BY_HOP.contains(&folded.as_str()) || matches!(folded.as_str(), "upgrade" | "expect");
+    http::HeaderName::from_bytes(name.as_bytes()).is_ok()
+        && !is_reserved(&folded)
+        && !is_credential(&folded)
+        && !is_connections
+        && !ONE_SPELLING.contains(&folded.as_str())
+}
+
+/// Whether a text can be a header's value as it stands: visible ASCII and spaces, and none at its ends.
+#[must_use]
+pub fn is_plain(value: &str) -> bool {
+    value.bytes().all(|b| (b' '..=b'~').contains(&b)) && value.trim() == value
+}
+
+/// To whom a request is handed, and by which route.
+#[derive(Clone, Copy, Debug)]
+pub struct Handed<'a> {
+    /// The origin.
+    pub origin: &'a Origin,
+    /// What the route changes.
+    pub changes: &'a Changes,
 }
 
 fn is_credential(folded: &str) -> bool {
@@ -110,7 +142,12 @@ fn is_credential(folded: &str) -> bool {
 
 /// Works out what to change.
 #[must_use]
-pub fn rewrite<'a>(head: &Head<'a>, caller: Option<&'a Caller>, request: RequestId) -> HeaderChanges<'a> {
+pub fn rewrite<'a>(
+    head: &Head<'a>,
+    caller: Option<&'a Caller>,
+    request: RequestId,
+    handed: Handed<'a>,
+) -> HeaderChanges<'a> {
     let mut changes = HeaderChanges::default();
     // (1) What `Connection` names goes with it, whatever it is.
     let named = head.header("connection").unwrap_or("");
@@ -123,7 +160,10 @@ pub fn rewrite<'a>(head: &Head<'a>, caller: Option<&'a Caller>, request: Request
         // (2) Connection headers, forgeries and credentials. A WebSocket's `Upgrade` is the one
         //     connection header that the platform carries on.
         let alias = *name != folded && ONE_SPELLING.contains(&folded.as_str());
-        if alias || (hop && !upgrade) || (upgrade && !is_websocket) || is_reserved(&folded) || is_credential(&folded) {
+        let credential = is_credential(&folded) && (!handed.origin.forward_credentials || *name != folded);
+        let unwanted = handed.changes.remove_headers.contains(&folded);
+        let connections = (hop && !upgrade) || (upgrade && !is_websocket);
+        if alias || connections || is_reserved(&folded) || credential || unwanted {
             changes.remove.push(name);
         } else if folded == "cookie" {
             // (3) Our own cookies out of the others.
@@ -134,7 +174,8 @@ pub fn rewrite<'a>(head: &Head<'a>, caller: Option<&'a Caller>, request: Request
             }
         }
     }
-    // (4) Ours.
+    // (4) The route's, and ours.
+    changes.set.extend(handed.changes.set_headers.iter().map(|(name, value)| (name.as_str(), value.as_str().into())));
     let ip = ClientIp::parse(head.header("cf-connecting-ip")).text();
     let set = &mut changes.set;
     set.push(("x-request-id", request.to_string().into()));
@@ -149,7 +190,7 @@ pub fn rewrite<'a>(head: &Head<'a>, caller: Option<&'a Caller>, request: Request
     changes
 }
 
-fn identity<'a>(set: &mut Vec<(&'static str, Cow<'a, str>)>, caller: &'a Caller) {
+fn identity<'a>(set: &mut Vec<(&'a str, Cow<'a, str>)>, caller: &'a Caller) {
     set.push(("x-auth-subject", safe(&caller.subject)));
     set.push(("x-auth-issuer", safe(&caller.issuer)));
     if let Some(username) = &caller.username {
@@ -195,17 +236,55 @@ fn without_our_cookies(value: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::domain::time::Timestamp;
+    use crate::{domain::time::Timestamp, gateway::policy::Target};
 
     fn request() -> RequestId {
         RequestId::new(Timestamp::from_secs(1), &[1; 10])
     }
 
-    fn removed(headers: &str) -> Vec<String> {
+    fn origin(forward_credentials: bool) -> Origin {
+        let target = Target::Url("https://a.example".to_owned());
+        Origin { id: "a".to_owned(), target, timeout: Duration::from_secs(1), forward_credentials }
+    }
+
+    fn rewritten<T>(headers: &str, take: impl FnOnce(HeaderChanges<'_>) -> T) -> T {
         let text = format!("GET\nhttp://h/x\n{headers}");
         let head = Head::parse(&text).unwrap();
-        rewrite(&head, None, request()).remove.into_iter().map(ToOwned::to_owned).collect()
+        let (origin, changes) = (origin(false), Changes::default());
+        take(rewrite(&head, None, request(), Handed { origin: &origin, changes: &changes }))
+    }
+
+    fn removed(headers: &str) -> Vec<String> {
+        rewritten(headers, |changes| changes.remove.into_iter().map(ToOwned::to_owned).collect())
+    }
+
+    #[test]
+    fn a_route_sets_and_removes_headers_and_an_origin_may_be_shown_credentials() {
+        let text = "GET\nhttp://h/x\nauthorization\nBearer t\nx_api_key\nk\nx-api-key\nk\nx_debug\n1\nx-tenant\nmine";
+        let head = Head::parse(text).unwrap();
+        let changes = Changes {
+            set_headers: vec![("x-tenant".to_owned(), "acme".to_owned())],
+            remove_headers: vec!["x-debug".to_owned()],
+            ..Changes::default()
+        };
+        let origin = origin(true);
+        let changes = rewrite(&head, None, request(), Handed { origin: &origin, changes: &changes });
+        assert_eq!(changes.remove, ["x_api_key", "x_debug"]);
+        assert!(changes.set.contains(&("x-tenant", "acme".into())));
+    }
+
+    #[test]
+    fn a_route_may_not_set_what_is_ours_or_the_connections() {
+        for name in
+            ["X-Auth-Subject", "x_auth_roles", "Authorization", "Cookie", "Host", "TE", "Upgrade", "a b", "", "é"]
+        {
+            assert!(!may_be_set(name), "{name}");
+        }
+        assert!(may_be_set("X-Tenant") && is_plain("a b") && is_plain(""));
+        assert!(!is_plain("a\nb") && !is_plain(" a") && !is_plain("é"));
     }
 
     #[test]
@@ -269,11 +348,10 @@ mod tests {
     #[test]
     fn our_cookie_is_taken_out_of_the_others() {
         let cookie = |value: &str| {
-            let text = format!("GET\nhttp://h/x\ncookie\n{value}");
-            let head = Head::parse(&text).unwrap();
-            let changes = rewrite(&head, None, request());
-            let set = changes.set.iter().find(|(name, _)| *name == "cookie").map(|(_, value)| value.to_string());
-            (changes.remove.contains(&"cookie"), set)
+            rewritten(&format!("cookie\n{value}"), |changes| {
+                let set = changes.set.iter().find(|(name, _)| *name == "cookie").map(|(_, value)| value.to_string());
+                (changes.remove.contains(&"cookie"), set)
+            })
         };
         assert_eq!(cookie("a=1; b=2"), (false, None));
         assert_eq!(cookie("a=1; __Host-edgewarden=secret; b=2"), (false, Some("a=1; b=2".into())));

@@ -17,9 +17,6 @@ pub mod knowledge;
 mod limits;
 pub mod memory;
 pub mod policy;
-mod policy_file;
-mod policy_limits;
-pub mod routes;
 pub mod same_origin;
 pub mod session;
 pub mod uses;
@@ -34,6 +31,7 @@ use self::{
     canonical::Path,
     forward::Rewrite,
     head::Head,
+    headers::Handed,
     hosts::AllowedHosts,
     knowledge::{Knowledge, TokenDigest},
     limits::{Limited, limit},
@@ -257,7 +255,7 @@ pub fn decide<'a>(
     }
     // One spelling of the path comes first: everything after it decides on what is forwarded.
     let Ok(path) = Path::parse(head.raw_path) else { return Verdict::Refuse(ApiError::AmbiguousPath, None) };
-    if is_own(head, &path, world) {
+    if !path.has_encoded_slash() && is_own(head, &path, world) {
         return Verdict::Own;
     }
     let mut route_id = None;
@@ -291,7 +289,11 @@ fn route<'a>(
     route_id: &mut Option<String>,
 ) -> Result<Verdict<'a>, ApiError> {
     // (1) The route.
-    let (route, params) = world.policy.find(head.method, head.host(), path).ok_or(ApiError::NotFound)?;
+    let matched = world.policy.find(head.method, head.host(), path);
+    if path.has_encoded_slash() && !matched.as_ref().is_some_and(|(route, _)| route.allow_encoded_slash) {
+        return Err(ApiError::AmbiguousPath);
+    }
+    let (route, params) = matched.ok_or(ApiError::NotFound)?;
     *route_id = Some(route.id.clone());
     // The platform cannot send one on (and RFC 9110, §9.3.1 gives it no meaning).
     let has_body = head.header("content-length").is_some_and(|length| length != "0");
@@ -337,7 +339,7 @@ fn route<'a>(
     let origin = world.policy.origin(route).ok_or_else(|| ApiError::Internal("route without origin".to_owned()))?;
     let tightest = [ip_limit, subject_limit, key_limit].into_iter().flatten().min_by_key(|decision| decision.remaining);
     let identity = caller.as_ref().map(Authenticated::caller);
-    let changes = headers::rewrite(head, identity, request);
+    let changes = headers::rewrite(head, identity, request, Handed { origin, changes: &route.changes });
     let uses = match &caller {
         Some(Authenticated::Session(live)) => Some(Used::Session(live.snapshot.session)),
         Some(Authenticated::Key(live)) => Some(Used::Key(live.snapshot.key, live.snapshot.used_at)),
@@ -345,6 +347,6 @@ fn route<'a>(
     };
     let strict = Transport::new(world.environment, Some(head.scheme)) == Transport::Strict;
     let moment = Moment { request, now };
-    let rewrite = Rewrite::new(head, origin, route.access, path, &changes, tightest, moment);
+    let rewrite = Rewrite::new(head, origin, route, path, &changes, tightest, moment);
     Ok(Verdict::Forward(Box::new(Rewrite { strict, uses, ..rewrite })))
 }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use super::{audit, import, openapi};
+use super::{audit, import, openapi, policy};
 use crate::domain::time::Timestamp;
 
 /// What a command is given of the world.
@@ -25,10 +25,18 @@ pub fn run(arguments: Vec<String>, world: World<'_>) -> u8 {
     match arguments.first().map(String::as_str) {
         Some("import") => import::command::run(arguments, input, output, errors) as u8,
         Some("audit") => audit::command::run(arguments, lookup, now, output, errors) as u8,
+        Some("policy") => policy::run(arguments, lookup, output, errors) as u8,
         Some("openapi") => openapi::run(output, errors),
         _ => {
             // Who cannot be told sees the exit code.
-            let _ = writeln!(errors, "{}\n\n{}\n\n{}", import::command::USAGE, audit::command::USAGE, openapi::USAGE);
+            let _ = write!(
+                errors,
+                "{}\n\n{}\n\n{}\n\n{}\n",
+                import::command::USAGE,
+                audit::command::USAGE,
+                policy::USAGE,
+                openapi::USAGE
+            );
             2
         }
     }

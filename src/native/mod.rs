@@ -10,6 +10,7 @@ pub mod kv;
 pub mod limiter;
 pub mod mail;
 pub mod openapi;
+pub mod policy;
 mod signatures;
 pub mod sqlite;
 pub mod switchboard;

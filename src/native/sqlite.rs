@@ -35,6 +35,16 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0014_dashboard.sql"),
 ];
 
+/// A database with nothing in it but what every installation has.
+pub(super) fn migrated() -> Result<Connection, rusqlite::Error> {
+    let connection = Connection::open_in_memory()?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    for migration in MIGRATIONS {
+        connection.execute_batch(migration)?;
+    }
+    Ok(connection)
+}
+
 /// The name of the feed's own way to it.
 pub const FEEDS_PORT: &str = "feed's database";
 
@@ -49,16 +59,12 @@ pub struct Sqlite {
 
 impl Sqlite {
     pub(super) fn new(switchboard: Arc<Switchboard>) -> Result<Self, rusqlite::Error> {
-        let connection = Connection::open_in_memory()?;
-        connection.pragma_update(None, "foreign_keys", true)?;
+        let connection = migrated()?;
         connection.set_limit(Limit::SQLITE_LIMIT_VARIABLE_NUMBER, 100)?;
         connection.set_limit(Limit::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50)?;
         connection.set_limit(Limit::SQLITE_LIMIT_SQL_LENGTH, 100_000)?;
         connection.set_limit(Limit::SQLITE_LIMIT_COMPOUND_SELECT, 5)?;
         connection.set_limit(Limit::SQLITE_LIMIT_VDBE_OP, 25_000)?;
-        for migration in MIGRATIONS {
-            connection.execute_batch(migration)?;
-        }
         let connection = Arc::new(Mutex::new(connection));
         Ok(Self { port: PORT, connection, switchboard, meddling: Mutex::default(), asked: Mutex::default() })
     }

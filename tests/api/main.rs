@@ -71,6 +71,7 @@ mod openapi;
 mod outage;
 mod perimeter;
 mod plans;
+mod policy_check;
 mod profile;
 mod refresh;
 mod register;

@@ -2,23 +2,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use serde::Deserialize;
-
-use super::policy::{Access, Credential, LimitBy, Route};
-use crate::{
-    domain::rate_limit::{Limit, MAX_LIMIT, Rule},
-    duration,
+use super::{
+    Access, Credential, LimitBy, Route,
+    reader::{At, Table},
 };
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LimitEntry {
-    limit: u32,
-    window: String,
-    by: LimitBy,
-    weight: Option<u32>,
-    counter: Option<String>,
-}
+use crate::domain::rate_limit::{Limit, MAX_LIMIT, Rule};
 
 /// The limits of one route.
 #[derive(Default)]
@@ -29,49 +17,62 @@ pub(super) struct RouteLimits {
 }
 
 impl RouteLimits {
-    /// Checks the limits of a route. Says what is wrong with the first that cannot be.
-    pub fn new(
-        route: &str,
-        access: Access,
-        credentials: &[Credential],
-        entries: Vec<LimitEntry>,
-    ) -> Result<Self, String> {
+    /// Reads the limits of a route.
+    pub fn read(route: &str, access: Access, credentials: &[Credential], tables: Vec<Table<'_, '_>>) -> Self {
         let mut limits = Self::default();
-        for LimitEntry { limit, window, by, weight, counter } in entries {
-            let rule = rule(limit, &window)?;
-            let weight = weight.unwrap_or(1);
-            if !(1..=limit).contains(&weight) {
-                return Err(format!(
-                    "a weight is at least 1 and at most the limit, here {limit}: more is never admitted"
-                ));
+        for mut table in tables {
+            let (limit, window) = (table.needed_number("limit"), table.needed_duration("window"));
+            let (by, weight, counter) = (table.needed_word("by"), table.number("weight"), table.text("counter"));
+            let offset = table.offset;
+            let rule =
+                limit.zip(window).and_then(|(limit, window)| table.noted(offset, rule(limit.value, window.value)));
+            let counter = counter.map_or(Ok(format!("route:{route}")), |counter| shared(&counter.value));
+            let counter = table.noted(offset, counter);
+            if let (Some(rule), Some(by), Some(counter)) = (rule, by, counter) {
+                let weight = weight.map_or(1, |At { value, .. }| value);
+                let list = limits.list(by, access, credentials);
+                table.noted(offset, list.and_then(|list| add(list, counter, rule, weight)));
             }
-            // What a policy names cannot be taken for a route's own counter, nor for one of ours.
-            let counter = match counter {
-                None => format!("route:{route}"),
-                Some(name) if super::policy_file::is_name(&name) => format!("shared:{name}"),
-                Some(_) => return Err("a counter's name is made of a-z, 0-9, . _ and -".to_owned()),
-            };
-            let list = match by {
-                LimitBy::Ip => &mut limits.ip,
-                LimitBy::Subject if access == Access::Authenticated => &mut limits.subject,
-                LimitBy::ApiKey if access != Access::Public && credentials.contains(&Credential::ApiKey) => {
-                    &mut limits.key
-                }
-                LimitBy::ApiKey => return Err("a limit by api_key needs a route that takes API keys".to_owned()),
-                LimitBy::Subject => return Err("a limit by subject needs access = \"authenticated\"".to_owned()),
-            };
-            match list.iter_mut().find(|other| other.counter == counter) {
-                None => list.push(Limit { weight, ..Limit::new(counter, [rule]) }),
-                Some(other) if other.weight == weight => other.rules.push(rule),
-                Some(_) => return Err("limits of one route that count together need one weight".to_owned()),
-            }
+            table.end();
         }
-        Ok(limits)
+        limits
+    }
+
+    fn list(&mut self, by: LimitBy, access: Access, credentials: &[Credential]) -> Result<&mut Vec<Limit>, String> {
+        match by {
+            LimitBy::Ip => Ok(&mut self.ip),
+            LimitBy::Subject if access == Access::Authenticated => Ok(&mut self.subject),
+            LimitBy::ApiKey if access != Access::Public && credentials.contains(&Credential::ApiKey) => {
+                Ok(&mut self.key)
+            }
+            LimitBy::ApiKey => Err("a limit by api_key needs a route that takes API keys".to_owned()),
+            LimitBy::Subject => Err("a limit by subject needs access = \"authenticated\"".to_owned()),
+        }
     }
 }
 
-fn rule(limit: u32, window: &str) -> Result<Rule, String> {
-    let window = duration::parse(window).map_err(|error| format!("window {error}"))?;
+/// What a policy names cannot be taken for a route's own counter, nor for one of ours.
+fn shared(name: &str) -> Result<String, String> {
+    let is_name = super::file::is_name(name);
+    is_name
+        .then(|| format!("shared:{name}"))
+        .ok_or_else(|| "a counter's name is made of a-z, 0-9, . _ and -".to_owned())
+}
+
+fn add(list: &mut Vec<Limit>, counter: String, rule: Rule, weight: u32) -> Result<(), String> {
+    let limit = rule.limit;
+    if !(1..=limit).contains(&weight) {
+        return Err(format!("a weight is at least 1 and at most the limit, here {limit}: more is never admitted"));
+    }
+    match list.iter_mut().find(|other| other.counter == counter) {
+        None => list.push(Limit { weight, ..Limit::new(counter, [rule]) }),
+        Some(other) if other.weight == weight => other.rules.push(rule),
+        Some(_) => return Err("limits of one route that count together need one weight".to_owned()),
+    }
+    Ok(())
+}
+
+fn rule(limit: u32, window: Duration) -> Result<Rule, String> {
     if limit == 0 || !(Duration::from_secs(1)..=Duration::from_hours(24)).contains(&window) {
         return Err("a limit is at least 1 in a window of one second to one day".to_owned());
     }
@@ -164,7 +165,7 @@ mod tests {
             ),
         ] {
             let found = parse(&[("r", limits)]).unwrap_err().to_string();
-            assert!(found.starts_with("route \"r\": ") && found.contains(why), "{found}\nwanted: {why}");
+            assert!(found.contains("route \"r\": ") && found.contains(why), "{found}\nwanted: {why}");
         }
     }
 
@@ -176,7 +177,7 @@ mod tests {
         assert!(brief("{ limit = 69, window = \"1m\", by = \"ip\", counter = \"work\" }").is_ok());
         let refused =
             brief("{ limit = 70, window = \"1m\", by = \"ip\", counter = \"work\" }").unwrap_err().to_string();
-        let sentence = "route \"r\": as another limit of the same counter looks back 86400 s, up to 100800 admissions of \
+        let sentence = "line 6, route \"r\": as another limit of the same counter looks back 86400 s, up to 100800 admissions of \
                         this one would be remembered, and 100000 may be: lower it, or add one for a longer window";
         assert_eq!(refused, sentence);
         // Half of a window counts as one.

@@ -3,8 +3,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::canonical;
-use crate::domain::host::HostPattern;
+use crate::{domain::host::HostPattern, gateway::canonical};
 
 /// Every method a route may name; one that names none takes all of these, and no other
 /// (an origin that echoes TRACE would show the client what we added).
@@ -38,15 +37,18 @@ struct Candidate {
     params: Vec<String>,
 }
 
+/// On which hosts a route answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Host {
+pub(super) enum Host {
+    /// On all that are answered on.
     Any,
+    /// On these.
     Like(HostPattern),
 }
 
 impl Host {
-    fn parse(text: Option<&str>) -> Result<Self, String> {
-        let Some(text) = text else { return Ok(Self::Any) };
+    /// Reads a host as a policy names it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let pattern = HostPattern::parse(text);
         pattern.map(Self::Like).ok_or_else(|| "host must be a lower-case name, or one under *.".to_owned())
     }
@@ -68,20 +70,30 @@ impl Host {
     }
 }
 
+/// Which requests a route asks for.
+#[derive(Debug)]
+pub(super) struct Pattern {
+    pub host: Host,
+    pub methods: Vec<String>,
+    pub path: PathPattern,
+}
+
+impl Pattern {
+    /// Whether a route may name a method.
+    pub fn takes_method(method: &str) -> bool {
+        METHODS.contains(&method)
+    }
+}
+
 impl RouteTable {
     /// Adds a route.
     ///
     /// # Errors
-    /// What is wrong with it, or which part of it another route claims already.
-    pub fn add(&mut self, route: usize, host: Option<&str>, methods: &[String], path: &str) -> Result<(), String> {
-        let host = Host::parse(host)?;
-        if let Some(odd) = methods.iter().find(|method| !METHODS.contains(&method.as_str())) {
-            return Err(format!("{odd:?} is not a method that can be routed"));
-        }
-        let (segments, params) = parse(path)?;
+    /// Which other route claims a part of it already.
+    pub fn add(&mut self, route: usize, Pattern { host, methods, path }: Pattern) -> Result<(), usize> {
         let mut node = &mut self.root;
         let mut rest = false;
-        for segment in segments {
+        for segment in path.segments {
             match segment {
                 Segment::Literal(text) => node = node.literal.entry(text).or_default(),
                 Segment::Param => node = node.param.get_or_insert_default(),
@@ -89,15 +101,16 @@ impl RouteTable {
             }
         }
         let candidates = if rest { &mut node.rest } else { &mut node.here };
-        if candidates.iter().any(|other| other.host == host && overlap(&other.methods, methods)) {
-            return Err("another route has this path, host and method".to_owned());
+        let claims = |other: &&Candidate| other.host == host && overlap(&other.methods, &methods);
+        if let Some(other) = candidates.iter().find(claims) {
+            return Err(other.route);
         }
         if let Host::Like(pattern) = &host
             && !self.hosts.contains(pattern)
         {
             self.hosts.push(pattern.clone());
         }
-        candidates.push(Candidate { route, host, methods: methods.to_vec(), params });
+        candidates.push(Candidate { route, host, methods, params: path.params });
         candidates.sort_by_key(|candidate| candidate.host.rank());
         Ok(())
     }
@@ -166,36 +179,52 @@ fn overlap(a: &[String], b: &[String]) -> bool {
     a.is_empty() || b.is_empty() || a.iter().any(|method| b.contains(method))
 }
 
+#[derive(Debug)]
 enum Segment {
     Literal(String),
     Param,
     Rest,
 }
 
-/// Splits `/orders/{order_id}/{*rest}` into segments and the names of its parameters.
-fn parse(path: &str) -> Result<(Vec<Segment>, Vec<String>), String> {
-    let wrong = || format!("path {path:?} must be like /orders/{{order_id}} or /orders/{{*rest}}");
-    let (mut parsed, mut params) = (Vec::new(), Vec::<String>::new());
-    let mut segments = path.strip_prefix('/').ok_or_else(wrong)?.split('/').peekable();
-    while let Some(segment) = segments.next() {
-        let Some(inner) = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) else {
-            let raw = format!("/{segment}");
-            let canonical = canonical::Path::parse(&raw).is_ok_and(|path| path.as_str() == raw);
-            if !canonical || (segment.is_empty() && segments.peek().is_some()) {
+/// A path with parameters: `/orders/{order_id}/{*rest}`.
+#[derive(Debug)]
+pub(super) struct PathPattern {
+    segments: Vec<Segment>,
+    params: Vec<String>,
+}
+
+impl PathPattern {
+    /// Splits a path into segments and the names of its parameters.
+    pub fn parse(path: &str) -> Result<Self, String> {
+        let wrong = || format!("path {path:?} must be like /orders/{{order_id}} or /orders/{{*rest}}");
+        let mut parsed = Self { segments: Vec::new(), params: Vec::new() };
+        let mut segments = path.strip_prefix('/').ok_or_else(wrong)?.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            let Some(inner) = segment.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')) else {
+                let raw = format!("/{segment}");
+                let canonical = canonical::Path::parse(&raw).is_ok_and(|path| path.as_str() == raw);
+                if !canonical || (segment.is_empty() && segments.peek().is_some()) {
+                    return Err(wrong());
+                }
+                parsed.segments.push(Segment::Literal(segment.to_owned()));
+                continue;
+            };
+            let (is_rest, name) = inner.strip_prefix('*').map_or((false, inner), |name| (true, name));
+            let is_name = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
+            let named = !name.is_empty() && name.bytes().all(is_name);
+            if !named || parsed.has_param(name) || (is_rest && segments.peek().is_some()) {
                 return Err(wrong());
             }
-            parsed.push(Segment::Literal(segment.to_owned()));
-            continue;
-        };
-        let (is_rest, name) = inner.strip_prefix('*').map_or((false, inner), |name| (true, name));
-        let named = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        if !named || params.iter().any(|other| other == name) || (is_rest && segments.peek().is_some()) {
-            return Err(wrong());
+            parsed.segments.push(if is_rest { Segment::Rest } else { Segment::Param });
+            parsed.params.push(name.to_owned());
         }
-        parsed.push(if is_rest { Segment::Rest } else { Segment::Param });
-        params.push(name.to_owned());
+        Ok(parsed)
     }
-    Ok((parsed, params))
+
+    /// Whether it has a parameter of this name.
+    pub fn has_param(&self, name: &str) -> bool {
+        self.params.iter().any(|param| param == name)
+    }
 }
 
 #[cfg(test)]
@@ -205,8 +234,10 @@ mod tests {
     fn table(routes: &[(Option<&str>, &[&str], &str)]) -> Result<RouteTable, String> {
         let mut table = RouteTable::default();
         for (index, (host, methods, path)) in routes.iter().enumerate() {
-            let methods: Vec<_> = methods.iter().map(ToString::to_string).collect();
-            table.add(index, *host, &methods, path)?;
+            let methods = methods.iter().map(ToString::to_string).collect();
+            let host = host.map_or(Ok(Host::Any), Host::parse)?;
+            let pattern = Pattern { host, methods, path: PathPattern::parse(path)? };
+            table.add(index, pattern).map_err(|other| format!("claimed by {other}"))?;
         }
         Ok(table)
     }
@@ -268,6 +299,6 @@ mod tests {
         for host in ["", "*", "*.", "A.example", "a..b", "a/b", "a:80"] {
             assert!(table(&[(Some(host), &[], "/a")]).is_err(), "{host}");
         }
-        assert!(table(&[(None, &["TRACE"], "/a")]).is_err());
+        assert!(!Pattern::takes_method("TRACE") && Pattern::takes_method("PATCH"));
     }
 }

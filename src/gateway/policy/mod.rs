@@ -1,19 +1,30 @@
 //! The policy: which requests reach which origin, and who may make them. Parsed once, strictly:
-//! an unknown key, a missing origin or two routes that claim the same request are errors that
-//! say where.
+//! an unknown key, a missing origin or two routes that claim the same request are faults, which
+//! are told all at once, each with its line.
+
+mod changes;
+mod fault;
+mod file;
+mod limits;
+mod origin;
+mod reach;
+mod reader;
+mod route;
+mod routes;
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{
-    canonical,
-    routes::{Params, RouteTable},
+use self::routes::{Host, RouteTable};
+pub use self::{
+    changes::Changes,
+    fault::{Fault, PolicyError},
+    file::{Names, Ours, Surroundings},
+    routes::Params,
 };
-use crate::{
-    config::ConfigError,
-    domain::{host::HostPattern, rate_limit::Limit, rbac::Requirement, revocation::Revocation},
-};
+use super::canonical;
+use crate::domain::{host::HostPattern, rate_limit::Limit, rbac::Requirement, revocation::Revocation};
 
 /// Who may make a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -86,6 +97,8 @@ pub struct Origin {
     pub target: Target,
     /// How long it may take to begin its answer.
     pub timeout: Duration,
+    /// Whether it is shown what callers prove themselves by, but for our cookies.
+    pub forward_credentials: bool,
 }
 
 /// A kind of request and what is done with it.
@@ -93,8 +106,12 @@ pub struct Origin {
 pub struct Route {
     /// Its name in the policy and in logs.
     pub id: String,
+    /// On which hosts it answers.
+    host: Host,
+    /// The path that it is for, with its parameters.
+    path: String,
     /// Which origin, by position in [`Policy::origins`].
-    pub(super) origin: usize,
+    origin: usize,
     /// Who may.
     pub access: Access,
     /// What proves who is calling, in the order in which it is looked at.
@@ -111,16 +128,20 @@ pub struct Route {
     pub key_limits: Vec<Limit>,
     /// When the limiter cannot answer.
     pub on_limiter_error: OnLimiterError,
+    /// Whether its paths may hold encoded slashes.
+    pub allow_encoded_slash: bool,
+    /// What it changes of a request.
+    pub changes: Changes,
 }
 
 impl Route {
     /// All its limits.
-    pub(super) fn limits(&self) -> impl Iterator<Item = &Limit> {
+    fn limits(&self) -> impl Iterator<Item = &Limit> {
         self.ip_limits.iter().chain(&self.subject_limits).chain(&self.key_limits)
     }
 
     /// The same, to be changed.
-    pub(super) fn limits_mut(&mut self) -> impl Iterator<Item = &mut Limit> {
+    fn limits_mut(&mut self) -> impl Iterator<Item = &mut Limit> {
         self.ip_limits.iter_mut().chain(&mut self.subject_limits).chain(&mut self.key_limits)
     }
 }
@@ -128,30 +149,14 @@ impl Route {
 /// A whole policy, ready to decide.
 #[derive(Debug)]
 pub struct Policy {
-    pub(super) origins: Vec<Origin>,
+    origins: Vec<Origin>,
     routes: Vec<Route>,
     table: RouteTable,
 }
 
-/// A fault in a policy, and where it is.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {problem}")]
-pub struct PolicyError {
-    /// A route, an origin, or the file.
-    pub place: String,
-    /// What is wrong.
-    pub problem: String,
-}
-
-impl From<PolicyError> for ConfigError {
-    fn from(error: PolicyError) -> Self {
-        Self { name: "policy.toml", problem: error.to_string() }
-    }
-}
-
 impl Policy {
     /// From parts that were checked.
-    pub(super) const fn new(origins: Vec<Origin>, routes: Vec<Route>, table: RouteTable) -> Self {
+    const fn new(origins: Vec<Origin>, routes: Vec<Route>, table: RouteTable) -> Self {
         Self { origins, routes, table }
     }
 
@@ -172,6 +177,12 @@ impl Policy {
     #[must_use]
     pub fn origin(&self, route: &Route) -> Option<&Origin> {
         self.origins.get(route.origin)
+    }
+
+    /// All origins, in the order of the file.
+    #[must_use]
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
     }
 
     /// All routes, in the order of the file.

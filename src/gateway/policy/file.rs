@@ -1,0 +1,344 @@
+//! The policy file: everything that is read of it, and all that is checked before it decides. Faults are told at once, each with
+//! its line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Policy, Route,
+    fault::PolicyError,
+    limits::{check_memory, keep_for_each_other},
+    origin, reach,
+    reader::{self, At, Faults, Table},
+    route,
+    routes::RouteTable,
+};
+use crate::{
+    config::{Config, Lookup},
+    domain::host::HostPattern,
+};
+
+/// What a policy is held against.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'s> {
+    /// The variables that it may name.
+    pub vars: Lookup<'s>,
+    /// The roles and permissions that there are, where that is known.
+    pub names: Option<&'s Names>,
+    /// What is ours on which hosts, where that is known.
+    pub ours: Option<&'s Ours>,
+}
+
+/// The roles and permissions that there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Roles.
+    pub roles: BTreeSet<String>,
+    /// Permissions.
+    pub permissions: BTreeSet<String>,
+}
+
+/// Which requests never come to a route, whatever a policy says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ours {
+    /// Host and port of our own endpoints.
+    pub authority: String,
+    /// The path under which they are.
+    pub api_prefix: String,
+    /// The hosts that are answered on beside that one, if that is not up to the policy.
+    pub hosts: Option<Vec<HostPattern>>,
+}
+
+impl Ours {
+    /// As it is configured.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let authority = config.public_url.authority().to_owned();
+        Self { authority, api_prefix: config.api_prefix.clone(), hosts: config.allowed_hosts.clone() }
+    }
+}
+
+impl Policy {
+    /// Parses and checks a policy. `vars` resolves `url_from`.
+    ///
+    /// # Errors
+    /// Every fault, with its place.
+    pub fn parse(text: &str, vars: Lookup<'_>) -> Result<Self, PolicyError> {
+        Self::parse_in(text, Surroundings { vars, names: None, ours: None })
+    }
+
+    /// The same, held against all that is known beside.
+    ///
+    /// # Errors
+    /// Every fault, with its place.
+    pub fn parse_in(text: &str, surroundings: Surroundings<'_>) -> Result<Self, PolicyError> {
+        let faults = Faults::new(text);
+        let parsed = parse(reader::read(&faults), surroundings);
+        let found = faults.into_all();
+        if found.is_empty() { Ok(parsed) } else { Err(PolicyError(found)) }
+    }
+}
+
+/// As much of a policy as can be read.
+fn parse(mut file: Table<'_, '_>, surroundings: Surroundings<'_>) -> Policy {
+    let version = file.number("version");
+    if version.is_none_or(|version| version.value != 1) {
+        file.fault(file.offset, "version must be 1");
+    }
+    let (origin_tables, route_tables) = (file.tables("origin"), file.tables("route"));
+    let faults = file.faults;
+    file.end();
+    let origins = named("origin", origin_tables);
+    // What is wrong with an origin is no fault of the routes that name it.
+    let ids: BTreeMap<String, usize> =
+        origins.iter().enumerate().map(|(index, (id, _))| (id.value.clone(), index)).collect();
+    let origins: Vec<_> =
+        origins.into_iter().filter_map(|(id, table)| origin::read(id.value, table, surroundings.vars)).collect();
+    let mut reading = Reading { surroundings, origins: &ids, table: RouteTable::default(), read: Vec::new() };
+    for (id, table) in named("route", route_tables) {
+        reading.route(id, table);
+    }
+    let Reading { table, read, .. } = reading;
+    let (mut routes, places): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+    keep_for_each_other(&mut routes);
+    for (route, At { value: place, offset }) in routes.iter().zip(&places) {
+        let reached = surroundings.ours.map_or(Ok(()), |ours| reach::check(route, ours, table.hosts()));
+        for problem in [check_memory(route), reached].into_iter().filter_map(Result::err) {
+            faults.note(*offset, place, problem);
+        }
+    }
+    Policy::new(origins, routes, table)
+}
+
+/// Tables of a kind with their ids, each of which there is once.
+fn named<'f, 't>(kind: &str, tables: Vec<Table<'f, 't>>) -> Vec<(At<String>, Table<'f, 't>)> {
+    let mut named: Vec<(At<String>, Table<'f, 't>)> = Vec::new();
+    let mut ids = BTreeSet::new();
+    for (index, mut table) in tables.into_iter().enumerate() {
+        table.place = format!("{kind} {}", index + 1);
+        let Some(id) = table.needed_text("id") else { continue };
+        table.place = format!("{kind} {:?}", id.value);
+        if !is_name(&id.value) {
+            table.fault(id.offset, "an id is made of a-z, 0-9, . _ and -");
+        } else if !ids.insert(id.value.clone()) {
+            table.fault(id.offset, "is defined twice");
+        } else {
+            named.push((id, table));
+        }
+    }
+    named
+}
+
+/// What is read of routes so far.
+struct Reading<'s> {
+    surroundings: Surroundings<'s>,
+    origins: &'s BTreeMap<String, usize>,
+    table: RouteTable,
+    read: Vec<(Route, At<String>)>,
+}
+
+impl Reading<'_> {
+    fn route(&mut self, id: At<String>, table: Table<'_, '_>) {
+        let (faults, place, offset) = (table.faults, table.place.clone(), id.offset);
+        let Some(route::Read { route, pattern }) = route::read(id.value, table, self.origins, self.surroundings) else {
+            return;
+        };
+        let added = self.table.add(self.read.len(), pattern);
+        match added {
+            Ok(()) => self.read.push((route, At { value: place, offset })),
+            Err(at) => {
+                let other = self.read.get(at).map_or("", |(route, _)| route.id.as_str());
+                faults.note(offset, &place, format!("the route {other:?} has this path, host and method"));
+            }
+        }
+    }
+}
+
+/// Whether a text is a name as policies give them.
+pub(super) fn is_name(id: &str) -> bool {
+    !id.is_empty() && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::policy::Target;
+
+    fn parse(text: &str) -> Result<Policy, PolicyError> {
+        Policy::parse(text, &|name| (name == "ORIGIN").then(|| "http://127.0.0.1:9".to_owned()))
+    }
+
+    fn problem(text: &str) -> String {
+        parse(text).unwrap_err().to_string()
+    }
+
+    const HEAD: &str = "version = 1\n[[origin]]\nid = \"a\"\nurl = \"https://a.example\"\n";
+
+    fn with_route(lines: &str) -> String {
+        format!("{HEAD}[[route]]\nid = \"r\"\npath = \"/r/{{x}}\"\norigin = \"a\"\naccess = \"authenticated\"\n{lines}")
+    }
+
+    #[test]
+    fn the_policy_that_ships_is_valid() {
+        let policy = Policy::parse(crate::app::POLICY, &|_| Some("http://127.0.0.1:8788".into())).unwrap();
+        assert_eq!(policy.routes().len(), 16);
+    }
+
+    /// Every fault, a line each.
+    fn all(text: &str, surroundings: Surroundings<'_>) -> Vec<String> {
+        Policy::parse_in(text, surroundings).unwrap_err().0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn every_fault_is_told_at_once_with_its_line() {
+        let text = r#"version = 1
+[[origin]]
+id = "a"
+url = "https://a.example"
+[[origin]]
+id = "b"
+url = "ftp://b.example"
+timeout = "5000s"
+[[route]]
+id = "one"
+path = "/one/{x}"
+origin = "nowhere"
+access = "authenticated"
+colour = 3
+require = { permissions = ["x:y", "content:read"], min_role = "boss", owner = "y", shade = 1 }
+[[route]]
+id = "two"
+methods = ["GET", "TRACE"]
+path = "/two//{x}"
+origin = "a"
+access = "sometimes"
+rate_limit = [{ limit = 0, window = "1m", by = "ip" }, { limit = 1, window = "soon", by = "ip" }]
+[[route]]
+id = "three"
+path = "/3/{x}"
+origin = "a"
+access = "public"
+[[route]]
+id = "four"
+path = "/3/{y}"
+methods = ["GET"]
+origin = "a"
+access = "public"
+[[route]]
+id = "five"
+path = "/api/v1/users"
+origin = "a"
+access = "public"
+host = "auth.example"
+[[route]]
+path = 7
+"#;
+        let names = Names { roles: ["user".to_owned()].into(), permissions: ["content:read".to_owned()].into() };
+        let ours = Ours { authority: "auth.example".to_owned(), api_prefix: "/api/v1".to_owned(), hosts: None };
+        let found = all(text, Surroundings { vars: &|_| None, names: Some(&names), ours: Some(&ours) });
+        // What keys there are instead is told as well.
+        let found: Vec<_> = found.iter().map(|line| line.split("; there are ").next().unwrap()).collect();
+        assert_eq!(
+            found,
+            [
+                "line 7, origin \"b\": url must be an http or https URL without path, query or user",
+                "line 8, origin \"b\": timeout must be between 1 and 100 seconds",
+                "line 12, route \"one\": there is no origin \"nowhere\"",
+                "line 14, route \"one\": unknown key \"colour\"",
+                "line 15, route \"one\": there is no permission \"x:y\"",
+                "line 15, route \"one\": there is no role \"boss\"",
+                "line 15, route \"one\": unknown key \"shade\"",
+                "line 15, route \"one\": owner names \"y\", which is no parameter of the path",
+                "line 18, route \"two\": \"TRACE\" is not a method that can be routed",
+                "line 19, route \"two\": path \"/two//{x}\" must be like /orders/{order_id} or /orders/{*rest}",
+                "line 21, route \"two\": access: unknown variant \"sometimes\", expected one of \"public\", \
+                 \"optional\", \"authenticated\"",
+                "line 22, route \"two\": a limit is at least 1 in a window of one second to one day",
+                "line 22, route \"two\": window must be a whole number and a unit: 30s, 15m, 24h or 7d",
+                "line 29, route \"four\": the route \"three\" has this path, host and method",
+                "line 35, route \"five\": no request comes to it: this path is our own endpoints'",
+                "line 40, route 6: id is missing",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_with_its_line() {
+        let text = "version = 1\nx = [\n[[route]]\nid = \"r\" id = 3\n= 4\n";
+        let found = all(text, Surroundings { vars: &|_| None, names: None, ours: None });
+        assert!(found.iter().all(|fault| fault.starts_with("line ")) && found.len() >= 2, "{found:?}");
+        for text in ["", "version", "version = 1.0", "route = 3", "[version]", "version = -1", "\u{0}"] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        let many = format!("{HEAD}{}", "[[route]]\n".repeat(5000));
+        assert_eq!(all(&many, Surroundings { vars: &|_| None, names: None, ours: None }).len(), 100);
+    }
+
+    #[test]
+    fn a_route_that_no_request_comes_to_is_a_fault() {
+        let reached = |lines: &str, hosts: Option<&str>| {
+            let hosts = hosts.map(|hosts| hosts.split(',').filter_map(HostPattern::parse_with_port).collect());
+            let ours = Ours { authority: "auth.example:8443".to_owned(), api_prefix: "/api/v1".to_owned(), hosts };
+            let text = format!("{HEAD}[[route]]\nid = \"r\"\norigin = \"a\"\naccess = \"public\"\n{lines}");
+            Policy::parse_in(&text, Surroundings { vars: &|_| None, names: None, ours: Some(&ours) }).is_ok()
+        };
+        let own = "path = \"/api/v1/{*rest}\"\n";
+        assert!(!reached(own, None), "the auth host is all there is");
+        assert!(!reached("path = \"/health\"\n", Some("auth.example:9")));
+        assert!(!reached(&format!("{own}host = \"auth.example\""), Some("www.example")));
+        assert!(reached(own, Some("www.example")), "elsewhere it is nobody's");
+        assert!(reached(&format!("{own}host = \"*.example\""), None), "of which the auth host is but one");
+        assert!(reached("path = \"/api/v1x\"\n", None));
+        let on = |host: &str| format!("path = \"/x\"\nhost = \"{host}\"\n");
+        assert!(!reached(&on("www.example"), Some("app.example:8443,*.apps.example")));
+        for host in ["app.example", "auth.example", "a.apps.example", "*.example", "*.x.apps.example"] {
+            assert!(reached(&on(host), Some("app.example:8443,*.apps.example")), "{host}");
+        }
+    }
+
+    #[test]
+    fn an_origin_may_take_its_url_from_a_variable() {
+        let text = "version = 1\n[[origin]]\nid = \"a\"\nurl_from = \"ORIGIN\"\n";
+        assert_eq!(parse(text).unwrap().origins[0].target, Target::Url("http://127.0.0.1:9".into()));
+        assert!(problem(&text.replace("\"ORIGIN\"", "\"NONE\"")).contains("NONE is not set"));
+    }
+
+    #[test]
+    fn every_fault_says_where_it_is() {
+        for (text, why) in [
+            ("version = 2".to_owned(), "file: version must be 1"),
+            ("version = 1\ncolour = 3".to_owned(), "unknown key \"colour\""),
+            ("version = 1\n[[origin]]\nid = \"a\"".to_owned(), "origin \"a\": needs exactly one of"),
+            (format!("{HEAD}[[origin]]\nid = \"a\"\nservice = \"A\""), "origin \"a\": is defined twice"),
+            (HEAD.replace("a.example", "a.example/path"), "without path"),
+            (HEAD.replace("https", "ftp"), "http or https"),
+            (format!("{HEAD}timeout = \"5000s\""), "between 1 and 100 seconds"),
+            (with_route("colour = 3"), "unknown key \"colour\""),
+            (with_route("revocation = \"never\""), "unknown variant \"never\""),
+            (with_route("require = { owner = \"y\" }"), "owner names \"y\""),
+            (with_route("require = { mfa = \"soon\" }"), "route \"r\": mfa "),
+            (with_route("require = { mfa = \"0s\" }"), "between 1 second and 30 days"),
+            (with_route("require = { mfa = 5 }"), "mfa must be a text, not integer"),
+            (with_route("credentials = []"), "at least one"),
+            (with_route("credentials = [\"bearer\", \"api_key\", \"bearer\"]"), "each once"),
+            (with_route("credentials = [\"basic\"]"), "unknown variant \"basic\""),
+            (
+                with_route(
+                    "credentials = [\"bearer\"]\nrate_limit = [{ limit = 1, window = \"1m\", by = \"api_key\" }]",
+                ),
+                "takes API keys",
+            ),
+            (with_route("credentials = [\"bearer\"]").replace("authenticated", "public"), "not looked at"),
+            (with_route("require = { unless_role = [\"admin\"] }"), "excepts from owner"),
+            (with_route("rate_limit = [{ limit = 0, window = \"1m\", by = \"ip\" }]"), "at least 1"),
+            (with_route("").replace("origin = \"a\"\naccess", "origin = \"b\"\naccess"), "there is no origin \"b\""),
+            (with_route("").replace("authenticated", "public") + "require = { min_role = \"user\" }", "needs access"),
+            (
+                with_route("[[route]]\nid = \"s\"\npath = \"/r/{y}\"\norigin = \"a\"\naccess = \"public\""),
+                "route \"s\"",
+            ),
+        ] {
+            let found = problem(&text);
+            assert!(found.contains(why), "{found}\nwanted: {why}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Origins, as a policy writes them down.
+
+use std::time::Duration;
+
+use url::Url;
+
+use super::{
+    Origin, Target,
+    reader::{At, Table},
+};
+use crate::config::Lookup;
+
+/// An origin that names no timeout has this long to begin its answer.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Reads one. `None` if it cannot be told where it is.
+pub(super) fn read(id: String, mut table: Table<'_, '_>, vars: Lookup<'_>) -> Option<Origin> {
+    let (url, url_from, service) = (table.text("url"), table.text("url_from"), table.text("service"));
+    let (timeout, forward_credentials) = (table.duration("timeout"), table.flag("forward_credentials"));
+    let target = match (url, url_from, service) {
+        (Some(At { value: url, offset }), None, None) => {
+            table.noted(offset, base_url(&url).map_err(|why| format!("url {why}"))).map(Target::Url)
+        }
+        (None, Some(At { value: name, offset }), None) => {
+            let url = vars(&name).ok_or_else(|| "is not set".to_owned()).and_then(|url| base_url(&url));
+            table.noted(offset, url.map_err(|why| format!("the variable {name} {why}"))).map(Target::Url)
+        }
+        (None, None, Some(name)) => Some(Target::Service(name.value)),
+        _ => {
+            table.fault(table.offset, "needs exactly one of url, url_from and service");
+            None
+        }
+    };
+    if let Some(timeout) = &timeout
+        && !(1..=100).contains(&timeout.value.as_secs())
+    {
+        table.fault(timeout.offset, "timeout must be between 1 and 100 seconds");
+    }
+    table.end();
+    let timeout = timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.value);
+    Some(Origin { id, target: target?, timeout, forward_credentials })
+}
+
+/// Scheme, host and port.
+fn base_url(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).ok().filter(|url| {
+        let plain = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        let nobody = url.username().is_empty() && url.password().is_none();
+        plain && nobody && matches!(url.scheme(), "http" | "https") && url.has_host()
+    });
+    let base = url.map(|url| url.origin().ascii_serialization());
+    base.ok_or_else(|| "must be an http or https URL without path, query or user".to_owned())
+}

@@ -1,0 +1,169 @@
+//! `edgewarden policy check`: everything that is wrong with a policy is told in one run.
+
+use std::{fs, path::PathBuf};
+
+use edgewarden::{
+    domain::time::Timestamp,
+    native::commands::{self, World as Commands},
+};
+
+use crate::harness::World;
+
+/// A file that is gone with the test.
+struct File(PathBuf);
+
+impl File {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("edgewarden-policy-{}-{name}", std::process::id()));
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// What the command says: its exit code and its words.
+fn check(words: &[&str]) -> (u8, String) {
+    let words = [&["policy", "check"], words].concat().into_iter().map(ToOwned::to_owned).collect();
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let lookup = |_: &str| None;
+    let now = Timestamp::default();
+    let world = Commands { lookup: &lookup, now, input: &mut &b""[..], output: &mut output, errors: &mut errors };
+    (commands::run(words, world), String::from_utf8([output, errors].concat()).unwrap())
+}
+
+/// Ten faults of ten kinds, each on a line of its own.
+const FAULTY: &str = r#"version = 1
+
+[[origin]]
+id = "orders"
+url = "https://orders.example"
+retries = 3                                   # 6: unknown key
+
+[[route]]
+id = "read"
+path = "/orders/{id}"
+origin = "order"                              # 11: unknown origin
+access = "authenticated"
+
+[[route]]
+id = "write"
+path = "/orders/{id}/lines"
+origin = "orders"
+access = "authenticated"
+require = { permissions = ["orders:write"] }  # 19: unknown permission
+
+[[route]]
+id = "remove"
+path = "/orders/{id}/remove"
+origin = "orders"
+access = "authenticated"
+require = { min_role = "boss" }               # 26: unknown role
+
+[[route]]
+id = "mine"
+path = "/mine/{user_id}"
+origin = "orders"
+access = "authenticated"
+require = { owner = "user" }                  # 33: unknown parameter
+
+[[route]]
+id = "one"
+path = "/same/{a}"
+origin = "orders"
+access = "public"
+
+[[route]]
+id = "other"                                  # 42: overlaps
+methods = ["GET"]
+path = "/same/{b}"
+origin = "orders"
+access = "public"
+
+[[route]]
+id = "hidden"                                 # 49: unreachable
+host = "auth.example"
+path = "/api/v1/users/me"
+origin = "orders"
+access = "public"
+
+[[route]]
+id = "odd"
+path = "/odd/../path"                         # 57: no path
+methods = ["TRACE"]                           # 58: no method
+origin = "orders"
+access = "public"
+rate_limit = [{ limit = 0, window = "1m", by = "ip" }]  # 61: no limit
+"#;
+
+#[test]
+fn ten_planted_faults_are_told_in_one_run() {
+    let file = File::new("faulty.toml", FAULTY);
+    let (code, told) = check(&[file.path(), "PUBLIC_URL=https://auth.example"]);
+    assert_eq!(code, 1, "{told}");
+    let lines: Vec<_> = told.lines().map(|line| line.replace(file.path(), "F")).collect();
+    let expected = [
+        ("F: line 6, origin \"orders\": ", "unknown key \"retries\""),
+        ("F: line 11, route \"read\": ", "no origin \"order\""),
+        ("F: line 19, route \"write\": ", "no permission \"orders:write\""),
+        ("F: line 26, route \"remove\": ", "no role \"boss\""),
+        ("F: line 33, route \"mine\": ", "no parameter of the path"),
+        ("F: line 42, route \"other\": ", "the route \"one\" has this path"),
+        ("F: line 49, route \"hidden\": ", "no request comes to it"),
+        ("F: line 57, route \"odd\": ", "path \"/odd/../path\" must be like"),
+        ("F: line 58, route \"odd\": ", "not a method that can be routed"),
+        ("F: line 61, route \"odd\": ", "a limit is at least 1"),
+        ("faults: 10", ""),
+    ];
+    assert_eq!(lines.len(), expected.len(), "{told}");
+    for (line, (place, problem)) in lines.iter().zip(expected) {
+        assert!(line.starts_with(place) && line.contains(problem), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_database_has_is_known() {
+    let policy = FAULTY.lines().take(4).collect::<Vec<_>>().join("\n")
+        + "\nurl_from = \"ORDERS\"\n[[route]]\nid = \"r\"\npath = \"/r\"\norigin = \"orders\"\naccess = \"authenticated\"\n\
+           require = { min_role = \"clerk\" }\n";
+    let file = File::new("good.toml", &policy);
+    let (code, told) = check(&[file.path(), "ORDERS=https://orders.example"]);
+    assert!(code == 1 && told.contains("there is no role \"clerk\"") && told.ends_with("faults: 1\n"), "{told}");
+
+    let world = World::new();
+    world.host.database.script(&["INSERT INTO roles (name, built_in) VALUES ('clerk', 0)".to_owned()]).unwrap();
+    let copy = File::new("copy.sqlite", "");
+    fs::remove_file(&copy.0).unwrap();
+    world.host.database.save(&copy.0).unwrap();
+    let with_copy = |more: &[&str]| check(&[&[file.path(), "--database", copy.path()], more].concat());
+    assert_eq!(with_copy(&["ORDERS=https://orders.example"]), (0, "routes: 1, origins: 1; faults: 0\n".to_owned()));
+    let (code, told) = with_copy(&[]);
+    assert!(code == 1 && told.contains("the variable ORDERS is not set"), "{told}");
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    for (words, why) in [
+        (&["nowhere.toml"][..], "nowhere.toml: "),
+        (&[], "usage: edgewarden policy check"),
+        (&["policy.toml", "PUBLIC_URL=nonsense", "DEMO_ORIGIN=http://127.0.0.1:1"], "PUBLIC_URL must be"),
+        (&["policy.toml", "--database", "nowhere.sql"], "nowhere.sql: "),
+    ] {
+        let (code, told) = check(words);
+        assert!(code == 2 && told.contains(why), "{told}");
+    }
+}
+
+#[test]
+fn the_policy_that_ships_is_good() {
+    let (code, told) = check(&["policy.toml", "DEMO_ORIGIN=http://127.0.0.1:8788", "PUBLIC_URL=https://auth.example"]);
+    assert!(code == 0, "{told}");
+}
