@@ -27,7 +27,7 @@ const TAIL = 60;
 
 /** What is asked where tokens are signed with which algorithm. A shared key is in no key set, for no origin. */
 const SUITES = [
-  { algorithm: "EdDSA", tests: ["jose", "origin", "algorithms", "isolates", "docs"], asksPython: true, asksOathtool: true },
+  { algorithm: "EdDSA", tests: ["jose", "origin", "assertion", "algorithms", "isolates", "docs"], asksPython: true, asksOathtool: true },
   { algorithm: "ES256", tests: ["jose"], asksPython: true },
   { algorithm: "RS256", tests: ["jose"], asksPython: true },
   { algorithm: "HS256", tests: ["shared"] },
@@ -47,7 +47,8 @@ function startWorker(state, algorithm, vars = []) {
   const child = start(process.execPath, args, { env, stdio: ["pipe", "pipe", "pipe"] });
   child.stdin.on("error", () => {}); // It ended first.
   const lines = [];
-  const ready = new Promise((resolve, reject) => {
+  const found = { child, lines, origin: undefined };
+  found.ready = new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error("the Worker was not ready in time")), READY_TIMEOUT_MS);
     const settle = (how) => (value) => (clearTimeout(timer), how(value));
     for (const input of [child.stdout, child.stderr]) {
@@ -56,6 +57,7 @@ function startWorker(state, algorithm, vars = []) {
         if (lines.length > TAIL) lines.shift();
         if (line.startsWith("edgewarden: ")) console.log(line);
         const url = line.match(/^ready: (http:\/\/127\.0\.0\.1:\d+)$/)?.[1];
+        found.origin ??= line.match(/^demo origin: pid \d+ on (http:\/\/127\.0\.0\.1:\d+)$/)?.[1];
         if (url) settle(resolve)(url);
       });
     }
@@ -63,7 +65,7 @@ function startWorker(state, algorithm, vars = []) {
     child.once("exit", (code) => settle(reject)(new Error(`the Worker ended (${code})`)));
     interrupted.signal.addEventListener("abort", () => settle(reject)(interrupted.signal.reason));
   });
-  return { child, lines, ready };
+  return found;
 }
 
 /** Closing its input ends dev.mjs and all that it started; what does not end is ended. */
@@ -179,7 +181,7 @@ async function suite(what, python, oath) {
       await described(url, state, python);
     } else {
       const secret = readFileSync(join(root, ".dev.vars"), "utf8").match(/^KEY_ENCRYPTION_KEY=(.+)$/m)?.[1];
-      const own = { E2E_ALGORITHM: algorithm, E2E_STATE: state, E2E_KEY_ENCRYPTION_KEY: secret };
+      const own = { E2E_ORIGIN: worker.origin, E2E_ALGORITHM: algorithm, E2E_STATE: state, E2E_KEY_ENCRYPTION_KEY: secret };
       const facts = { ...(await signIn(url)), ...own };
       add(await nodeTests(tests, facts));
       if (what.asksOathtool && oath) add(await nodeTests(["factor"], { ...facts, ...oath }));

@@ -1,5 +1,5 @@
 // The peer: what one would write with hono and jose to guard `/demo/private/*` as Edgewarden does.
-// It believes the same tokens, removes the same headers, sets the same identity, makes the same
+// It believes the same tokens, removes the same headers, sets the same identity, signed as well, makes the same
 // refusals and logs the same line about them.
 //
 // Three things that Edgewarden does are not here, because neither library does them: to ask whether
@@ -8,7 +8,7 @@
 // every request.
 
 import { Hono } from "hono";
-import { createLocalJWKSet, errors, jwtVerify } from "jose";
+import { SignJWT, createLocalJWKSet, errors, generateKeyPair, jwtVerify } from "jose";
 
 /** Names that are ours or that origins trust, with all but letters and digits read as `-`; as in headers.rs. */
 const RESERVED = new Set([
@@ -56,6 +56,25 @@ async function know({ DB, JWKS_URL }) {
   return { key: createLocalJWKSet(keySet), permissions };
 }
 
+/** An assertion is remembered for so long, as in token/assertion.rs. */
+const HANDED_ON_MS = 45_000;
+const assertions = new Map();
+let signing;
+
+/** What the origin is handed of a caller, signed. */
+async function assertion(token, claims, scope, { ISSUER, ORIGIN }) {
+  const known = assertions.get(token);
+  if (known && Date.now() - known.at < HANDED_ON_MS) return known.made;
+  signing ??= await generateKeyPair("EdDSA");
+  const { sub, iss, username, roles, sid } = claims;
+  const said = { sub_iss: iss, username, roles, scope, sid, auth_method: "bearer" };
+  const jwt = new SignJWT(said).setProtectedHeader({ alg: "EdDSA", typ: "assertion+jwt", kid: "peer" });
+  jwt.setIssuer(ISSUER).setAudience(ORIGIN).setSubject(sub).setIssuedAt().setExpirationTime("60s").setJti(crypto.randomUUID());
+  const made = await jwt.sign(signing.privateKey);
+  assertions.set(token, { at: Date.now(), made });
+  return made;
+}
+
 const app = new Hono();
 
 /** What an origin's answer gets where the origin said nothing. */
@@ -80,6 +99,7 @@ app.all("/demo/private/*", async (c, next) => {
       maxTokenAge: "1 day",
     });
     c.set("claims", payload);
+    c.set("token", token);
   } catch (error) {
     if (!(error instanceof errors.JOSEError)) throw error;
     return refuse(c, "invalid_token", error.code, "The access token is not valid.", "invalid_token");
@@ -92,7 +112,7 @@ app.all("/demo/private/*", async (c) => {
   const { method, body } = c.req.raw;
   const abort = new AbortController();
   const timer = setTimeout(() => abort.abort(), ORIGIN_TIMEOUT_MS);
-  const init = { method, body, headers: outward(c), redirect: "manual", signal: abort.signal, cache: "no-store" };
+  const init = { method, body, headers: await outward(c), redirect: "manual", signal: abort.signal, cache: "no-store" };
   const answer = await fetch(`${c.env.ORIGIN}${pathname}${search}`, init).finally(() => clearTimeout(timer));
   const finished = new Response(answer.body, answer);
   finished.headers.delete("clear-site-data");
@@ -103,7 +123,7 @@ app.all("/demo/private/*", async (c) => {
 });
 
 /** The headers that the origin gets: the client's without forgeries, and ours. */
-function outward(c) {
+async function outward(c) {
   const headers = new Headers(c.req.raw.headers);
   const named = (headers.get("connection") ?? "").split(",").map((name) => name.trim().toLowerCase());
   for (const name of [...headers.keys()]) {
@@ -118,7 +138,8 @@ function outward(c) {
   if (address) headers.set("x-forwarded-for", address);
   headers.set("x-forwarded-proto", url.protocol.slice(0, -1));
   headers.set("x-forwarded-host", url.host);
-  identity(headers, c.get("claims"));
+  const scope = identity(headers, c.get("claims"));
+  headers.set("x-auth-assertion", await assertion(c.get("token"), c.get("claims"), scope, c.env));
   return headers;
 }
 
@@ -135,6 +156,7 @@ function identity(headers, claims) {
   headers.set("x-auth-scopes", safe(scopes.join(" ")));
   headers.set("x-auth-session", claims.sid);
   headers.set("x-auth-method", "bearer");
+  return scopes.join(" ");
 }
 
 /** A value that cannot break out of its header. */

@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// A request asks at most: limit by address, keys, another's answer, newer keys, signature, another's answer about
-/// revocations (four times), its own, the record or the copy, limits by subject and by API key. A session that does not
-/// stand may come before an API key. More rounds than that mean that an answer did not satisfy the question.
-const MAX_ROUNDS: usize = 18;
+/// revocations (four times), its own, the record or the copy, limits by subject and by API key, an assertion. A session that
+/// does not stand may come before an API key. More rounds than that mean that an answer did not satisfy the question.
+const MAX_ROUNDS: usize = 19;
 
 impl App {
     /// Decides on a request without asking anyone.
@@ -121,6 +121,10 @@ impl App {
                         Ok(())
                     }
                 }
+            }
+            Want::Assertion(to_assert) => {
+                found.assertion = Some(self.assert(*to_assert).await?);
+                Ok(())
             }
             Want::Limit { kind, key, limits } => {
                 let answer = match self.ports.limiter.admit(&key, &limits).await {

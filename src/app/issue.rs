@@ -60,8 +60,8 @@ impl App {
         let now = self.ports.clock.now();
         let until = now.plus(self.config.lifetimes.access).plus(LEEWAY);
         let mut bundle = self.bundle().await?;
-        // Of a copy from which nothing can sign the record is asked.
-        if bundle.signing(self.config.signing_algorithm, now, until).is_none() {
+        // What is to be recorded rests on the record.
+        if bundle.is_copy {
             bundle = self.read_bundle().await?;
         }
         let (key, sealed) = self.signing_key(&bundle, now, until)?;

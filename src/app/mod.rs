@@ -3,6 +3,7 @@
 
 mod api_keys;
 mod ask;
+mod assert;
 mod canary;
 mod chores;
 mod cleanup;

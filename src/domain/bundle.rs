@@ -49,7 +49,7 @@ pub struct Bundle {
     pub versions: Versions,
     /// As of when.
     pub as_of: Timestamp,
-    /// Whether it is a copy of what someone else read: it has no private halves, and may be of an earlier version.
+    /// Whether it is a copy of what someone else read: it may be of an earlier version.
     pub is_copy: bool,
     /// When reading it began, in the order of this isolate's questions and answers.
     pub order: u64,

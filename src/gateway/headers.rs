@@ -134,6 +134,8 @@ pub struct Handed<'a> {
     pub origin: &'a Origin,
     /// What the route changes.
     pub changes: &'a Changes,
+    /// What is asserted of the caller.
+    pub assertion: Option<&'a str>,
 }
 
 fn is_credential(folded: &str) -> bool {
@@ -186,6 +188,9 @@ pub fn rewrite<'a>(
     set.push(("x-forwarded-host", head.authority.clone()));
     if let Some(caller) = caller {
         identity(set, caller);
+    }
+    if let Some(assertion) = handed.assertion {
+        set.push(("x-auth-assertion", assertion.into()));
     }
     changes
 }
@@ -247,14 +252,20 @@ mod tests {
 
     fn origin(forward_credentials: bool) -> Origin {
         let target = Target::Url("https://a.example".to_owned());
-        Origin { id: "a".to_owned(), target, timeout: Duration::from_secs(1), forward_credentials }
+        Origin {
+            id: "a".to_owned(),
+            target,
+            timeout: Duration::from_secs(1),
+            assertion_audience: String::new(),
+            forward_credentials,
+        }
     }
 
     fn rewritten<T>(headers: &str, take: impl FnOnce(HeaderChanges<'_>) -> T) -> T {
         let text = format!("GET\nhttp://h/x\n{headers}");
         let head = Head::parse(&text).unwrap();
         let (origin, changes) = (origin(false), Changes::default());
-        take(rewrite(&head, None, request(), Handed { origin: &origin, changes: &changes }))
+        take(rewrite(&head, None, request(), Handed { origin: &origin, changes: &changes, assertion: None }))
     }
 
     fn removed(headers: &str) -> Vec<String> {
@@ -271,7 +282,7 @@ mod tests {
             ..Changes::default()
         };
         let origin = origin(true);
-        let changes = rewrite(&head, None, request(), Handed { origin: &origin, changes: &changes });
+        let changes = rewrite(&head, None, request(), Handed { origin: &origin, changes: &changes, assertion: None });
         assert_eq!(changes.remove, ["x_api_key", "x_debug"]);
         assert!(changes.set.contains(&("x-tenant", "acme".into())));
     }

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     api_key::KeyFound,
+    assertion::{Asserted, AssertedTo},
     caller::Caller,
     memory::{Memory, Weigh},
     session::SessionFound,
@@ -72,6 +73,7 @@ pub struct Knowledge {
     tokens: Memory<TokenDigest, Remembered, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
     sessions: Memory<SessionId, SessionFound, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
     keys: Memory<TokenDigest, KeyFound, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
+    assertions: Memory<AssertedTo, Asserted, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
     /// When it was last heard that the copy is of the versions that it must be.
     confirmed_at: Option<Timestamp>,
     /// Revocations.
@@ -210,6 +212,7 @@ impl Knowledge {
             self.tokens.clear();
             self.sessions.clear();
             self.keys.clear();
+            self.assertions.clear();
         }
         let bundle = Arc::new(bundle);
         self.bundle = Some(bundle.clone());
@@ -240,6 +243,17 @@ impl Knowledge {
         if self.sessions.get(&id).is_none_or(|known| known.is_replaced_by(&session)) {
             self.sessions.insert(id, session);
         }
+    }
+
+    /// What was asserted of whoever shows a credential to an origin.
+    #[must_use]
+    pub fn asserted(&self, to: &AssertedTo) -> Option<&Arc<Asserted>> {
+        self.assertions.get(to)
+    }
+
+    /// Remembers it.
+    pub fn remember_asserted(&mut self, to: AssertedTo, asserted: Arc<Asserted>) {
+        self.assertions.insert(to, asserted);
     }
 
     /// An API key that was shown before, good or not.

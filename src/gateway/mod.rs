@@ -5,6 +5,7 @@
 //! verdict says what, [`crate::app`] asks it, and the same function decides again.
 
 pub mod api_key;
+pub mod assertion;
 pub mod authenticate;
 pub mod caller;
 pub mod canonical;
@@ -27,6 +28,7 @@ use std::{sync::Arc, time::Duration};
 pub use self::limits::{LimitAnswer, LimitKind};
 use self::{
     api_key::{AskedKey, KeyFound},
+    assertion::ToAssert,
     authenticate::{Authenticated, Outcome},
     canonical::Path,
     forward::Rewrite,
@@ -130,6 +132,8 @@ pub struct Findings {
     pub key: Option<KeyFound>,
     /// What this request's own question about its API key gave, if a copy was asked.
     pub key_standing: Option<Standing>,
+    /// The assertion that was made for it.
+    pub assertion: Option<Arc<str>>,
     /// What the limiter said by address.
     pub ip_limit: Option<LimitAnswer>,
     /// What the limiter said by subject.
@@ -189,6 +193,8 @@ pub enum Want<'a> {
     Record(Authenticated),
     /// Whether a token, a session or an API key was revoked, as its copy has it, because nobody else can be asked.
     Blacklist(Authenticated),
+    /// An assertion of the caller, for the origin.
+    Assertion(Box<ToAssert>),
     /// A limiter's yes.
     Limit {
         /// Which.
@@ -338,8 +344,16 @@ fn route<'a>(
     // (6) What the origin gets to see.
     let origin = world.policy.origin(route).ok_or_else(|| ApiError::Internal("route without origin".to_owned()))?;
     let tightest = [ip_limit, subject_limit, key_limit].into_iter().flatten().min_by_key(|decision| decision.remaining);
+    let asserted = match &caller {
+        None => None,
+        Some(who) => match assertion::assertion(who, (route, origin), (head, path), knowledge, found, now) {
+            Ok(asserted) => asserted,
+            Err(want) => return Ok(Verdict::Need(want)),
+        },
+    };
     let identity = caller.as_ref().map(Authenticated::caller);
-    let changes = headers::rewrite(head, identity, request, Handed { origin, changes: &route.changes });
+    let handed = Handed { origin, changes: &route.changes, assertion: asserted.as_deref() };
+    let changes = headers::rewrite(head, identity, request, handed);
     let uses = match &caller {
         Some(Authenticated::Session(live)) => Some(Used::Session(live.snapshot.session)),
         Some(Authenticated::Key(live)) => Some(Used::Key(live.snapshot.key, live.snapshot.used_at)),

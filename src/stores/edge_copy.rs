@@ -15,7 +15,7 @@ const KEY: &str = "edge-bundle:v3";
 /// It is written anew every hour; one that nobody writes any more does not stay for ever, in seconds.
 const LIFE_SECS: u64 = 7 * 86_400;
 
-/// What is kept: keys without private halves, and what each role says; what it comes to is worked out by who reads it.
+/// What is kept: keys, what is secret of them sealed, and what each role says; what it comes to is worked out by who reads it.
 #[derive(Serialize, Deserialize)]
 struct Copy {
     versions: Versions,

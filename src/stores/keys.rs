@@ -61,12 +61,14 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// A key as others need it who only verify: without a private half. A shared key goes sealed.
+    /// A key as others need it. What is secret of it goes sealed: a fresh isolate is to sign assertions without asking
+    /// the record.
     pub fn of(key: &RingKey, sealed: &HashMap<String, String>) -> Self {
-        let (public_key, sealed) = match &key.key {
-            VerifyingKey::Public(public) => (Some(public.canonical()), String::new()),
-            VerifyingKey::Shared(_) => (None, sealed.get(key.kid().as_str()).cloned().unwrap_or_default()),
+        let public_key = match &key.key {
+            VerifyingKey::Public(public) => Some(public.canonical()),
+            VerifyingKey::Shared(_) => None,
         };
+        let sealed = sealed.get(key.kid().as_str()).cloned().unwrap_or_default();
         Self {
             kid: key.kid().clone(),
             algorithm: key.algorithm().name().to_owned(),

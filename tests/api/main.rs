@@ -21,6 +21,7 @@ mod api_key_ends;
 mod api_key_routes;
 mod api_keys;
 mod api_limit;
+mod assertion;
 mod attempts;
 mod audit;
 mod audit_export;

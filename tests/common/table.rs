@@ -522,6 +522,7 @@ pub const TABLE: &[Row] = &[
     Row { name: "demo.factor", method: "GET", path: "/demo/factor/x", body: Body::None, expect: wrong },
     Row { name: "demo.just-now", method: "GET", path: "/demo/just-now/x", body: Body::None, expect: wrong },
     Row { name: "demo.session", method: "GET", path: "/demo/session/x", body: Body::None, expect: browsers },
+    Row { name: "demo.bound", method: "GET", path: "/demo/bound/x", body: Body::None, expect: known },
     Row { name: "demo.session-first", method: "GET", path: "/demo/session-first/x", body: Body::None, expect: known },
     Row { name: "demo.key", method: "GET", path: "/demo/key/x", body: Body::None, expect: keys },
     Row { name: "demo.limited", method: "GET", path: "/demo/limited/x", body: Body::None, expect: known },

@@ -8,6 +8,8 @@ runs this in a virtual environment with a pinned PyJWT and says by environment w
 import base64
 import json
 import os
+import pathlib
+import re
 import unittest
 import urllib.request
 
@@ -115,6 +117,35 @@ class Refused(unittest.TestCase):
     def test_a_wrong_issuer(self):
         with self.assertRaises(jwt.InvalidIssuerError):
             verify(TOKEN, issuer="https://issuer.example")
+
+
+class Assertion(unittest.TestCase):
+    """By the very lines that docs/ORIGINS.md gives for Python."""
+
+    def setUp(self):
+        page = pathlib.Path(__file__).parents[2] / "docs" / "ORIGINS.md"
+        lines = re.search(r"```python\n(.+?)```", page.read_text(), re.S)[1].replace("EdDSA", ALGORITHM)
+        os.environ.update(EDGEWARDEN_URL=ISSUER, EDGEWARDEN_AUDIENCE=os.environ["E2E_ORIGIN"])
+        self.documented = {}
+        exec(lines, self.documented)
+        request = urllib.request.Request(
+            os.environ["E2E_URL"] + "/demo/private/x", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            self.assertion = json.load(answer)["headers"]["x-auth-assertion"]
+
+    def test_an_origin_learns_who_calls(self):
+        claims = self.documented["caller"](self.assertion)
+        self.assertEqual((claims["sub"], claims["sub_iss"], claims["roles"]), (SUBJECT, ISSUER, ["user"]))
+
+    def test_what_is_not_one_for_this_origin_is_refused(self):
+        with self.assertRaises(jwt.PyJWTError):
+            self.documented["caller"](TOKEN)
+        with self.assertRaises(jwt.PyJWTError):
+            self.documented["caller"](self.assertion[:-8] + "AAAAAAAA")
+        self.documented["AUDIENCE"] = "https://other.example"
+        with self.assertRaises(jwt.InvalidAudienceError):
+            self.documented["caller"](self.assertion)
 
 
 if __name__ == "__main__":

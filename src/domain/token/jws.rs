@@ -7,10 +7,15 @@ use std::{borrow::Cow, fmt};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use jwt_compact::{Algorithm as JwtAlgorithm, AlgorithmExt, AlgorithmSignature, Header};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 
-use super::{algorithm::Algorithm, claims::Claims, jwk::KeyId};
+use super::{
+    algorithm::Algorithm,
+    assertion::{self, ASSERTION_TYPE},
+    claims::Claims,
+    jwk::KeyId,
+};
 use crate::domain::strict_json;
 
 /// A longer token is refused before it is parsed.
@@ -168,6 +173,9 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
 #[derive(Debug)]
 pub struct Unsigned(String);
 
+/// What is to be signed of an assertion is at most so long, in bytes, if that can be: origins' servers take 8 KiB of headers.
+const MAX_ASSERTION_BYTES: usize = 3 * 1024;
+
 /// Why a token was not made; a fault of ours.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unwritable {
@@ -175,14 +183,27 @@ pub enum Unwritable {
     #[error("claims cannot be written: {0}")]
     Claims(String),
     /// Clients could not send it everywhere.
-    #[error("an access token would take {0} bytes, of at most {MAX_ISSUED_BYTES}")]
+    #[error("a token would take {0} bytes, of at most {MAX_ISSUED_BYTES}")]
     TooLong(usize),
 }
 
 impl Unsigned {
     /// Writes header and claims of an access token for a key to sign.
     pub fn access(claims: &Claims, kid: &KeyId, algorithm: Algorithm) -> Result<Self, Unwritable> {
-        let header = Header::empty().with_key_id(kid.as_str()).with_token_type(ACCESS_TYPE);
+        Self::write(claims, ACCESS_TYPE, kid, algorithm)
+    }
+
+    /// The same of an assertion. One that would be too long leaves out what the caller may do.
+    pub fn assertion(claims: assertion::Claims<'_>, kid: &KeyId, algorithm: Algorithm) -> Result<Self, Unwritable> {
+        let whole = Self::write(&claims, ASSERTION_TYPE, kid, algorithm)?;
+        if whole.0.len() <= MAX_ASSERTION_BYTES {
+            return Ok(whole);
+        }
+        Self::write(&assertion::Claims { scope: None, ..claims }, ASSERTION_TYPE, kid, algorithm)
+    }
+
+    fn write(claims: &impl Serialize, typ: &str, kid: &KeyId, algorithm: Algorithm) -> Result<Self, Unwritable> {
+        let header = Header::empty().with_key_id(kid.as_str()).with_token_type(typ);
         let claims = jwt_compact::Claims::new(claims);
         let mut text =
             External(algorithm).token(&header, &claims, &()).map_err(|error| Unwritable::Claims(error.to_string()))?;

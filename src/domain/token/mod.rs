@@ -6,6 +6,7 @@
 //! [`verify::VerifiedClaims`].
 
 pub mod algorithm;
+pub mod assertion;
 pub mod claims;
 pub mod jwk;
 pub mod jws;

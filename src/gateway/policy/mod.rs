@@ -79,6 +79,19 @@ pub enum OnLimiterError {
     Allow,
 }
 
+/// What an origin is handed of a caller, signed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Assertion {
+    /// Who it is; remembered for most of its life.
+    #[default]
+    Identity,
+    /// That, and which request is made.
+    Request,
+    /// Nothing.
+    None,
+}
+
 /// Where an origin is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -97,6 +110,8 @@ pub struct Origin {
     pub target: Target,
     /// How long it may take to begin its answer.
     pub timeout: Duration,
+    /// Who its assertions are for.
+    pub assertion_audience: String,
     /// Whether it is shown what callers prove themselves by, but for our cookies.
     pub forward_credentials: bool,
 }
@@ -111,7 +126,7 @@ pub struct Route {
     /// The path that it is for, with its parameters.
     path: String,
     /// Which origin, by position in [`Policy::origins`].
-    origin: usize,
+    pub(super) origin: usize,
     /// Who may.
     pub access: Access,
     /// What proves who is calling, in the order in which it is looked at.
@@ -128,6 +143,8 @@ pub struct Route {
     pub key_limits: Vec<Limit>,
     /// When the limiter cannot answer.
     pub on_limiter_error: OnLimiterError,
+    /// What the origin is handed of a caller, signed.
+    pub assertion: Assertion,
     /// Whether its paths may hold encoded slashes.
     pub allow_encoded_slash: bool,
     /// What it changes of a request.

@@ -8,7 +8,7 @@ use super::{
     Origin, Target,
     reader::{At, Table},
 };
-use crate::config::Lookup;
+use crate::{config::Lookup, gateway::headers};
 
 /// An origin that names no timeout has this long to begin its answer.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -17,6 +17,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) fn read(id: String, mut table: Table<'_, '_>, vars: Lookup<'_>) -> Option<Origin> {
     let (url, url_from, service) = (table.text("url"), table.text("url_from"), table.text("service"));
     let (timeout, forward_credentials) = (table.duration("timeout"), table.flag("forward_credentials"));
+    let audience = table.text("assertion_audience");
     let target = match (url, url_from, service) {
         (Some(At { value: url, offset }), None, None) => {
             table.noted(offset, base_url(&url).map_err(|why| format!("url {why}"))).map(Target::Url)
@@ -36,9 +37,24 @@ pub(super) fn read(id: String, mut table: Table<'_, '_>, vars: Lookup<'_>) -> Op
     {
         table.fault(timeout.offset, "timeout must be between 1 and 100 seconds");
     }
+    if let Some(audience) = &audience
+        && (audience.value.is_empty() || audience.value.len() > 255 || !headers::is_plain(&audience.value))
+    {
+        table.fault(audience.offset, "assertion_audience must be visible ASCII, 1 to 255 characters");
+    }
     table.end();
+    let target = target?;
+    let assertion_audience = audience.map_or_else(|| audience_of(&id, &target), |audience| audience.value);
     let timeout = timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.value);
-    Some(Origin { id, target: target?, timeout, forward_credentials })
+    Some(Origin { id, target, timeout, assertion_audience, forward_credentials })
+}
+
+/// Who the assertions of an origin are for that does not say so: its URL, or its name where it has none.
+fn audience_of(id: &str, target: &Target) -> String {
+    match target {
+        Target::Url(url) => url.clone(),
+        Target::Service(_) => id.to_owned(),
+    }
 }
 
 /// Scheme, host and port.

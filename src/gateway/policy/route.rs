@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Access, Changes, Credential, Route,
+    Access, Assertion, Changes, Credential, Route,
     file::{Names, Surroundings},
     limits::RouteLimits,
     reader::{At, Table},
@@ -50,6 +50,7 @@ pub(super) fn read(
         table.noted(offset, found.ok_or_else(|| format!("there is no origin {value:?}")))
     });
     let text = path.as_ref().map(|path| path.value.clone()).unwrap_or_default();
+    let assertion = table.word::<Assertion>("assertion");
     let (allow_encoded_slash, changes) = (table.flag("allow_encoded_slash"), Changes::read(&mut table, &text));
     let path = path.and_then(|At { value, offset }| table.noted(offset, PathPattern::parse(&value)));
     if let (Some(owner), Some(path)) = (owner, &path)
@@ -63,6 +64,9 @@ pub(super) fn read(
     }
     if access == Access::Public && credentials.is_some() {
         table.fault(table.offset, "credentials are not looked at where access = \"public\"");
+    }
+    if access == Access::Public && assertion.is_some() {
+        table.fault(table.offset, "nobody is asserted where access = \"public\"");
     }
     let credentials = credentials.unwrap_or_else(|| Credential::USUAL.to_vec());
     if credentials.is_empty() || credentials.iter().collect::<BTreeSet<_>>().len() < credentials.len() {
@@ -86,6 +90,7 @@ pub(super) fn read(
         subject_limits: limits.subject,
         key_limits: limits.key,
         on_limiter_error,
+        assertion: assertion.unwrap_or_default(),
         allow_encoded_slash,
         changes,
     };
