@@ -46,6 +46,7 @@ export function worker(name, ports, modules, more = {}) {
 export function edgewardenModules() {
   return {
     "src/edge.js": source("src/edge.js"),
+    "src/origin.js": source("src/origin.js"),
     "build/index.js": source("build/index.js"),
     "build/index_bg.wasm": { type: "wasm", contents: new Uint8Array(file("build/index_bg.wasm")) },
   };

@@ -9,6 +9,7 @@
 // bland answer; never the origin.
 
 import Worker from "../build/index.js";
+import { pass } from "./origin.js";
 
 export * from "../build/index.js";
 
@@ -25,12 +26,8 @@ const OWN = "own";
 const SETTLE_MS = 30_000;
 /** Nobody waits for the crons; the self-probe takes as long as REVOCATION_BOUND. */
 const CRON_SETTLE_MS = 10 * 60_000;
-/** Cookies that an origin may not set: they are ours. */
-const OUR_COOKIES = /^\s*=?\s*(__Host-edgewarden|edgewarden(-device)?\s*(=|;|$))/i;
 /** What is done beside an answer begins so many milliseconds after it. */
 const AFTER_ANSWER_MS = 100;
-/** Headers by which an origin could reach beyond its own routes. */
-const NOT_AN_ORIGINS = ["clear-site-data", "service-worker-allowed"];
 /** The headers of every answer of ours, for the one answer that Rust does not make, and for origins' answers. */
 const ALWAYS = {
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -43,7 +40,7 @@ const ALWAYS = {
 const STRICT_TRANSPORT = ["strict-transport-security", "max-age=31536000; includeSubDomains"];
 /** What an origin's answer gets where the origin said nothing. What its pages may load is its own business. */
 const WHERE_LEFT_OUT = Object.entries(ALWAYS).filter(([name]) => name !== "content-security-policy");
-const STRICTLY_WHERE_LEFT_OUT = [...WHERE_LEFT_OUT, STRICT_TRANSPORT];
+const TO_ORIGINS_ANSWERS = { lax: WHERE_LEFT_OUT, strict: [...WHERE_LEFT_OUT, STRICT_TRANSPORT] };
 
 export default {
   async fetch(request, env, ctx) {
@@ -59,7 +56,9 @@ export default {
       refreshIfDue(env, ctx);
       choresIfDue(env, ctx);
       const { forward, answer } = JSON.parse(verdict);
-      return forward ? await pass(request, env, forward) : refuse(request, answer);
+      if (!forward) return refuse(request, answer);
+      const leftOut = forward.strict ? TO_ORIGINS_ANSWERS.strict : TO_ORIGINS_ANSWERS.lax;
+      return await pass(request, env, forward, { leftOut, failed });
     } catch (error) {
       return bland(error, request, env);
     }
@@ -138,59 +137,10 @@ async function settled(promise, patience = SETTLE_MS) {
   }
 }
 
-/** Sends a request on to its origin, rewritten, and its answer back. */
-async function pass(request, env, forward) {
-  const { url, service, timeout_ms, no_store, remove, set } = forward;
-  const headers = new Headers(request.headers);
-  for (const name of remove) headers.delete(name);
-  for (const [name, value] of set) headers.set(name, value);
-  // The origin has this long to begin its answer; the body may then take its time.
-  const abort = new AbortController();
-  const timer = setTimeout(() => abort.abort(), timeout_ms);
-  const { method, body } = request;
-  const init = { method, headers, body, redirect: "manual", signal: abort.signal };
-  if (no_store) {
-    init.cache = "no-store";
-    // Without this the platform would say `no-cache`, which makes origins send whole answers
-    // where the client's own copy would do.
-    if (!headers.has("cache-control")) headers.set("cache-control", "max-age=0");
-  }
-  let response;
-  try {
-    const origin = service === undefined ? globalThis : env[service];
-    response = await origin.fetch(url, init);
-  } catch (error) {
-    return failed(forward, error, abort.signal.aborted);
-  } finally {
-    clearTimeout(timer);
-  }
-  const { status, webSocket } = response;
-  if (!webSocket && (status < 200 || status > 599)) return failed(forward, `status ${status}`, false);
-  return finish(response, forward);
-}
-
 /** The answer where the origin gave none. */
 function failed({ request_id, strict }, error, timedOut) {
   console.error(JSON.stringify({ kind: "fault", what: "origin", error: String(error), request_id }));
   return respond(JSON.parse(originFailed(request_id, timedOut, strict)).answer);
-}
-
-/** An origin's answer with our headers on it and without what is not an origin's to say. */
-function finish(response, { answer, strict }) {
-  const { status, webSocket } = response;
-  const finished = webSocket ? undefined : new Response(response.body, response);
-  const headers = webSocket ? new Headers(response.headers) : finished.headers;
-  for (const name of NOT_AN_ORIGINS) headers.delete(name);
-  const cookies = headers.getSetCookie();
-  if (cookies.some((cookie) => OUR_COOKIES.test(cookie))) {
-    headers.delete("set-cookie");
-    for (const cookie of cookies) if (!OUR_COOKIES.test(cookie)) headers.append("set-cookie", cookie);
-  }
-  for (const [name, value] of strict ? STRICTLY_WHERE_LEFT_OUT : WHERE_LEFT_OUT) {
-    if (!headers.has(name)) headers.set(name, value);
-  }
-  for (const [name, value] of answer) headers.set(name, value);
-  return finished ?? new Response(null, { status, webSocket, headers });
 }
 
 /** An answer of ours to a request that goes no further. Nobody reads its body: the answer does not wait until that has come. */

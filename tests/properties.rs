@@ -3,13 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should stop there")]
 
 use edgewarden::{
+    config::Config,
     domain::{
-        id::SessionId,
+        id::{RequestId, SessionId},
         secret::SecretList,
         strict_json,
+        time::Timestamp,
         token::{jws::Untrusted, refresh::RefreshToken},
     },
-    gateway::{canonical::Path, head::Head},
+    gateway::{
+        Findings, Moment, Verdict, World, canonical::Path, decide, head::Head, hosts::AllowedHosts,
+        knowledge::Knowledge, policy::Policy,
+    },
 };
 use proptest::prelude::*;
 
@@ -26,6 +31,43 @@ fn paths() -> impl Strategy<Value = String> {
         .prop_map(|path: String| format!("/{path}"))
 }
 
+/// A path of any bytes, as they come or as escapes.
+fn any_path() -> impl Strategy<Value = String> {
+    let piece = (any::<u8>(), prop::bool::ANY, prop::bool::weighted(0.2));
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| {
+        let text = |(byte, escaped, slash): (u8, bool, bool)| match (slash, escaped) {
+            (true, _) => "/".to_owned(),
+            (false, true) => format!("%{byte:02x}"),
+            (false, false) => char::from(byte).to_string(),
+        };
+        format!("/{}", pieces.into_iter().map(text).collect::<String>())
+    })
+}
+
+/// What becomes of a request for a path where everything is forwarded, encoded slashes or not: the URL, if it is.
+fn forwarded(raw: &str, slashes: bool) -> Option<String> {
+    let vars = |name: &str| match name {
+        "PUBLIC_URL" => Some("https://auth.example".to_owned()),
+        "KEY_ENCRYPTION_KEY" | "TOKEN_MAC_KEY" => Some("k1:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG".to_owned()),
+        _ => None,
+    };
+    let text = format!(
+        "version = 1\n[[origin]]\nid = \"a\"\nurl = \"http://origin.internal\"\n[[route]]\nid = \"all\"\norigin = \"a\"\n\
+         path = \"/{{*rest}}\"\nhost = \"www.example\"\naccess = \"public\"\nallow_encoded_slash = {slashes}\n"
+    );
+    let (config, policy) = (Config::parse(&vars).unwrap(), Policy::parse(&text, &vars).unwrap());
+    let hosts = AllowedHosts::new(&config, &policy);
+    let head = format!("GET\nhttps://www.example{raw}");
+    let head = Head::parse(&head)?;
+    let now = Timestamp::from_secs(1_767_225_600);
+    let moment = Moment { request: RequestId::new(now, &[0; 10]), now };
+    let world = World::new(&config, &policy, &hosts);
+    match decide(&head, &world, &Knowledge::default(), &Findings::default(), moment) {
+        Verdict::Forward(rewrite) => Some(rewrite.url),
+        _ => None,
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -40,6 +82,26 @@ proptest! {
             // A URL parser sees the very same path: what is decided on is what is sent.
             let url = url::Url::parse(&format!("http://origin.internal{text}")).unwrap();
             prop_assert_eq!(url.path(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_decided_on_is_what_is_forwarded(raw in prop_oneof![paths(), any_path()], slashes in prop::bool::ANY) {
+        if let Some(url) = forwarded(&raw, slashes) {
+            let rest = url.strip_prefix("http://origin.internal").unwrap();
+            let path = rest.split('?').next().unwrap();
+            // The one spelling, which stays what it is, for us and for whoever reads the URL.
+            let canonical = Path::parse(path);
+            prop_assert_eq!(canonical.as_ref().map(Path::as_str), Ok(path));
+            prop_assert_eq!(url::Url::parse(&url).unwrap().path(), path);
+            prop_assert!(slashes || !path.to_lowercase().contains("%2f"));
+            let lower = path.to_lowercase();
+            for odd in ["//", "%5c", "%00", ";", "%3b", "%25%", "%2f/", "/%2f"] {
+                prop_assert!(!lower.contains(odd), "{}: {}", odd, path);
+            }
+            // Not even whoever takes an encoded slash for one walks anywhere.
+            let walks = |piece: &str| matches!(piece, "." | ".." | "%2e" | "%2e%2e");
+            prop_assert!(!lower.replace("%2f", "/").split('/').any(walks), "{}", path);
         }
     }
 

@@ -84,6 +84,14 @@ impl Vars<'_> {
         }
     }
 
+    pub(super) fn access_log(&self) -> Result<bool, ConfigError> {
+        match self.text("ACCESS_LOG").as_deref() {
+            None | Some("all") => Ok(true),
+            Some("refusals") => Ok(false),
+            Some(_) => Err(fault("ACCESS_LOG", "must be all or refusals")),
+        }
+    }
+
     pub(super) fn switch(&self, name: &'static str, default: bool) -> Result<bool, ConfigError> {
         match self.text(name).as_deref() {
             None => Ok(default),

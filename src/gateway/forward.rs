@@ -3,10 +3,13 @@
 //! `{"forward": …}` is carried out by `edge.js` with the request's own body, which is never
 //! touched here; `{"answer": …}` is sent as it stands.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::{
     Moment, Used,
+    caller::Caller,
     canonical::Path,
     head::Head,
     headers::HeaderChanges,
@@ -28,6 +31,9 @@ pub struct Rewrite {
     pub service: Option<String>,
     /// How many milliseconds the origin has to begin its answer.
     pub timeout_ms: u64,
+    /// How many milliseconds its answer may pause once it has begun, if that is watched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
     /// Whether no cache may answer or keep this: the origin's answer may depend on who calls, which
     /// the platform's cache does not know once the credentials are removed.
     pub no_store: bool,
@@ -39,6 +45,9 @@ pub struct Rewrite {
     pub answer: Vec<(String, String)>,
     /// Whether the answer, or one that must be made in its place, tells clients to come by https only.
     pub strict: bool,
+    /// What the log is told of it, beside what came of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<AccessLine>,
     /// The request's id, for an answer that must be made when the origin gives none.
     pub request_id: String,
     /// What is used by this, of which it is noted.
@@ -69,13 +78,43 @@ impl Rewrite {
             no_store: route.access != Access::Public,
             url: format!("{base}{}{}", route.changes.path(path.as_str()), head.query),
             service,
-            timeout_ms: u64::try_from(origin.timeout.as_millis()).unwrap_or(u64::MAX),
+            timeout_ms: millis(origin.timeout),
+            idle_timeout_ms: origin.idle_timeout.map(millis),
             remove: changes.remove.iter().map(ToString::to_string).collect(),
             set: changes.set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
             answer,
             strict: false,
+            log: None,
             request_id: request.to_string(),
             uses: None,
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What the log is told of a forwarded request: neither its path nor its query, in which there may be anything.
+#[derive(Debug, Serialize, PartialEq, Eq)]
+pub struct AccessLine {
+    /// The route.
+    pub route: String,
+    /// The method.
+    pub method: String,
+    /// Who calls, if anybody is known.
+    pub subject: Option<String>,
+    /// By what they are known.
+    pub credential: Option<&'static str>,
+}
+
+impl AccessLine {
+    pub(super) fn new(route: &Route, head: &Head<'_>, caller: Option<&Caller>) -> Self {
+        Self {
+            route: route.id.clone(),
+            method: head.method.to_owned(),
+            subject: caller.map(|caller| caller.subject.clone()),
+            credential: caller.map(|caller| caller.method),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::domain::{cookies, id::RequestId, net::ClientIp};
 
 /// Names that are ours, or that popular origins trust as an identity; compared after folding.
-const RESERVED: &[&str] = &[
+pub const RESERVED: &[&str] = &[
     "x-request-id",
     "x-organization-id",
     "x-real-ip",
@@ -54,7 +54,7 @@ const RESERVED: &[&str] = &[
 ];
 
 /// Beginnings of such names.
-const RESERVED_PREFIXES: &[&str] = &[
+pub const RESERVED_PREFIXES: &[&str] = &[
     "x-auth-",
     "x-authenticated-",
     "x-webauth-",
@@ -75,7 +75,7 @@ const RESERVED_PREFIXES: &[&str] = &[
 ];
 
 /// Headers of one connection (RFC 9110, §7.6.1), which end at us.
-const HOP_BY_HOP: &[&str] = &[
+pub const HOP_BY_HOP: &[&str] = &[
     "connection",
     "keep-alive",
     "proxy-authenticate",
@@ -256,6 +256,7 @@ mod tests {
             id: "a".to_owned(),
             target,
             timeout: Duration::from_secs(1),
+            idle_timeout: None,
             assertion_audience: String::new(),
             forward_credentials,
         }

@@ -31,7 +31,7 @@ use self::{
     assertion::ToAssert,
     authenticate::{Authenticated, Outcome},
     canonical::Path,
-    forward::Rewrite,
+    forward::{AccessLine, Rewrite},
     head::Head,
     headers::Handed,
     hosts::AllowedHosts,
@@ -85,6 +85,8 @@ pub struct World<'a> {
     pub mac_keys: &'a SecretList,
     /// How often an API key may be used.
     pub key_limit: &'a Limit,
+    /// Whether the log is told of what is forwarded.
+    pub log_forwarded: bool,
 }
 
 impl<'a> World<'a> {
@@ -104,6 +106,7 @@ impl<'a> World<'a> {
             cookies: config.cookies(),
             mac_keys: &config.token_mac_key,
             key_limit: &config.key_limit,
+            log_forwarded: config.log_forwarded,
         }
     }
 }
@@ -362,5 +365,6 @@ fn route<'a>(
     let strict = Transport::new(world.environment, Some(head.scheme)) == Transport::Strict;
     let moment = Moment { request, now };
     let rewrite = Rewrite::new(head, origin, route, path, &changes, tightest, moment);
-    Ok(Verdict::Forward(Box::new(Rewrite { strict, uses, ..rewrite })))
+    let log = world.log_forwarded.then(|| AccessLine::new(route, head, identity));
+    Ok(Verdict::Forward(Box::new(Rewrite { strict, uses, log, ..rewrite })))
 }

@@ -20,6 +20,7 @@ mod api_keys;
 mod attempts;
 mod cleanup;
 mod client;
+mod forgeries;
 mod gateway;
 mod hostile;
 mod keys;
@@ -28,6 +29,7 @@ mod limits;
 mod mail;
 mod mfa;
 mod origins;
+mod paths;
 mod perimeter;
 mod races;
 mod server;
@@ -80,6 +82,11 @@ const TESTS: &[(&str, Test)] = tests![
     origins::an_origin_cannot_reach_beyond_its_routes,
     origins::what_an_origin_sends_arrives_as_it_is,
     origins::an_origin_that_fails_is_a_502_or_504_with_an_id,
+    origins::an_origin_is_told_of_one_framing,
+    origins::what_may_be_asked_twice_is_asked_once_more,
+    forgeries::no_spelling_of_a_reserved_name_reaches_an_origin,
+    forgeries::what_belongs_to_a_connection_ends_at_the_gateway,
+    paths::no_path_reaches_another_routes_origin,
     perimeter::no_other_host_is_answered_for,
     perimeter::preflights_are_answered_for_what_there_is,
     perimeter::an_origins_answer_gets_what_it_left_out,

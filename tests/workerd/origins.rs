@@ -6,6 +6,7 @@ use std::{
     net::{TcpListener, TcpStream},
     sync::{
         Arc,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     thread,
@@ -20,6 +21,10 @@ use crate::{
 
 /// "hello" in gzip.
 const GZIP: &[u8] = &[31, 139, 8, 0, 0, 0, 0, 0, 0, 3, 203, 72, 205, 201, 201, 7, 0, 134, 166, 16, 54, 5, 0, 0, 0];
+
+/// Connections for `/flaky`, and for `/broken`.
+static FLAKY: AtomicUsize = AtomicUsize::new(0);
+static BROKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// An origin that misbehaves by path, and the Worker before it. The sender lets `/stream` go on.
 struct Strange {
@@ -91,6 +96,12 @@ fn misbehave(mut stream: TcpStream, gate: &Receiver<()>) {
             let _ = gate.recv();
             say("second");
         }
+        // The first of each two connections breaks off before there is an answer.
+        "/demo/public/flaky" if FLAKY.fetch_add(1, Ordering::SeqCst).is_multiple_of(2) => {}
+        "/demo/public/head" => {
+            say(&format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{request}", request.len()));
+        }
+        "/demo/public/broken" => drop(BROKEN.fetch_add(1, Ordering::SeqCst)),
         "/demo/public/silent" => {
             // Until the other side gives up.
             let _ = stream.read(&mut byte);
@@ -170,5 +181,49 @@ pub fn an_origin_that_fails_is_a_502_or_504_with_an_id(server: &Server) {
         assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         assert_eq!(Some(answer.str("/request_id")), answer.header("x-request-id"));
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    }
+}
+
+pub fn an_origin_is_told_of_one_framing(server: &Server) {
+    let Strange { worker, .. } = strange(server);
+    let host = worker.url.strip_prefix("http://").unwrap();
+    let hidden = "0\r\n\r\nGET /demo/admin/x HTTP/1.1\r\nhost: h\r\n\r\n";
+    for framing in [
+        format!("content-length: {}\r\ntransfer-encoding: chunked\r\n", hidden.len()),
+        format!("transfer-encoding: chunked\r\ncontent-length: {}\r\n", hidden.len()),
+        format!("transfer-encoding: identity\r\ncontent-length: {}\r\n", hidden.len()),
+        format!("transfer-encoding: xchunked\r\ncontent-length: {}\r\n", hidden.len()),
+        format!("transfer-encoding : chunked\r\ncontent-length: {}\r\n", hidden.len()),
+        format!("content-length: 5\r\ncontent-length: {}\r\n", hidden.len()),
+        format!("content_length: 5\r\ncontent-length: {}\r\n", hidden.len()),
+        format!("transfer_encoding: chunked\r\ncontent-length: {}\r\n", hidden.len()),
+    ] {
+        let request =
+            format!("POST /demo/public/head HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{framing}\r\n{hidden}");
+        let (status, text) = worker.raw_watching(request.as_bytes(), |read| {
+            read.contains("HTTP/1.1 ") && read.ends_with("\r\n\r\n") && read.len() > 400
+        });
+        if status == 400 || status == 501 {
+            continue;
+        }
+        let told = text.split("\r\n\r\n").nth(1).unwrap_or_default().to_lowercase();
+        let framings = told
+            .lines()
+            .filter(|line| line.starts_with("content") && line.contains("length") || line.starts_with("transfer"));
+        let framings: Vec<_> = framings.collect();
+        assert!(status == 200 && framings.len() == 1, "{framing}: {status} {framings:?}\n{text}");
+    }
+}
+
+pub fn what_may_be_asked_twice_is_asked_once_more(server: &Server) {
+    let Strange { worker, .. } = strange(server);
+    for method in ["GET", "HEAD"] {
+        worker.send(method, "/demo/public/flaky", &[], "").expect(200);
+    }
+    assert_eq!(FLAKY.load(Ordering::SeqCst), 4, "each was asked twice");
+    for (method, body, asked) in [("GET", "", 2), ("POST", "x", 1), ("POST", "", 1), ("DELETE", "", 1)] {
+        let before = BROKEN.load(Ordering::SeqCst);
+        worker.send(method, "/demo/public/broken", &[], body).expect(502);
+        assert_eq!(BROKEN.load(Ordering::SeqCst) - before, asked, "{method} {body:?}");
     }
 }

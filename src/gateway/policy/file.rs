@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn the_policy_that_ships_is_valid() {
         let policy = Policy::parse(crate::app::POLICY, &|_| Some("http://127.0.0.1:8788".into())).unwrap();
-        assert_eq!(policy.routes().len(), 17);
+        assert_eq!(policy.routes().len(), 18);
     }
 
     /// Every fault, a line each.

@@ -110,6 +110,8 @@ pub struct Origin {
     pub target: Target,
     /// How long it may take to begin its answer.
     pub timeout: Duration,
+    /// How long its answer may pause once it has begun, if that is watched.
+    pub idle_timeout: Option<Duration>,
     /// Who its assertions are for.
     pub assertion_audience: String,
     /// Whether it is shown what callers prove themselves by, but for our cookies.

@@ -16,7 +16,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Reads one. `None` if it cannot be told where it is.
 pub(super) fn read(id: String, mut table: Table<'_, '_>, vars: Lookup<'_>) -> Option<Origin> {
     let (url, url_from, service) = (table.text("url"), table.text("url_from"), table.text("service"));
-    let (timeout, forward_credentials) = (table.duration("timeout"), table.flag("forward_credentials"));
+    let (timeout, idle_timeout) = (table.duration("timeout"), table.duration("idle_timeout"));
+    let forward_credentials = table.flag("forward_credentials");
     let audience = table.text("assertion_audience");
     let target = match (url, url_from, service) {
         (Some(At { value: url, offset }), None, None) => {
@@ -37,6 +38,11 @@ pub(super) fn read(id: String, mut table: Table<'_, '_>, vars: Lookup<'_>) -> Op
     {
         table.fault(timeout.offset, "timeout must be between 1 and 100 seconds");
     }
+    if let Some(timeout) = &idle_timeout
+        && !(1..=3600).contains(&timeout.value.as_secs())
+    {
+        table.fault(timeout.offset, "idle_timeout must be between 1 second and 1 hour");
+    }
     if let Some(audience) = &audience
         && (audience.value.is_empty() || audience.value.len() > 255 || !headers::is_plain(&audience.value))
     {
@@ -46,7 +52,8 @@ pub(super) fn read(id: String, mut table: Table<'_, '_>, vars: Lookup<'_>) -> Op
     let target = target?;
     let assertion_audience = audience.map_or_else(|| audience_of(&id, &target), |audience| audience.value);
     let timeout = timeout.map_or(DEFAULT_TIMEOUT, |timeout| timeout.value);
-    Some(Origin { id, target, timeout, assertion_audience, forward_credentials })
+    let idle_timeout = idle_timeout.map(|timeout| timeout.value);
+    Some(Origin { id, target, timeout, idle_timeout, assertion_audience, forward_credentials })
 }
 
 /// Who the assertions of an origin are for that does not say so: its URL, or its name where it has none.

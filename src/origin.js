@@ -1,0 +1,143 @@
+// The way to an origin and back: the request as it was decided, with its body as it comes, and the answer without what is not
+// an origin's to say. Bodies stream both ways. Nobody looks into one, and one is counted only where somebody waits for it to go on.
+
+/** Cookies that an origin may not set: they are ours. */
+const OUR_COOKIES = /^\s*=?\s*(__Host-edgewarden|edgewarden(-device)?\s*(=|;|$))/i;
+/** Headers by which an origin could reach beyond its own routes. */
+const NOT_AN_ORIGINS = ["clear-site-data", "service-worker-allowed"];
+/** A body of more bytes, or of nobody knows how many, may take longer than its origin has to begin its answer. */
+const LARGE = 1 << 20;
+
+/**
+ * Sends a request on to its origin, rewritten, and its answer back. `failed` makes the answer where there is none,
+ * and `leftOut` are headers that an answer gets which does not have them.
+ */
+export async function pass(request, env, forward, { leftOut, failed }) {
+  const began = Date.now();
+  const answer = await passed(request, env, forward, { leftOut, failed });
+  const { log, request_id } = forward;
+  if (log) console.log(JSON.stringify({ kind: "request", reason: "forwarded", request_id, ...log, status: answer.status, ms: Date.now() - began }));
+  return answer;
+}
+
+async function passed(request, env, forward, { leftOut, failed }) {
+  const { url, service, timeout_ms, idle_timeout_ms, no_store, remove, set } = forward;
+  const headers = new Headers(request.headers);
+  for (const name of remove) headers.delete(name);
+  for (const [name, value] of set) headers.set(name, value);
+  // The origin has so long to begin its answer, counted from when it last took some of the request.
+  const patience = new Patience(timeout_ms);
+  const init = { method: request.method, headers, body: body(request, patience), redirect: "manual", signal: patience.signal };
+  if (no_store) {
+    init.cache = "no-store";
+    // Without this the platform would say `no-cache`, which makes origins send whole answers
+    // where the client's own copy would do.
+    if (!headers.has("cache-control")) headers.set("cache-control", "max-age=0");
+  }
+  let response;
+  try {
+    response = await answerOf(service === undefined ? globalThis : env[service], url, init);
+  } catch (error) {
+    return failed(forward, error, patience.isOver);
+  } finally {
+    patience.end();
+  }
+  const { status, webSocket } = response;
+  if (!webSocket && (status < 200 || status > 599)) return failed(forward, `status ${status}`, false);
+  return finish(response, forward, leftOut, idle_timeout_ms === undefined ? undefined : new Patience(idle_timeout_ms));
+}
+
+/**
+ * What an origin answers. Whether it was reached cannot be told from whether it broke off, so only what may be asked twice (RFC
+ * 9110, §9.2.2) and has no body is asked once more.
+ */
+async function answerOf(origin, url, init) {
+  const mayRetry = init.body === null && (init.method === "GET" || init.method === "HEAD") && !init.headers.has("upgrade");
+  try {
+    return await origin.fetch(url, init);
+  } catch (error) {
+    if (!mayRetry || init.signal.aborted) throw error;
+    return origin.fetch(url, init);
+  }
+}
+
+/** The body of a request. A large one says that it goes on, and keeps the length that it said. */
+function body(request, patience) {
+  const length = request.headers.get("content-length");
+  if (request.body === null || (length !== null && Number(length) <= LARGE)) return request.body;
+  const watched = request.body.pipeThrough(patience.watch({ andAfter: true }));
+  return length === null ? watched : watched.pipeThrough(new FixedLengthStream(Number(length)));
+}
+
+/** An origin's answer with our headers on it and without what is not an origin's to say. */
+function finish(response, { answer }, leftOut, idle) {
+  const { status, webSocket } = response;
+  const streamed = idle && response.body && !webSocket ? response.body.pipeThrough(idle.watch({ andAfter: false })) : response.body;
+  const finished = webSocket ? undefined : new Response(streamed, response);
+  const headers = webSocket ? new Headers(response.headers) : finished.headers;
+  for (const name of NOT_AN_ORIGINS) headers.delete(name);
+  const cookies = headers.getSetCookie();
+  if (cookies.some((cookie) => OUR_COOKIES.test(cookie))) {
+    headers.delete("set-cookie");
+    for (const cookie of cookies) if (!OUR_COOKIES.test(cookie)) headers.append("set-cookie", cookie);
+  }
+  for (const [name, value] of leftOut) if (!headers.has(name)) headers.set(name, value);
+  for (const [name, value] of answer) headers.set(name, value);
+  return finished ?? new Response(null, { status, webSocket, headers });
+}
+
+/** How long it is waited for something to go on. */
+class Patience {
+  #abort = new AbortController();
+  #ms;
+  #since = Date.now();
+  #timer;
+  #streams = new Set();
+
+  constructor(ms) {
+    this.#ms = ms;
+    this.#wait(ms);
+  }
+
+  #wait(ms) {
+    this.#timer = setTimeout(() => {
+      const left = this.#since + this.#ms - Date.now();
+      if (left > 0) return this.#wait(left);
+      const late = new Error(`nothing came for ${this.#ms} ms`);
+      this.#abort.abort(late);
+      for (const stream of this.#streams) stream.error(late);
+    }, ms);
+  }
+
+  /** Ends what is waited for. */
+  get signal() {
+    return this.#abort.signal;
+  }
+
+  /** Whether it has run out. */
+  get isOver() {
+    return this.#abort.signal.aborted;
+  }
+
+  /** A stream that is passed through: whatever comes, it goes on. When it is over, something is waited for still, or not. */
+  watch({ andAfter }) {
+    let stream;
+    return new TransformStream({
+      start: (controller) => void this.#streams.add((stream = controller)),
+      transform: (chunk, controller) => {
+        this.#since = Date.now();
+        controller.enqueue(chunk);
+      },
+      flush: () => {
+        this.#streams.delete(stream);
+        this.#since = Date.now();
+        if (!andAfter) this.end();
+      },
+    });
+  }
+
+  /** Nothing is waited for any more. */
+  end() {
+    clearTimeout(this.#timer);
+  }
+}
