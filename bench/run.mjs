@@ -19,6 +19,7 @@ import { keptConnections, load } from "./load.mjs";
 import { report } from "./report.mjs";
 import { checkSame } from "./same.mjs";
 import { measureRoles } from "./roles.mjs";
+import { measureStreams } from "./stream.mjs";
 import { measureVerification } from "./verify.mjs";
 import { PASSWORD_COST, startWorld } from "./world.mjs";
 
@@ -50,6 +51,8 @@ try {
   world = await startWorld();
   const results = await measure(world.ports);
   await world.stop();
+  say("streams");
+  results.streams = await measureStreams();
   say("one token at a time");
   results.verification = await measureVerification(settings.rounds);
   say("roles");

@@ -20,10 +20,10 @@ const AUDIENCE = "edgewarden";
 const KEPT_LINES = 20;
 
 /**
- * Starts it. `ports` has each service's port, `stop` ends it (as miniflare itself does on a signal),
+ * Starts it; Edgewarden's origin may be another. `ports` has each service's port, `stop` ends it (as miniflare itself does on a signal),
  * `lastLines` are the last lines of its log.
  */
-export async function startWorld() {
+export async function startWorld({ origin: elsewhere } = {}) {
   if (!existsSync(join(root, "build", "index_bg.wasm"))) fail("nothing is built; run node scripts/build.mjs");
   const ports = await freePorts(["passthrough", "peer", "edgewarden", "origin"]);
   const url = (name) => `http://${HOST}:${ports[name]}`;
@@ -42,7 +42,7 @@ export async function startWorld() {
       },
     }),
     worker("edgewarden", ports, edgewardenModules(), {
-      env: { ...edgewardenVars(url), ...stores },
+      env: { ...edgewardenVars(url, elsewhere ?? url("origin")), ...stores },
       exports: OBJECTS,
     }),
   ];
@@ -70,11 +70,11 @@ export async function startWorld() {
   return { ports, stop, lastLines };
 }
 
-function edgewardenVars(url) {
+function edgewardenVars(url, origin) {
   return {
     ENVIRONMENT: text("development"),
     PUBLIC_URL: text(url("edgewarden")),
-    DEMO_ORIGIN: text(url("origin")),
+    DEMO_ORIGIN: text(origin),
     AUDIENCE: text(AUDIENCE),
     // What is measured is not how soon a limit refuses.
     API_LIMIT: text("10000"),

@@ -7,6 +7,8 @@ const OUR_COOKIES = /^\s*=?\s*(__Host-edgewarden|edgewarden(-device)?\s*(=|;|$))
 const NOT_AN_ORIGINS = ["clear-site-data", "service-worker-allowed"];
 /** A body of more bytes, or of nobody knows how many, may take longer than its origin has to begin its answer. */
 const LARGE = 1 << 20;
+/** So much of such a body is held at once. */
+const BUFFER = 256 * 1024;
 
 /**
  * Sends a request on to its origin, rewritten, and its answer back. `failed` makes the answer where there is none,
@@ -21,7 +23,7 @@ export async function pass(request, env, forward, { leftOut, failed }) {
 }
 
 async function passed(request, env, forward, { leftOut, failed }) {
-  const { url, service, timeout_ms, idle_timeout_ms, no_store, remove, set } = forward;
+  const { url, service, timeout_ms, no_store, remove, set } = forward;
   const headers = new Headers(request.headers);
   for (const name of remove) headers.delete(name);
   for (const [name, value] of set) headers.set(name, value);
@@ -44,7 +46,7 @@ async function passed(request, env, forward, { leftOut, failed }) {
   }
   const { status, webSocket } = response;
   if (!webSocket && (status < 200 || status > 599)) return failed(forward, `status ${status}`, false);
-  return finish(response, forward, leftOut, idle_timeout_ms === undefined ? undefined : new Patience(idle_timeout_ms));
+  return finish(response, forward, leftOut);
 }
 
 /**
@@ -61,19 +63,45 @@ async function answerOf(origin, url, init) {
   }
 }
 
-/** The body of a request. A large one says that it goes on, and keeps the length that it said. */
+/** The body of a request. A large one says that it goes on. */
 function body(request, patience) {
   const length = request.headers.get("content-length");
   if (request.body === null || (length !== null && Number(length) <= LARGE)) return request.body;
-  const watched = request.body.pipeThrough(patience.watch({ andAfter: true }));
-  return length === null ? watched : watched.pipeThrough(new FixedLengthStream(Number(length)));
+  return watched(request.body, length, patience).readable;
+}
+
+/** A body that is told of as it passes, with the length that was said of it. */
+function watched(stream, length, patience) {
+  const { readable, writable } = length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
+  return { readable, done: pump(stream, writable, patience) };
+}
+
+/** Hands on what comes, through one buffer. Where one side breaks off, or nothing comes for too long, both are told. */
+async function pump(from, to, patience) {
+  const [reader, writer] = [from.getReader({ mode: "byob" }), to.getWriter()];
+  const breakOff = (why) => Promise.allSettled([reader.cancel(why), writer.abort(why)]);
+  patience.signal.addEventListener("abort", () => breakOff(patience.signal.reason));
+  try {
+    let buffer = new ArrayBuffer(BUFFER);
+    for (;;) {
+      const { value, done } = await reader.read(new Uint8Array(buffer));
+      patience.renew();
+      if (done) break;
+      await writer.write(value);
+      patience.renew();
+      buffer = value.buffer;
+    }
+    await writer.close();
+  } catch (error) {
+    await breakOff(error);
+  }
 }
 
 /** An origin's answer with our headers on it and without what is not an origin's to say. */
-function finish(response, { answer }, leftOut, idle) {
+function finish(response, { answer, idle_timeout_ms }, leftOut) {
   const { status, webSocket } = response;
-  const streamed = idle && response.body && !webSocket ? response.body.pipeThrough(idle.watch({ andAfter: false })) : response.body;
-  const finished = webSocket ? undefined : new Response(streamed, response);
+  const body = idle_timeout_ms && response.body ? unlessIdle(response, idle_timeout_ms) : response.body;
+  const finished = webSocket ? undefined : new Response(body, response);
   const headers = webSocket ? new Headers(response.headers) : finished.headers;
   for (const name of NOT_AN_ORIGINS) headers.delete(name);
   const cookies = headers.getSetCookie();
@@ -86,13 +114,22 @@ function finish(response, { answer }, leftOut, idle) {
   return finished ?? new Response(null, { status, webSocket, headers });
 }
 
+/** The body of an answer, which breaks off if it pauses for so long. */
+function unlessIdle({ body, headers }, ms) {
+  // What is encoded comes decoded, and is encoded anew: nobody knows how long that will be.
+  const length = headers.has("content-encoding") ? null : headers.get("content-length");
+  const patience = new Patience(ms);
+  const { readable, done } = watched(body, length, patience);
+  done.then(() => patience.end());
+  return readable;
+}
+
 /** How long it is waited for something to go on. */
 class Patience {
   #abort = new AbortController();
   #ms;
   #since = Date.now();
   #timer;
-  #streams = new Set();
 
   constructor(ms) {
     this.#ms = ms;
@@ -102,10 +139,8 @@ class Patience {
   #wait(ms) {
     this.#timer = setTimeout(() => {
       const left = this.#since + this.#ms - Date.now();
-      if (left > 0) return this.#wait(left);
-      const late = new Error(`nothing came for ${this.#ms} ms`);
-      this.#abort.abort(late);
-      for (const stream of this.#streams) stream.error(late);
+      if (left > 0) this.#wait(left);
+      else this.#abort.abort(new Error(`nothing came for ${this.#ms} ms`));
     }, ms);
   }
 
@@ -119,21 +154,9 @@ class Patience {
     return this.#abort.signal.aborted;
   }
 
-  /** A stream that is passed through: whatever comes, it goes on. When it is over, something is waited for still, or not. */
-  watch({ andAfter }) {
-    let stream;
-    return new TransformStream({
-      start: (controller) => void this.#streams.add((stream = controller)),
-      transform: (chunk, controller) => {
-        this.#since = Date.now();
-        controller.enqueue(chunk);
-      },
-      flush: () => {
-        this.#streams.delete(stream);
-        this.#since = Date.now();
-        if (!andAfter) this.end();
-      },
-    });
+  /** It went on. */
+  renew() {
+    this.#since = Date.now();
   }
 
   /** Nothing is waited for any more. */
