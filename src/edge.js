@@ -96,6 +96,8 @@ function beside(ctx, what, work) {
 function headOf(request) {
   let head = `${request.method}\n${request.url}`;
   for (const [name, value] of request.headers) head += `\n${name}\n${value}`;
+  // The platform keeps to itself how a body without a length comes; that there is one matters.
+  if (request.body && !request.headers.has("content-length")) head += "\ntransfer-encoding\nchunked";
   return head;
 }
 

@@ -225,7 +225,7 @@ impl From<Unwritable> for ApiError {
     fn from(error: Unwritable) -> Self {
         match error {
             Unwritable::Claims(_) => Self::Internal(error.to_string()),
-            Unwritable::TooLong(_) => Self::TokenTooLong(error.to_string()),
+            Unwritable::TooLong(..) => Self::TokenTooLong(error.to_string()),
         }
     }
 }
@@ -333,8 +333,7 @@ impl ApiError {
                     .to_owned()
             }
             Self::TokenTooLong(_) => {
-                "This account holds more than an access token can say. An administrator can give it fewer roles."
-                    .to_owned()
+                "This account holds more than a token can say. An administrator can give it fewer roles.".to_owned()
             }
             Self::Internal(_) => "Something went wrong on our side.".to_owned(),
             other => other.to_string(),

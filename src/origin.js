@@ -23,22 +23,24 @@ export async function pass(request, env, forward, { leftOut, failed }) {
 }
 
 async function passed(request, env, forward, { leftOut, failed }) {
-  const { url, service, timeout_ms, no_store, remove, set } = forward;
+  const { url, service, timeout_ms, idle_timeout_ms, no_store, remove, set } = forward;
   const headers = new Headers(request.headers);
   for (const name of remove) headers.delete(name);
   for (const [name, value] of set) headers.set(name, value);
+  // What is watched comes as it is: what is encoded would be decoded on the way, and held back.
+  if (idle_timeout_ms) headers.set("accept-encoding", "identity");
   // The origin has so long to begin its answer, counted from when it last took some of the request.
   const patience = new Patience(timeout_ms);
-  const init = { method: request.method, headers, body: body(request, patience), redirect: "manual", signal: patience.signal };
-  if (no_store) {
-    init.cache = "no-store";
-    // Without this the platform would say `no-cache`, which makes origins send whole answers
-    // where the client's own copy would do.
-    if (!headers.has("cache-control")) headers.set("cache-control", "max-age=0");
-  }
   let response;
   try {
-    response = await answerOf(service === undefined ? globalThis : env[service], url, init);
+    const init = { method: request.method, headers, body: body(request, patience), redirect: "manual", signal: patience.signal };
+    if (no_store) {
+      init.cache = "no-store";
+      // Without this the platform would say `no-cache`, which makes origins send whole answers
+      // where the client's own copy would do.
+      if (!headers.has("cache-control")) headers.set("cache-control", "max-age=0");
+    }
+    response = await answerOf(service === undefined ? globalThis : env[service], url, init, forward.once);
   } catch (error) {
     return failed(forward, error, patience.isOver);
   } finally {
@@ -51,44 +53,46 @@ async function passed(request, env, forward, { leftOut, failed }) {
 
 /**
  * What an origin answers. Whether it was reached cannot be told from whether it broke off, so only what may be asked twice (RFC
- * 9110, §9.2.2) and has no body is asked once more.
+ * 9110, §9.2.2) and has no body is asked once more, and nothing that is vouched for once.
  */
-async function answerOf(origin, url, init) {
-  const mayRetry = init.body === null && (init.method === "GET" || init.method === "HEAD") && !init.headers.has("upgrade");
+async function answerOf(origin, url, init, once) {
+  const isSafe = init.body === null && (init.method === "GET" || init.method === "HEAD") && !init.headers.has("upgrade");
   try {
     return await origin.fetch(url, init);
   } catch (error) {
-    if (!mayRetry || init.signal.aborted) throw error;
+    if (!isSafe || once || init.signal.aborted) throw error;
     return origin.fetch(url, init);
   }
 }
 
-/** The body of a request. A large one says that it goes on. */
+/** The body of a request. Of a large one it is told whether the origin takes it; whether the client sends it is the client's affair. */
 function body(request, patience) {
   const length = request.headers.get("content-length");
   if (request.body === null || (length !== null && Number(length) <= LARGE)) return request.body;
-  return watched(request.body, length, patience).readable;
+  const { readable, writable } = through(length);
+  pump(request.body, writable, patience, { onRead: "hold", onWrite: "renew" });
+  return readable;
 }
 
-/** A body that is told of as it passes, with the length that was said of it. */
-function watched(stream, length, patience) {
-  const { readable, writable } = length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
-  return { readable, done: pump(stream, writable, patience) };
-}
+/** A stream that is passed through as it is, with the length that was said of it. */
+const through = (length) => (length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length)));
 
-/** Hands on what comes, through one buffer. Where one side breaks off, or nothing comes for too long, both are told. */
-async function pump(from, to, patience) {
+/**
+ * Hands on what comes, through one buffer, and tells `patience` what it waits for. Where one side breaks off, or that takes too
+ * long, both are told.
+ */
+async function pump(from, to, patience, { onRead, onWrite }) {
   const [reader, writer] = [from.getReader({ mode: "byob" }), to.getWriter()];
   const breakOff = (why) => Promise.allSettled([reader.cancel(why), writer.abort(why)]);
   patience.signal.addEventListener("abort", () => breakOff(patience.signal.reason));
   try {
     let buffer = new ArrayBuffer(BUFFER);
     for (;;) {
+      patience[onRead]();
       const { value, done } = await reader.read(new Uint8Array(buffer));
-      patience.renew();
+      patience[onWrite]();
       if (done) break;
       await writer.write(value);
-      patience.renew();
       buffer = value.buffer;
     }
     await writer.close();
@@ -100,7 +104,8 @@ async function pump(from, to, patience) {
 /** An origin's answer with our headers on it and without what is not an origin's to say. */
 function finish(response, { answer, idle_timeout_ms }, leftOut) {
   const { status, webSocket } = response;
-  const body = idle_timeout_ms && response.body ? unlessIdle(response, idle_timeout_ms) : response.body;
+  const isWatched = idle_timeout_ms && response.body && !response.headers.has("content-encoding");
+  const body = isWatched ? unlessIdle(response, idle_timeout_ms) : response.body;
   const finished = webSocket ? undefined : new Response(body, response);
   const headers = webSocket ? new Headers(response.headers) : finished.headers;
   for (const name of NOT_AN_ORIGINS) headers.delete(name);
@@ -114,13 +119,11 @@ function finish(response, { answer, idle_timeout_ms }, leftOut) {
   return finished ?? new Response(null, { status, webSocket, headers });
 }
 
-/** The body of an answer, which breaks off if it pauses for so long. */
+/** The body of an answer, which breaks off if the origin pauses for so long; not if whoever reads it does. */
 function unlessIdle({ body, headers }, ms) {
-  // What is encoded comes decoded, and is encoded anew: nobody knows how long that will be.
-  const length = headers.has("content-encoding") ? null : headers.get("content-length");
   const patience = new Patience(ms);
-  const { readable, done } = watched(body, length, patience);
-  done.then(() => patience.end());
+  const { readable, writable } = through(headers.get("content-length"));
+  pump(body, writable, patience, { onRead: "renew", onWrite: "hold" }).finally(() => patience.end());
   return readable;
 }
 
@@ -129,6 +132,7 @@ class Patience {
   #abort = new AbortController();
   #ms;
   #since = Date.now();
+  #isHeld = false;
   #timer;
 
   constructor(ms) {
@@ -138,7 +142,7 @@ class Patience {
 
   #wait(ms) {
     this.#timer = setTimeout(() => {
-      const left = this.#since + this.#ms - Date.now();
+      const left = this.#isHeld ? this.#ms : this.#since + this.#ms - Date.now();
       if (left > 0) this.#wait(left);
       else this.#abort.abort(new Error(`nothing came for ${this.#ms} ms`));
     }, ms);
@@ -154,9 +158,15 @@ class Patience {
     return this.#abort.signal.aborted;
   }
 
-  /** It went on. */
+  /** From now on something is waited for. */
   renew() {
+    this.#isHeld = false;
     this.#since = Date.now();
+  }
+
+  /** Nothing is waited for just now. */
+  hold() {
+    this.#isHeld = true;
   }
 
   /** Nothing is waited for any more. */

@@ -22,33 +22,39 @@ impl App {
     ///
     /// # Errors
     /// There is no key, or it cannot sign: nobody goes on without.
-    pub(super) async fn assert(&self, to_assert: ToAssert) -> Result<Arc<str>, ApiError> {
+    pub(super) async fn assert(&self, to_assert: ToAssert) -> Result<Arc<Asserted>, ApiError> {
         let bundle = self.bundle().await?;
-        match self.assert_by(&bundle, &to_assert).await {
-            // Where a copy will not do, the record may.
-            Err(_) if bundle.is_copy => {
-                let bundle = self.read_bundle().await?;
-                self.assert_by(&bundle, &to_assert).await
-            }
-            made => made,
+        let made = self.assert_by(&bundle, &to_assert).await;
+        if made.is_ok() {
+            return made;
         }
+        // A copy may not do, and the key may have been ended: whoever reads the record already is waited for, and else it is
+        // read, but not again just after that failed.
+        self.wait_for_reader().await;
+        let known = self.bundle().await?;
+        let is_known = Arc::ptr_eq(&known, &bundle);
+        if is_known && self.knowledge().failed_lately(self.ports.clock.now()) {
+            return made;
+        }
+        let newer = if is_known { self.read_bundle().await? } else { known };
+        self.assert_by(&newer, &to_assert).await
     }
 
-    async fn assert_by(&self, bundle: &Bundle, to_assert: &ToAssert) -> Result<Arc<str>, ApiError> {
+    async fn assert_by(&self, bundle: &Bundle, to_assert: &ToAssert) -> Result<Arc<Asserted>, ApiError> {
         let now = self.ports.clock.now();
         let (key, sealed) = self.asserting(bundle, now).ok_or_else(no_key)?;
         let VerifyingKey::Public(public) = &key.key else { return Err(no_key()) };
         let claims = to_assert.claims(self.config.public_url.as_str(), self.ports.new_token_id(), now);
         let unsigned = Unsigned::assertion(claims, key.kid(), key.algorithm())?;
         let signature = self.ports.crypto.sign(public, sealed, unsigned.signing_input().as_bytes()).await?;
-        let token: Arc<str> = unsigned.sign(&signature)?.into();
-        if to_assert.request.is_none() {
-            let ToAssert { who, origin, .. } = to_assert;
-            let (to, caller) = ((who.credential(), *origin), who.caller().clone());
-            let asserted = Asserted { caller, made_at: now, key: key.kid().clone(), token: token.clone() };
-            self.knowledge().remember_asserted(to, Arc::new(asserted));
+        let token: Box<str> = unsigned.sign(&signature)?.into();
+        let ToAssert { who, origin, request, .. } = to_assert;
+        let asserted = Asserted { caller: who.caller().clone(), made_at: now, key: key.kid().clone(), token };
+        let asserted = Arc::new(asserted);
+        if request.is_none() {
+            self.knowledge().remember_asserted((who.credential(), *origin), asserted.clone());
         }
-        Ok(token)
+        Ok(asserted)
     }
 
     /// The key that signs assertions, and its private half, sealed: a pair, and none that was ended before its time.

@@ -57,6 +57,15 @@ pub enum Environment {
     Development,
 }
 
+/// Of which requests through the gateway the log is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Of each.
+    All,
+    /// Of what is refused.
+    Refusals,
+}
+
 /// All of it.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -74,8 +83,8 @@ pub struct Config {
     pub key_limit: Limit,
     /// How long an API key lives at most, and if nothing is said.
     pub key_ttl: Duration,
-    /// Whether the log is told of what is forwarded, and not only of what is refused.
-    pub log_forwarded: bool,
+    /// Of which requests through the gateway the log is told.
+    pub access_log: AccessLog,
     /// Whether the API's description is answered here.
     pub docs: bool,
     /// Path under which pages are; empty, or like `api_prefix`.
@@ -225,7 +234,7 @@ impl Config {
             api_limit: perimeter::api_limit(&vars)?,
             key_limit: perimeter::key_limit(&vars)?,
             key_ttl: vars.duration("APIKEY_TTL", "365d", 3600..=3660 * 86_400)?,
-            log_forwarded: vars.access_log()?,
+            access_log: vars.access_log()?,
             docs: vars.docs(environment)?,
             pages_prefix,
             api_prefix: vars.api_prefix()?,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::{ConfigError, Environment, Lookup, MAX_ACCESS_TTL, PublicUrl};
+use super::{AccessLog, ConfigError, Environment, Lookup, MAX_ACCESS_TTL, PublicUrl};
 use crate::{
     domain::{
         password::{Cost, hash::MAX_PEPPER_ID},
@@ -84,10 +84,10 @@ impl Vars<'_> {
         }
     }
 
-    pub(super) fn access_log(&self) -> Result<bool, ConfigError> {
+    pub(super) fn access_log(&self) -> Result<AccessLog, ConfigError> {
         match self.text("ACCESS_LOG").as_deref() {
-            None | Some("all") => Ok(true),
-            Some("refusals") => Ok(false),
+            None | Some("all") => Ok(AccessLog::All),
+            Some("refusals") => Ok(AccessLog::Refusals),
             Some(_) => Err(fault("ACCESS_LOG", "must be all or refusals")),
         }
     }

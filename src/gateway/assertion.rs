@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Findings, Want,
+    Findings,
     authenticate::Authenticated,
     caller::Caller,
     canonical::Path,
@@ -35,7 +35,7 @@ pub struct Asserted {
     /// What signed it.
     pub key: KeyId,
     /// The assertion.
-    pub token: Arc<str>,
+    pub token: Box<str>,
 }
 
 impl Weigh for Asserted {
@@ -74,6 +74,7 @@ impl ToAssert {
             email: caller.verified_email.as_deref(),
             roles: caller.roles_text.split_whitespace().collect(),
             scope: Some(&caller.scopes_text),
+            scope_left_out: false,
             sid: caller.session,
             auth_method: caller.method,
             request: self.request.as_ref(),
@@ -82,36 +83,36 @@ impl ToAssert {
 }
 
 /// The assertion of a caller, if the route has any; or that it is to be made.
-pub(super) fn assertion<'a>(
+pub(super) fn assertion(
     who: &Authenticated,
     (route, origin): (&Route, &Origin),
     (head, path): (&Head<'_>, &Path),
     knowledge: &Knowledge,
     found: &Findings,
     now: Timestamp,
-) -> Result<Option<Arc<str>>, Want<'a>> {
-    let is_good = |asserted: &&Arc<Asserted>| {
-        let is_young = now >= asserted.made_at && now.since(asserted.made_at) < HANDED_ON_FOR;
-        is_young && asserted.caller == *who.caller() && !knowledge.view.ends_key(asserted.key.as_str())
-    };
+) -> Result<Option<Arc<Asserted>>, Box<ToAssert>> {
+    // Of this very caller, as they are now, by a key that is one still.
+    let is_theirs =
+        |asserted: &&Arc<Asserted>| asserted.caller == *who.caller() && !knowledge.view.ends_key(asserted.key.as_str());
+    let is_young = |asserted: &&Arc<Asserted>| now >= asserted.made_at && now.since(asserted.made_at) < HANDED_ON_FOR;
+    // What was made for this very request is good for it, however long that took.
+    let made = found.assertion.as_ref().filter(is_theirs);
     let known = match route.assertion {
         Assertion::None => return Ok(None),
-        // What was made for this very request is good for it, however long that took.
-        _ if found.assertion.is_some() => found.assertion.clone(),
         Assertion::Identity => {
-            knowledge.asserted(&(who.credential(), route.origin)).filter(is_good).map(|asserted| asserted.token.clone())
+            let remembered = knowledge.asserted(&(who.credential(), route.origin));
+            made.or_else(|| remembered.filter(is_theirs).filter(is_young))
         }
-        Assertion::Request => None,
+        Assertion::Request => made,
     };
-    if known.is_some() {
-        return Ok(known);
+    if let Some(asserted) = known {
+        return Ok(Some(asserted.clone()));
     }
     let request = (route.assertion == Assertion::Request).then(|| BoundRequest {
         method: head.method.to_owned(),
         host: head.authority.clone().into_owned(),
-        path: route.changes.path(path.as_str()),
-        query: head.query.strip_prefix('?').unwrap_or_default().to_owned(),
+        target: format!("{}{}", route.changes.path(path.as_str()), head.query),
     });
     let audience = origin.assertion_audience.clone();
-    Err(Want::Assertion(Box::new(ToAssert { who: who.clone(), origin: route.origin, audience, request })))
+    Err(Box::new(ToAssert { who: who.clone(), origin: route.origin, audience, request }))
 }

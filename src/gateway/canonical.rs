@@ -74,10 +74,10 @@ impl Path {
         &self.text
     }
 
-    /// Whether two readers could take it differently where encoded slashes mean nothing.
+    /// The path that it is to whoever takes its encoded slashes for slashes, if it has any.
     #[must_use]
-    pub const fn has_encoded_slash(&self) -> bool {
-        self.has_encoded_slash
+    pub fn with_slashes(&self) -> Option<Self> {
+        self.has_encoded_slash.then(|| Self { text: self.text.replace("%2F", "/"), has_encoded_slash: false })
     }
 }
 

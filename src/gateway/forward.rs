@@ -13,7 +13,7 @@ use super::{
     canonical::Path,
     head::Head,
     headers::HeaderChanges,
-    policy::{Access, Origin, Route, Target},
+    policy::{Access, Assertion, Origin, Route, Target},
 };
 use crate::{
     domain::{id::RequestId, rate_limit::Decision},
@@ -34,6 +34,8 @@ pub struct Rewrite {
     /// How many milliseconds its answer may pause once it has begun, if that is watched.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_timeout_ms: Option<u64>,
+    /// Whether it is sent once at most: what is asserted of it is for one request.
+    pub once: bool,
     /// Whether no cache may answer or keep this: the origin's answer may depend on who calls, which
     /// the platform's cache does not know once the credentials are removed.
     pub no_store: bool,
@@ -75,6 +77,7 @@ impl Rewrite {
         let mut answer = vec![("x-request-id".to_owned(), request.to_string())];
         answer.extend(limits.iter().map(|(name, value)| (name.to_string(), text(value))));
         Self {
+            once: route.assertion == Assertion::Request,
             no_store: route.access != Access::Public,
             url: format!("{base}{}{}", route.changes.path(path.as_str()), head.query),
             service,

@@ -163,7 +163,9 @@ pub fn rewrite<'a>(
         //     connection header that the platform carries on.
         let alias = *name != folded && ONE_SPELLING.contains(&folded.as_str());
         let credential = is_credential(&folded) && (!handed.origin.forward_credentials || *name != folded);
-        let unwanted = handed.changes.remove_headers.contains(&folded);
+        // What the route sets is not said in another spelling by the client.
+        let unwanted = handed.changes.remove_headers.contains(&folded)
+            || handed.changes.set_headers.iter().any(|(set, _)| set != name && fold(set) == folded);
         let connections = (hop && !upgrade) || (upgrade && !is_websocket);
         if alias || connections || is_reserved(&folded) || credential || unwanted {
             changes.remove.push(name);
@@ -275,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_route_sets_and_removes_headers_and_an_origin_may_be_shown_credentials() {
-        let text = "GET\nhttp://h/x\nauthorization\nBearer t\nx_api_key\nk\nx-api-key\nk\nx_debug\n1\nx-tenant\nmine";
+        let text = "GET\nhttp://h/x\nauthorization\nBearer t\nx_api_key\nk\nx-api-key\nk\nx_debug\n1\nx-tenant\nmine\nx_tenant\nmine";
         let head = Head::parse(text).unwrap();
         let changes = Changes {
             set_headers: vec![("x-tenant".to_owned(), "acme".to_owned())],
@@ -284,7 +286,7 @@ mod tests {
         };
         let origin = origin(true);
         let changes = rewrite(&head, None, request(), Handed { origin: &origin, changes: &changes, assertion: None });
-        assert_eq!(changes.remove, ["x_api_key", "x_debug"]);
+        assert_eq!(changes.remove, ["x_api_key", "x_debug", "x_tenant"]);
         assert!(changes.set.contains(&("x-tenant", "acme".into())));
     }
 

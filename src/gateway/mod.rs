@@ -28,7 +28,7 @@ use std::{sync::Arc, time::Duration};
 pub use self::limits::{LimitAnswer, LimitKind};
 use self::{
     api_key::{AskedKey, KeyFound},
-    assertion::ToAssert,
+    assertion::{Asserted, ToAssert},
     authenticate::{Authenticated, Outcome},
     canonical::Path,
     forward::{AccessLine, Rewrite},
@@ -42,7 +42,7 @@ use self::{
     session::SessionFound,
 };
 use crate::{
-    config::{Config, Environment},
+    config::{AccessLog, Config, Environment},
     domain::{
         cookies::CookieNames,
         host::is_loopback,
@@ -86,7 +86,7 @@ pub struct World<'a> {
     /// How often an API key may be used.
     pub key_limit: &'a Limit,
     /// Whether the log is told of what is forwarded.
-    pub log_forwarded: bool,
+    pub access_log: AccessLog,
 }
 
 impl<'a> World<'a> {
@@ -106,7 +106,7 @@ impl<'a> World<'a> {
             cookies: config.cookies(),
             mac_keys: &config.token_mac_key,
             key_limit: &config.key_limit,
-            log_forwarded: config.log_forwarded,
+            access_log: config.access_log,
         }
     }
 }
@@ -136,7 +136,7 @@ pub struct Findings {
     /// What this request's own question about its API key gave, if a copy was asked.
     pub key_standing: Option<Standing>,
     /// The assertion that was made for it.
-    pub assertion: Option<Arc<str>>,
+    pub assertion: Option<Arc<Asserted>>,
     /// What the limiter said by address.
     pub ip_limit: Option<LimitAnswer>,
     /// What the limiter said by subject.
@@ -264,8 +264,12 @@ pub fn decide<'a>(
     }
     // One spelling of the path comes first: everything after it decides on what is forwarded.
     let Ok(path) = Path::parse(head.raw_path) else { return Verdict::Refuse(ApiError::AmbiguousPath, None) };
-    if !path.has_encoded_slash() && is_own(head, &path, world) {
-        return Verdict::Own;
+    if is_own(head, &path, world) {
+        return if path.with_slashes().is_none() {
+            Verdict::Own
+        } else {
+            Verdict::Refuse(ApiError::AmbiguousPath, None)
+        };
     }
     let mut route_id = None;
     route(head, &path, world, knowledge, found, moment, &mut route_id)
@@ -299,13 +303,21 @@ fn route<'a>(
 ) -> Result<Verdict<'a>, ApiError> {
     // (1) The route.
     let matched = world.policy.find(head.method, head.host(), path);
-    if path.has_encoded_slash() && !matched.as_ref().is_some_and(|(route, _)| route.allow_encoded_slash) {
-        return Err(ApiError::AmbiguousPath);
+    if let Some(slashed) = path.with_slashes() {
+        // Only where the route allows it; and not where it would be another's, or ours, if those were slashes.
+        let allows = matched.as_ref().is_some_and(|(route, _)| route.allow_encoded_slash);
+        let other = world.policy.find(head.method, head.host(), &slashed);
+        let is_anothers =
+            other.is_some_and(|(other, _)| matched.as_ref().is_none_or(|(route, _)| route.id != other.id));
+        if !allows || is_anothers || is_own(head, &slashed, world) {
+            return Err(ApiError::AmbiguousPath);
+        }
     }
     let (route, params) = matched.ok_or(ApiError::NotFound)?;
     *route_id = Some(route.id.clone());
     // The platform cannot send one on (and RFC 9110, §9.3.1 gives it no meaning).
-    let has_body = head.header("content-length").is_some_and(|length| length != "0");
+    let has_length = head.header("content-length").is_some_and(|length| length != "0");
+    let has_body = has_length || head.header("transfer-encoding").is_some();
     if has_body && matches!(head.method, "GET" | "HEAD") {
         return Err(ApiError::Malformed("A GET or HEAD request cannot have a body."));
     }
@@ -351,11 +363,12 @@ fn route<'a>(
         None => None,
         Some(who) => match assertion::assertion(who, (route, origin), (head, path), knowledge, found, now) {
             Ok(asserted) => asserted,
-            Err(want) => return Ok(Verdict::Need(want)),
+            Err(to_assert) => return Ok(Verdict::Need(Want::Assertion(to_assert))),
         },
     };
     let identity = caller.as_ref().map(Authenticated::caller);
-    let handed = Handed { origin, changes: &route.changes, assertion: asserted.as_deref() };
+    let handed =
+        Handed { origin, changes: &route.changes, assertion: asserted.as_ref().map(|asserted| &*asserted.token) };
     let changes = headers::rewrite(head, identity, request, handed);
     let uses = match &caller {
         Some(Authenticated::Session(live)) => Some(Used::Session(live.snapshot.session)),
@@ -365,6 +378,6 @@ fn route<'a>(
     let strict = Transport::new(world.environment, Some(head.scheme)) == Transport::Strict;
     let moment = Moment { request, now };
     let rewrite = Rewrite::new(head, origin, route, path, &changes, tightest, moment);
-    let log = world.log_forwarded.then(|| AccessLine::new(route, head, identity));
-    Ok(Verdict::Forward(Box::new(Rewrite { strict, uses, log, ..rewrite })))
+    let log = (world.access_log == AccessLog::All).then(|| AccessLine::new(route, head, identity));
+    Ok(Verdict::Forward(Box::new(Rewrite { strict, log, uses, ..rewrite })))
 }

@@ -49,6 +49,11 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(crate::domain::time::millis(by), Ordering::SeqCst);
     }
+
+    /// Sets it back, as happens to clocks.
+    pub fn set_back(&self, by: Duration) {
+        self.0.fetch_sub(crate::domain::time::millis(by), Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {

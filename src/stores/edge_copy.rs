@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Where it is kept. Another form of it has another name.
-const KEY: &str = "edge-bundle:v3";
+const KEY: &str = "edge-bundle:v4";
 /// It is written anew every hour; one that nobody writes any more does not stay for ever, in seconds.
 const LIFE_SECS: u64 = 7 * 86_400;
 

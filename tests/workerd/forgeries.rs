@@ -78,11 +78,8 @@ pub fn no_spelling_of_a_reserved_name_reaches_an_origin(server: &Server) {
 }
 
 pub fn what_belongs_to_a_connection_ends_at_the_gateway(server: &Server) {
-    let sent: String = HOP_BY_HOP
-        .iter()
-        .filter(|name| !matches!(**name, "connection" | "transfer-encoding"))
-        .map(|name| format!("{name}: {FORGED}\r\n"))
-        .collect();
+    let ends_here = HOP_BY_HOP.iter().filter(|name| !matches!(**name, "connection" | "transfer-encoding"));
+    let sent = ends_here.map(|name| format!("{name}: {FORGED}\r\n")).collect::<Vec<_>>().concat();
     let upgrade = "upgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\nconnection: upgrade\r\n";
     // What `Connection` names is told to no origin as such, so that nothing behind it drops what we set.
     let named = "connection: X-Auth-Subject, X-Request-Id, forged-by-the-client\r\n";

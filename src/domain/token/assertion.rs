@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use base64ct::{Base64UrlUnpadded, Encoding};
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
 
 use crate::domain::{
     id::{SessionId, TokenId},
@@ -46,6 +48,9 @@ pub struct Claims<'a> {
     /// What the caller may do, with spaces between; left out where it would make the assertion too long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<&'a str>,
+    /// Whether it was.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub scope_left_out: bool,
     /// The session, if it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<SessionId>,
@@ -63,10 +68,13 @@ pub struct BoundRequest {
     pub method: String,
     /// The host that the client asked, with its port if that is not the scheme's own: `X-Forwarded-Host`.
     pub host: String,
-    /// The path, as it is sent.
-    pub path: String,
-    /// The query, without its `?`; empty if there is none.
-    pub query: String,
+    /// The path and the query, with its `?` if there is one, as they are sent; told by their SHA-256, which has one length.
+    #[serde(rename = "target_sha256", serialize_with = "as_digest")]
+    pub target: String,
+}
+
+fn as_digest<S: Serializer>(target: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&Base64UrlUnpadded::encode_string(&Sha256::digest(target)))
 }
 
 /// When an assertion that is made at `now` ends.

@@ -169,12 +169,13 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     String::deserialize(deserializer).map(Some)
 }
 
-/// A token that lacks only its signature.
+/// A token that lacks only its signature, and how long it may be with it, in bytes.
 #[derive(Debug)]
-pub struct Unsigned(String);
+pub struct Unsigned(String, usize);
 
-/// What is to be signed of an assertion is at most so long, in bytes, if that can be: origins' servers take 8 KiB of headers.
-const MAX_ASSERTION_BYTES: usize = 3 * 1024;
+/// An assertion is at most so long, in bytes, with its signature. Beyond half of that it leaves out what can be left out: origins'
+/// servers take 8 KiB of headers, and often no more.
+const MAX_ASSERTION_BYTES: usize = 8 * 1024;
 
 /// Why a token was not made; a fault of ours.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -183,33 +184,24 @@ pub enum Unwritable {
     #[error("claims cannot be written: {0}")]
     Claims(String),
     /// Clients could not send it everywhere.
-    #[error("a token would take {0} bytes, of at most {MAX_ISSUED_BYTES}")]
-    TooLong(usize),
+    #[error("a token would take {0} bytes, of at most {1}")]
+    TooLong(usize, usize),
 }
 
 impl Unsigned {
     /// Writes header and claims of an access token for a key to sign.
     pub fn access(claims: &Claims, kid: &KeyId, algorithm: Algorithm) -> Result<Self, Unwritable> {
-        Self::write(claims, ACCESS_TYPE, kid, algorithm)
+        Ok(Self(write(claims, ACCESS_TYPE, kid, algorithm)?, MAX_ISSUED_BYTES))
     }
 
     /// The same of an assertion. One that would be too long leaves out what the caller may do.
     pub fn assertion(claims: assertion::Claims<'_>, kid: &KeyId, algorithm: Algorithm) -> Result<Self, Unwritable> {
-        let whole = Self::write(&claims, ASSERTION_TYPE, kid, algorithm)?;
-        if whole.0.len() <= MAX_ASSERTION_BYTES {
-            return Ok(whole);
+        let mut text = write(&claims, ASSERTION_TYPE, kid, algorithm)?;
+        if text.len() > MAX_ASSERTION_BYTES / 2 {
+            let shorter = assertion::Claims { scope: None, scope_left_out: true, ..claims };
+            text = write(&shorter, ASSERTION_TYPE, kid, algorithm)?;
         }
-        Self::write(&assertion::Claims { scope: None, ..claims }, ASSERTION_TYPE, kid, algorithm)
-    }
-
-    fn write(claims: &impl Serialize, typ: &str, kid: &KeyId, algorithm: Algorithm) -> Result<Self, Unwritable> {
-        let header = Header::empty().with_key_id(kid.as_str()).with_token_type(typ);
-        let claims = jwt_compact::Claims::new(claims);
-        let mut text =
-            External(algorithm).token(&header, &claims, &()).map_err(|error| Unwritable::Claims(error.to_string()))?;
-        // An empty signature leaves its dot.
-        text.pop();
-        Ok(Self(text))
+        Ok(Self(text, MAX_ASSERTION_BYTES))
     }
 
     /// What is to be signed.
@@ -221,8 +213,19 @@ impl Unsigned {
     /// The finished token.
     pub fn sign(self, signature: &[u8]) -> Result<String, Unwritable> {
         let token = format!("{}.{}", self.0, Base64UrlUnpadded::encode_string(signature));
-        if token.len() > MAX_ISSUED_BYTES { Err(Unwritable::TooLong(token.len())) } else { Ok(token) }
+        if token.len() > self.1 { Err(Unwritable::TooLong(token.len(), self.1)) } else { Ok(token) }
     }
+}
+
+/// Header and claims as they are signed.
+fn write(claims: &impl Serialize, typ: &str, kid: &KeyId, algorithm: Algorithm) -> Result<String, Unwritable> {
+    let header = Header::empty().with_key_id(kid.as_str()).with_token_type(typ);
+    let claims = jwt_compact::Claims::new(claims);
+    let token = External(algorithm).token(&header, &claims, &());
+    let mut text = token.map_err(|error| Unwritable::Claims(error.to_string()))?;
+    // An empty signature leaves its dot.
+    text.pop();
+    Ok(text)
 }
 
 /// An algorithm whose signatures are made elsewhere, asynchronously, by the platform. The library
@@ -369,9 +372,12 @@ mod tests {
 
     #[test]
     fn a_token_over_the_limit_is_not_made() {
-        let unsigned = |bytes| Unsigned("x".repeat(bytes));
+        let unsigned = |bytes| Unsigned("x".repeat(bytes), MAX_ISSUED_BYTES);
         // 64 bytes are 86 characters, and there is a dot.
         assert!(unsigned(MAX_ISSUED_BYTES - 87).sign(&[0; 64]).is_ok());
-        assert_eq!(unsigned(MAX_ISSUED_BYTES - 86).sign(&[0; 64]), Err(Unwritable::TooLong(MAX_ISSUED_BYTES + 1)));
+        assert_eq!(
+            unsigned(MAX_ISSUED_BYTES - 86).sign(&[0; 64]),
+            Err(Unwritable::TooLong(MAX_ISSUED_BYTES + 1, MAX_ISSUED_BYTES))
+        );
     }
 }

@@ -34,6 +34,8 @@ impl Changes {
         for (At { value: name, offset }, value) in table.texts_by_name("set_headers") {
             if !headers::may_be_set(&name) {
                 table.fault(offset, format!("set_headers: {name:?} is not a name that a route may set"));
+            } else if changes.set_headers.iter().any(|(other, _)| headers::fold(other) == headers::fold(&name)) {
+                table.fault(offset, format!("set_headers: {name:?} is set twice"));
             } else if !headers::is_plain(&value.value) {
                 table.fault(value.offset, format!("set_headers: the value of {name} must be visible ASCII"));
             } else {
@@ -61,7 +63,8 @@ impl Changes {
 
 /// A path of one segment or more in its one spelling, with no slash at its end; or nothing.
 fn prefix(text: String) -> Option<String> {
-    let is_plain = canonical::Path::parse(&text).is_ok_and(|path| path.as_str() == text);
+    let is_plain =
+        canonical::Path::parse(&text).is_ok_and(|path| path.as_str() == text && path.with_slashes().is_none());
     let is_prefix = text.is_empty() || (is_plain && !text.ends_with('/') && !text.contains(['{', '}']));
     is_prefix.then_some(text)
 }
@@ -91,7 +94,7 @@ mod tests {
                 "{wrong}"
             );
         }
-        for wrong in ["x", "/x/", "/x//y", "/..", "/%61", "/{x}", "/x?y", "/"] {
+        for wrong in ["x", "/x/", "/x//y", "/..", "/%61", "/{x}", "/x?y", "/a%2Fb", "/"] {
             assert!(parse(&format!("add_prefix = \"{wrong}\"")).unwrap_err().contains("add_prefix must be"), "{wrong}");
         }
     }
@@ -107,6 +110,7 @@ mod tests {
             "set_headers = { Authorization = \"Basic x\" }",
             "set_headers = { X-Tenant = \"a\\nb\" }",
             "set_headers = { \"a b\" = \"c\" }",
+            "set_headers = { X-T = \"a\", x_t = \"b\" }",
             "remove_headers = [\"x-request-id\"]",
             "set_headers = 3",
             "remove_headers = [3]",

@@ -13,7 +13,7 @@ use super::{
     routes::RouteTable,
 };
 use crate::{
-    config::{Config, Lookup},
+    config::{Config, Environment, Lookup},
     domain::host::HostPattern,
 };
 
@@ -46,6 +46,10 @@ pub struct Ours {
     pub api_prefix: String,
     /// The hosts that are answered on beside that one, if that is not up to the policy.
     pub hosts: Option<Vec<HostPattern>>,
+    /// Whether the API's description is there.
+    pub docs: bool,
+    /// Whether this machine's own names are the auth host too.
+    pub environment: Environment,
 }
 
 impl Ours {
@@ -53,7 +57,13 @@ impl Ours {
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let authority = config.public_url.authority().to_owned();
-        Self { authority, api_prefix: config.api_prefix.clone(), hosts: config.allowed_hosts.clone() }
+        Self {
+            authority,
+            api_prefix: config.api_prefix.clone(),
+            hosts: config.allowed_hosts.clone(),
+            docs: config.docs,
+            environment: config.environment,
+        }
     }
 }
 
@@ -115,15 +125,18 @@ fn named<'f, 't>(kind: &str, tables: Vec<Table<'f, 't>>) -> Vec<(At<String>, Tab
     let mut ids = BTreeSet::new();
     for (index, mut table) in tables.into_iter().enumerate() {
         table.place = format!("{kind} {}", index + 1);
-        let Some(id) = table.needed_text("id") else { continue };
+        // Whatever is wrong with its name, what else is wrong is told as well.
+        let Some(id) = table.needed_text("id") else {
+            named.push((At { value: String::new(), offset: table.offset }, table));
+            continue;
+        };
         table.place = format!("{kind} {:?}", id.value);
         if !is_name(&id.value) {
             table.fault(id.offset, "an id is made of a-z, 0-9, . _ and -");
         } else if !ids.insert(id.value.clone()) {
             table.fault(id.offset, "is defined twice");
-        } else {
-            named.push((id, table));
         }
+        named.push((id, table));
     }
     named
 }
@@ -233,7 +246,7 @@ host = "auth.example"
 path = 7
 "#;
         let names = Names { roles: ["user".to_owned()].into(), permissions: ["content:read".to_owned()].into() };
-        let ours = Ours { authority: "auth.example".to_owned(), api_prefix: "/api/v1".to_owned(), hosts: None };
+        let ours = ours("auth.example", None);
         let found = all(text, Surroundings { vars: &|_| None, names: Some(&names), ours: Some(&ours) });
         // What keys there are instead is told as well.
         let found: Vec<_> = found.iter().map(|line| line.split("; there are ").next().unwrap()).collect();
@@ -257,6 +270,9 @@ path = 7
                 "line 29, route \"four\": the route \"three\" has this path, host and method",
                 "line 35, route \"five\": no request comes to it: this path is our own endpoints'",
                 "line 40, route 6: id is missing",
+                "line 40, route 6: origin is missing",
+                "line 40, route 6: access is missing",
+                "line 41, route 6: path must be a text, not integer",
             ]
         );
     }
@@ -273,17 +289,36 @@ path = 7
         assert_eq!(all(&many, Surroundings { vars: &|_| None, names: None, ours: None }).len(), 100);
     }
 
+    fn ours(authority: &str, hosts: Option<Vec<HostPattern>>) -> Ours {
+        let (authority, api_prefix) = (authority.to_owned(), "/api/v1".to_owned());
+        Ours { authority, api_prefix, hosts, docs: true, environment: Environment::Production }
+    }
+
+    #[test]
+    fn in_development_this_machine_is_answered_on_by_its_own_names() {
+        let text = format!(
+            "{HEAD}[[route]]\nid = \"r\"\norigin = \"a\"\naccess = \"public\"\npath = \"/x\"\nhost = \"127.0.0.1\""
+        );
+        let hosts = HostPattern::parse("www.example").map(|host| vec![host]);
+        for (environment, is_good) in [(Environment::Development, true), (Environment::Production, false)] {
+            let ours = Ours { environment, ..ours("auth.example", hosts.clone()) };
+            let parsed = Policy::parse_in(&text, Surroundings { vars: &|_| None, names: None, ours: Some(&ours) });
+            assert_eq!(parsed.is_ok(), is_good);
+        }
+    }
+
     #[test]
     fn a_route_that_no_request_comes_to_is_a_fault() {
         let reached = |lines: &str, hosts: Option<&str>| {
             let hosts = hosts.map(|hosts| hosts.split(',').filter_map(HostPattern::parse_with_port).collect());
-            let ours = Ours { authority: "auth.example:8443".to_owned(), api_prefix: "/api/v1".to_owned(), hosts };
+            let ours = ours("auth.example:8443", hosts);
             let text = format!("{HEAD}[[route]]\nid = \"r\"\norigin = \"a\"\naccess = \"public\"\n{lines}");
             Policy::parse_in(&text, Surroundings { vars: &|_| None, names: None, ours: Some(&ours) }).is_ok()
         };
         let own = "path = \"/api/v1/{*rest}\"\n";
         assert!(!reached(own, None), "the auth host is all there is");
-        assert!(!reached("path = \"/health\"\n", Some("auth.example:9")));
+        assert!(reached("path = \"/health\"\n", Some("auth.example:9")), "at another port nothing is ours");
+        assert!(!reached("path = \"/docs\"\n", Some("auth.example:8443")));
         assert!(!reached(&format!("{own}host = \"auth.example\""), Some("www.example")));
         assert!(reached(own, Some("www.example")), "elsewhere it is nobody's");
         assert!(reached(&format!("{own}host = \"*.example\""), None), "of which the auth host is but one");

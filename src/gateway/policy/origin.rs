@@ -27,7 +27,12 @@ pub(super) fn read(id: String, mut table: Table<'_, '_>, vars: Lookup<'_>) -> Op
             let url = vars(&name).ok_or_else(|| "is not set".to_owned()).and_then(|url| base_url(&url));
             table.noted(offset, url.map_err(|why| format!("the variable {name} {why}"))).map(Target::Url)
         }
-        (None, None, Some(name)) => Some(Target::Service(name.value)),
+        (None, None, Some(At { value: name, offset })) => {
+            let is_binding = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+            let is_name = !name.is_empty() && name.bytes().all(is_binding);
+            let named = is_name.then_some(name).ok_or_else(|| "service must be the name of a binding".to_owned());
+            table.noted(offset, named).map(Target::Service)
+        }
         _ => {
             table.fault(table.offset, "needs exactly one of url, url_from and service");
             None

@@ -1,33 +1,44 @@
 //! Whether any request can come to a route.
 
 use super::{Ours, Route, routes::Host};
-use crate::domain::host::{HostPattern, split_port};
+use crate::{
+    config::Environment,
+    domain::host::{HostPattern, is_loopback, split_port},
+};
 
 /// The paths of ours that are under no prefix, whatever is configured.
 const WELL_KNOWN: [&str; 2] = ["/.well-known/jwks.json", "/health"];
+
+/// Those of the API's description.
+const DOCS: [&str; 4] = ["/openapi.json", "/docs", "/docs/page.css", "/docs/page.js"];
 
 /// Checks that a request can; `named` are the hosts that any route names.
 ///
 /// # Errors
 /// Why none can.
 pub(super) fn check(route: &Route, ours: &Ours, named: &[HostPattern]) -> Result<(), String> {
-    let auth_host = HostPattern::Exactly(split_port(&ours.authority).0.to_owned());
+    let auth = HostPattern::Exactly(ours.authority.clone());
     let answered = ours.hosts.as_deref().unwrap_or(named);
-    // (1) The host is one that is answered on.
-    if let Host::Like(host) = &route.host
-        && !answered.iter().chain([&auth_host]).any(|other| overlap(host, &without_port(other)))
-    {
+    // (1) The host is one that is answered on. In development this machine is, by its own names.
+    let is_for = |other: &&HostPattern| match &route.host {
+        Host::Any => true,
+        Host::Like(host) => overlap(host, &without_port(other)),
+    };
+    let hosts: Vec<_> = answered.iter().chain([&auth]).filter(is_for).collect();
+    let is_this_machine = |host: &Host| matches!(host, Host::Like(HostPattern::Exactly(name)) if is_loopback(name));
+    if ours.environment == Environment::Development && is_this_machine(&route.host) {
+        return Ok(());
+    }
+    if hosts.is_empty() {
         return Err("no request comes to it: its host is not among ALLOWED_HOSTS".to_owned());
     }
     // (2) And not only that of our own endpoints, if the path is one of theirs.
-    let under =
-        |prefix: &str| route.path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let is_ours = under(&ours.api_prefix) || WELL_KNOWN.contains(&route.path.as_str());
-    let nowhere_else = match &route.host {
-        Host::Like(host) => *host == auth_host,
-        Host::Any => answered.iter().all(|other| without_port(other) == auth_host),
-    };
-    if is_ours && nowhere_else {
+    let is_under = |rest: &str| rest.is_empty() || rest.starts_with('/');
+    let path = route.path.as_str();
+    let is_ours = path.strip_prefix(ours.api_prefix.as_str()).is_some_and(is_under)
+        || WELL_KNOWN.contains(&path)
+        || (ours.docs && DOCS.contains(&path));
+    if is_ours && hosts.iter().all(|host| **host == auth) {
         return Err("no request comes to it: this path is our own endpoints'".to_owned());
     }
     Ok(())
