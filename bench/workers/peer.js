@@ -2,9 +2,9 @@
 // It believes the same tokens, removes the same headers, sets the same identity, signed as well, makes the same
 // refusals and logs the same line about them.
 //
-// Three things that Edgewarden does are not here, because neither library does them: to ask whether
-// a token was revoked, to bring paths into one spelling, and to keep a session cookie of its own
-// from origins. One thing is here that Edgewarden does once per token: the signature is verified at
+// Four things that Edgewarden does are not here, because neither library does them: to ask whether
+// a token was revoked, to bring paths into one spelling, to keep a session cookie of its own
+// from origins, and to log what is forwarded. One thing is here that Edgewarden does once per token: the signature is verified at
 // every request.
 
 import { Hono } from "hono";
