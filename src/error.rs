@@ -54,6 +54,9 @@ pub enum ApiError {
     /// It came over plain http; where it should come to.
     #[error("This is served over https only.")]
     PlainHttp(String),
+    /// Nobody is signed in, and somebody looks at it: where they can be.
+    #[error("Authentication is needed.")]
+    SignIn(String),
     /// The path could be taken in two ways.
     #[error("The path is ambiguous.")]
     AmbiguousPath,
@@ -277,6 +280,7 @@ impl ApiError {
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, None),
             // The method and the body stay what they are (RFC 9110, §15.4.9).
             Self::PlainHttp(_) => (StatusCode::PERMANENT_REDIRECT, None),
+            Self::SignIn(_) => (StatusCode::FOUND, None),
             Self::InvalidRequest(_) => (StatusCode::BAD_REQUEST, Some("invalid_request")),
             Self::UnsupportedGrant => (StatusCode::BAD_REQUEST, Some("unsupported_grant_type")),
             Self::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
@@ -356,6 +360,7 @@ impl ApiError {
             Self::Forbidden(missing) => Some(("forbidden", missing.to_string())),
             Self::StepUp(_) => Some(("second_factor", self.to_string())),
             Self::Unauthenticated => Some(("unauthenticated", String::new())),
+            Self::SignIn(_) => Some(("sign_in", String::new())),
             Self::ForeignOrigin => Some(("foreign_origin", String::new())),
             Self::RateLimited(..) => Some(("rate_limited", String::new())),
             Self::TooManyFailures(_) => Some(("too_many_failures", String::new())),
@@ -407,8 +412,8 @@ impl ApiError {
             _ => None,
         };
         headers.extend(wait.map(|wait| (header::RETRY_AFTER, whole_seconds(millis(wait)))));
-        if let Self::PlainHttp(secure) = self {
-            headers.extend(HeaderValue::try_from(secure).ok().map(|value| (header::LOCATION, value)));
+        if let Self::PlainHttp(to) | Self::SignIn(to) = self {
+            headers.extend(HeaderValue::try_from(to).ok().map(|value| (header::LOCATION, value)));
         }
         let body = serde_json::to_string(&problem).unwrap_or_default();
         Reply { status, headers, body }

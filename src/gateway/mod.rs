@@ -17,6 +17,7 @@ pub mod hosts;
 pub mod knowledge;
 mod limits;
 pub mod memory;
+mod navigation;
 pub mod policy;
 pub mod same_origin;
 pub mod session;
@@ -73,6 +74,8 @@ pub struct World<'a> {
     pub docs: bool,
     /// The path under which our own endpoints are.
     pub api_prefix: &'a str,
+    /// The path under which pages are.
+    pub pages_prefix: &'a str,
     /// How old what is known of revocations may be.
     pub revocation_bound: Duration,
     /// How fresh it must be on every route.
@@ -100,6 +103,7 @@ impl<'a> World<'a> {
             environment: config.environment,
             docs: config.docs,
             api_prefix: &config.api_prefix,
+            pages_prefix: &config.pages_prefix,
             revocation_bound: config.revocation_bound,
             revocation: config.revocation,
             same_origin: SameOrigin::new(config),
@@ -331,7 +335,9 @@ fn route<'a>(
     let caller = match credentials::authenticate(head, world, knowledge, found, route, now)? {
         Outcome::Need(want) => return Ok(Verdict::Need(want)),
         Outcome::Known(who) => Some(who),
-        Outcome::NotResponsible if route.access == Access::Authenticated => return Err(ApiError::Unauthenticated),
+        Outcome::NotResponsible if route.access == Access::Authenticated => {
+            return Err(navigation::unknown(head, path, route, world));
+        }
         Outcome::NotResponsible => None,
     };
     // (4) Whether they may.

@@ -68,6 +68,7 @@ mod mfa_enrol;
 mod mfa_guess;
 mod mfa_sign_in;
 mod mfa_step_up;
+mod navigation;
 mod openapi;
 mod outage;
 mod perimeter;

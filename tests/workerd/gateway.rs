@@ -36,6 +36,14 @@ pub fn the_origin_sees_the_caller_and_nothing_forged(server: &Server) {
     }
 }
 
+pub fn a_browser_without_a_session_is_led_to_where_it_signs_in(server: &Server) {
+    let html = ("accept", "text/html,*/*;q=0.8");
+    let led = server.send("GET", "/demo/session/x?q=1", &[html, ("sec-fetch-mode", "navigate")], "").expect(302);
+    assert_eq!(led.header("location"), Some("/login?return_to=%2Fdemo%2Fsession%2Fx%3Fq%3D1"));
+    server.send("GET", "/demo/session/x?q=1", &[html, ("sec-fetch-mode", "cors")], "").expect(401);
+    server.send("GET", "/demo/session/x?q=1", &[], "").expect(401);
+}
+
 pub fn bodies_and_answers_stream_through(server: &Server) {
     let body = "x".repeat(60_000);
     for method in ["POST", "PUT", "PATCH", "DELETE"] {

@@ -70,6 +70,7 @@ const TESTS: &[(&str, Test)] = tests![
     attempts::of_fifty_at_once_five_are_looked_at_whoever_exists,
     attempts::a_known_browser_signs_in_while_strangers_are_shut_out,
     gateway::the_origin_sees_the_caller_and_nothing_forged,
+    gateway::a_browser_without_a_session_is_led_to_where_it_signs_in,
     gateway::bodies_and_answers_stream_through,
     gateway::limits_are_shown_and_kept,
     gateway::paths_are_taken_one_way,
