@@ -102,10 +102,10 @@ async function pump(from, to, patience, { onRead, onWrite }) {
 }
 
 /** An origin's answer with our headers on it and without what is not an origin's to say. */
-function finish(response, { answer, idle_timeout_ms }, leftOut) {
+function finish(response, { answer, service, idle_timeout_ms }, leftOut) {
   const { status, webSocket } = response;
   const isWatched = idle_timeout_ms && response.body && !response.headers.has("content-encoding");
-  const body = isWatched ? unlessIdle(response, idle_timeout_ms) : response.body;
+  const body = isWatched ? unlessIdle(response, idle_timeout_ms, service) : response.body;
   const finished = webSocket ? undefined : new Response(body, response);
   const headers = webSocket ? new Headers(response.headers) : finished.headers;
   for (const name of NOT_AN_ORIGINS) headers.delete(name);
@@ -120,9 +120,11 @@ function finish(response, { answer, idle_timeout_ms }, leftOut) {
 }
 
 /** The body of an answer, which breaks off if the origin pauses for so long; not if whoever reads it does. */
-function unlessIdle({ body, headers }, ms) {
+function unlessIdle({ body, headers }, ms, service) {
   const patience = new Patience(ms);
-  const { readable, writable } = through(headers.get("content-length"));
+  // What a bound Worker says of a length is no more than that.
+  const length = headers.get("content-length");
+  const { readable, writable } = through(service === undefined && /^\d+$/.test(length) ? length : null);
   pump(body, writable, patience, { onRead: "renew", onWrite: "hold" }).finally(() => patience.end());
   return readable;
 }

@@ -101,6 +101,22 @@ fn an_encoded_slash_reaches_nothing_that_a_slash_would_reach() {
     };
     as_it_is(&routes, "/a%2Fb");
     as_it_is(&routes, "/other%2Ffiles");
+    // A route hides what is its path by whatever method.
+    let hidden = route("all", "/{*rest}", "public", "allow_encoded_slash = true")
+        + &route("files", "/files/{name}", "public", "methods = [\"POST\"]");
+    assert_eq!(decided(&hidden, "https://auth.example/files%2Fx"), ambiguous);
+    // Nobody owns more by moving what stands before the owner.
+    let owned = "allow_encoded_slash = true\nrequire = { owner = \"user_id\" }";
+    for path in ["/{tenant}/{user_id}/{*rest}", "/{tenant}/{user_id}"] {
+        let owned = route("owned", path, "authenticated", owned);
+        for asked in ["/t%2Fvictim/me/x", "/t%2Fvictim/me", "/t/me%2Fvictim/x"] {
+            let found = decided(&owned, &format!("https://auth.example{asked}"));
+            assert!(
+                found == ambiguous || found == Err("There is nothing here.".to_owned()),
+                "{path} {asked}: {found:?}"
+            );
+        }
+    }
     as_it_is(&route("item", "/items/{name}", "public", "allow_encoded_slash = true"), "/items/a%2Fb");
 }
 

@@ -6,7 +6,7 @@ use super::{
     World,
     canonical::Path,
     head::Head,
-    policy::{Credential, Route},
+    policy::{Access, Credential, Route},
 };
 use crate::error::ApiError;
 
@@ -16,9 +16,9 @@ const MAX_RETURN_BYTES: usize = 2048;
 /// What is answered where somebody must be known and nobody is.
 pub(super) fn unknown(head: &Head<'_>, path: &Path, route: &Route, world: &World<'_>) -> ApiError {
     let page = format!("{}/login", world.pages_prefix);
-    // The cookie is this host's alone: elsewhere a sign-in would change nothing. Nor is the page itself led to itself.
+    // The cookie is this host's alone: elsewhere a sign-in would change nothing.
     let would_help = route.credentials.contains(&Credential::Session) && super::is_auth_host(head, world);
-    if !would_help || !is_of_a_browser(head) || path.as_str() == page {
+    if !would_help || !is_of_a_browser(head) || !is_open(&page, head, world) {
         return ApiError::Unauthenticated;
     }
     // A path in its one spelling begins with one slash, and is nobody else's address.
@@ -26,6 +26,13 @@ pub(super) fn unknown(head: &Head<'_>, path: &Path, route: &Route, world: &World
     let is_taken = back.len() <= MAX_RETURN_BYTES && back.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     let asked: String = form_urlencoded::byte_serialize(back.as_bytes()).collect();
     ApiError::SignIn(if is_taken { format!("{page}?return_to={asked}") } else { page })
+}
+
+/// Whether there is such a page, and everybody may see it.
+fn is_open(page: &str, head: &Head<'_>, world: &World<'_>) -> bool {
+    let path = Path::parse(page);
+    let found = path.as_ref().ok().and_then(|path| world.policy.find("GET", head.host(), path));
+    found.is_some_and(|(route, _)| route.access != Access::Authenticated)
 }
 
 /// Whether somebody looks at what is answered: a GET that takes HTML, for a page of its own where the browser says so (Fetch

@@ -67,8 +67,14 @@ async fn whoever_asks_for_anything_else_is_told_401() {
 
 #[tokio::test]
 async fn what_is_too_long_is_not_gone_back_to() {
-    let world = World::with(&[("PAGES_PREFIX", "/pages")]);
+    let world = World::new();
     let long = "a".repeat(2048);
     let answer = world.isolate.proxy(&format!("GET\n{URL}/demo/private/x?{long}\n{HTML}")).await.expect(302);
-    assert_eq!(header(&answer, "location"), Some("/pages/login"));
+    assert_eq!(header(&answer, "location"), Some("/login"));
+}
+
+#[tokio::test]
+async fn nobody_is_led_to_a_page_that_is_not_there() {
+    let world = World::with(&[("PAGES_PREFIX", "/pages")]);
+    world.isolate.proxy(&format!("GET\n{URL}/demo/private/x\n{HTML}")).await.expect(401);
 }

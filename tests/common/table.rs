@@ -512,6 +512,7 @@ pub const TABLE: &[Row] = &[
     Row { name: "GET /docs", method: "GET", path: "/docs", body: Body::None, expect: anyone },
     Row { name: "GET /docs/page.css", method: "GET", path: "/docs/page.css", body: Body::None, expect: anyone },
     Row { name: "GET /docs/page.js", method: "GET", path: "/docs/page.js", body: Body::None, expect: anyone },
+    Row { name: "demo.login", method: "GET", path: "/login", body: Body::None, expect: anyone },
     Row { name: "demo.hasty", method: "GET", path: "/demo/hasty/x", body: Body::None, expect: anyone },
     Row { name: "demo.public", method: "GET", path: "/demo/public/x", body: Body::None, expect: anyone },
     Row { name: "demo.optional", method: "GET", path: "/demo/optional/x", body: Body::None, expect: optional },

@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn the_policy_that_ships_is_valid() {
         let policy = Policy::parse(crate::app::POLICY, &|_| Some("http://127.0.0.1:8788".into())).unwrap();
-        assert_eq!(policy.routes().len(), 18);
+        assert_eq!(policy.routes().len(), 19);
     }
 
     /// Every fault, a line each.
@@ -354,6 +354,7 @@ path = 7
             (with_route("require = { mfa = \"0s\" }"), "between 1 second and 30 days"),
             (with_route("require = { mfa = 5 }"), "mfa must be a text, not integer"),
             (with_route("credentials = []"), "at least one"),
+            (with_route("methods = []"), "methods must name at least one"),
             (with_route("credentials = [\"bearer\", \"api_key\", \"bearer\"]"), "each once"),
             (with_route("credentials = [\"basic\"]"), "unknown variant \"basic\""),
             (

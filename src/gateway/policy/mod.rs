@@ -186,6 +186,12 @@ impl Policy {
         Some((self.routes.get(index)?, params))
     }
 
+    /// Whether a path is some route's on this host, by whatever method.
+    #[must_use]
+    pub fn has(&self, host: &str, path: &canonical::Path) -> bool {
+        self.table.has(host, path)
+    }
+
     /// Every host that a route names.
     #[must_use]
     pub fn hosts(&self) -> &[HostPattern] {

@@ -30,7 +30,8 @@ pub(super) fn read(
     origins: &BTreeMap<String, usize>,
     surroundings: Surroundings<'_>,
 ) -> Option<Read> {
-    let (host, methods) = (table.text("host"), table.texts("methods").unwrap_or_default());
+    let (host, methods) = (table.text("host"), table.texts("methods"));
+    let (has_methods, methods) = (methods.is_some(), methods.unwrap_or_default());
     let (path, origin) = (table.needed_text("path"), table.needed_text("origin"));
     let (access, credentials) = (table.needed_word("access"), table.words::<Credential>("credentials"));
     let Required { require, owner } =
@@ -42,6 +43,9 @@ pub(super) fn read(
         None => Some(Host::Any),
         Some(At { value, offset }) => table.noted(offset, Host::parse(&value)),
     };
+    if has_methods && methods.is_empty() {
+        table.fault(table.offset, "methods must name at least one: a route that names none takes all");
+    }
     for odd in methods.iter().filter(|method| !Pattern::takes_method(&method.value)) {
         table.fault(odd.offset, format!("{:?} is not a method that can be routed", odd.value));
     }

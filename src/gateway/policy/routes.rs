@@ -121,6 +121,12 @@ impl RouteTable {
         &self.hosts
     }
 
+    /// Whether a path is some route's on this host, by whatever method.
+    pub fn has(&self, host: &str, path: &canonical::Path) -> bool {
+        let rest = path.as_str().strip_prefix('/');
+        rest.is_some_and(|rest| self.root.walk(rest, host, &mut Vec::new()).is_some())
+    }
+
     /// The route and its parameters. A more particular path on this host hides the less particular
     /// ones, for methods that it does not take as well.
     #[must_use]
