@@ -49,7 +49,7 @@ fn seen(server: &Server, path: &str, token: Option<&str>, lines: &str) -> Option
 }
 
 pub fn no_spelling_of_a_reserved_name_reaches_an_origin(server: &Server) {
-    let user = server.user("forged");
+    let user = server.user("forgeries");
     let mut refused = Vec::new();
     for (path, token) in [("public", None), ("optional", None), ("private", Some(user.access.as_str()))] {
         for (how, spelling) in SPELLINGS {
