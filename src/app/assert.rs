@@ -49,7 +49,7 @@ impl App {
         let signature = self.ports.crypto.sign(public, sealed, unsigned.signing_input().as_bytes()).await?;
         let token: Box<str> = unsigned.sign(&signature)?.into();
         let ToAssert { who, origin, request, .. } = to_assert;
-        let asserted = Asserted { caller: who.caller().clone(), made_at: now, key: key.kid().clone(), token };
+        let asserted = Asserted { who: who.clone(), made_at: now, key: key.kid().clone(), token };
         let asserted = Arc::new(asserted);
         if request.is_none() {
             self.knowledge().remember_asserted((who.credential(), *origin), asserted.clone());

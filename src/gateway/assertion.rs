@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::{
     Findings,
     authenticate::Authenticated,
-    caller::Caller,
     canonical::Path,
     head::Head,
     knowledge::Knowledge,
@@ -29,7 +28,7 @@ pub type AssertedTo = (CredentialId, usize);
 #[derive(Debug)]
 pub struct Asserted {
     /// Of whom.
-    pub caller: Caller,
+    pub who: Authenticated,
     /// When it was made.
     pub made_at: Timestamp,
     /// What signed it.
@@ -40,7 +39,7 @@ pub struct Asserted {
 
 impl Weigh for Asserted {
     fn bytes(&self) -> usize {
-        self.caller.bytes() + self.token.len()
+        self.who.caller().bytes() + self.token.len()
     }
 }
 
@@ -93,7 +92,7 @@ pub(super) fn assertion(
 ) -> Result<Option<Arc<Asserted>>, Box<ToAssert>> {
     // Of this very caller, as they are now, by a key that is one still.
     let is_theirs =
-        |asserted: &&Arc<Asserted>| asserted.caller == *who.caller() && !knowledge.view.ends_key(asserted.key.as_str());
+        |asserted: &&Arc<Asserted>| asserted.who.is_same(who) && !knowledge.view.ends_key(asserted.key.as_str());
     let is_young = |asserted: &&Arc<Asserted>| now >= asserted.made_at && now.since(asserted.made_at) < HANDED_ON_FOR;
     // What was made for this very request is good for it, however long that took.
     let made = found.assertion.as_ref().filter(is_theirs);

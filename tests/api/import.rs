@@ -1,9 +1,9 @@
 //! `edgewarden import`, from the file to the sign-in.
 
 use edgewarden::{
-    native::import::{
-        Import,
-        command::{Outcome, run},
+    native::{
+        commands::Outcome,
+        import::{Import, command::run},
     },
     ports::Rows,
 };
@@ -191,7 +191,7 @@ async fn the_command_tells_every_refused_line_and_writes_the_others() {
         (outcome, String::from_utf8(output).unwrap(), String::from_utf8(errors).unwrap())
     };
     let (outcome, sql, errors) = call(&["import"], file.as_bytes());
-    assert_eq!(outcome, Outcome::SomeRefused);
+    assert_eq!(outcome, Outcome::Faulty);
     let refused: Vec<_> = errors.lines().filter_map(|line| line.strip_prefix("line ")).collect();
     let wanted = [
         "2: ",
@@ -214,8 +214,8 @@ async fn the_command_tells_every_refused_line_and_writes_the_others() {
     assert_eq!(world.count("SELECT COUNT(*) FROM users"), 2);
 
     let (outcome, sql, _) = call(&["import"], line("ada", json!({})).as_bytes());
-    assert_eq!((outcome, sql.is_empty()), (Outcome::Complete, false));
-    assert_eq!(call(&["import"], b"").0, Outcome::Complete);
+    assert_eq!((outcome, sql.is_empty()), (Outcome::Good, false));
+    assert_eq!(call(&["import"], b"").0, Outcome::Good);
     assert_eq!(call(&["import", "/nowhere/users.ndjson"], b"").0, Outcome::Failed);
     let (outcome, sql, errors) = call(&["export"], b"");
     assert_eq!((outcome, sql.as_str()), (Outcome::Failed, ""));

@@ -12,7 +12,7 @@ pub struct Changes {
     pub add_prefix: String,
     /// Headers that are set, whatever the client says.
     pub set_headers: Vec<(String, String)>,
-    /// Headers that are removed, in whichever spelling they come; folded.
+    /// Headers that are removed, in whichever spelling they come, those that are set among them; folded.
     pub remove_headers: Vec<String>,
 }
 
@@ -34,11 +34,13 @@ impl Changes {
         for (At { value: name, offset }, value) in table.texts_by_name("set_headers") {
             if !headers::may_be_set(&name) {
                 table.fault(offset, format!("set_headers: {name:?} is not a name that a route may set"));
-            } else if changes.set_headers.iter().any(|(other, _)| headers::fold(other) == headers::fold(&name)) {
+            } else if changes.remove_headers.contains(&headers::fold(&name)) {
                 table.fault(offset, format!("set_headers: {name:?} is set twice"));
             } else if !headers::is_plain(&value.value) {
                 table.fault(value.offset, format!("set_headers: the value of {name} must be visible ASCII"));
             } else {
+                // What is set is first removed, however the client spells it.
+                changes.remove_headers.push(headers::fold(&name));
                 changes.set_headers.push((name.to_ascii_lowercase(), value.value));
             }
         }
@@ -104,7 +106,7 @@ mod tests {
         let lines = "set_headers = { X-Tenant = \"acme\" }\nremove_headers = [\"X_Debug\"]";
         let changes = parse(lines).unwrap().routes()[0].changes.clone();
         assert_eq!(changes.set_headers, [("x-tenant".to_owned(), "acme".to_owned())]);
-        assert_eq!(changes.remove_headers, ["x-debug"]);
+        assert_eq!(changes.remove_headers, ["x-tenant", "x-debug"]);
         for wrong in [
             "set_headers = { X-Auth-Subject = \"root\" }",
             "set_headers = { Authorization = \"Basic x\" }",

@@ -186,10 +186,25 @@ impl Policy {
         Some((self.routes.get(index)?, params))
     }
 
-    /// Whether a path is some route's on this host, by whatever method.
+    /// Whether the path of what `matched` may hold encoded slashes: where its route allows that, and whoever takes them for
+    /// slashes, so that it is `slashed`, reads the same. Then it is no other route's, by whatever method, and its owner is the same.
     #[must_use]
-    pub fn has(&self, host: &str, path: &canonical::Path) -> bool {
-        self.table.has(host, path)
+    pub fn is_read_alike(
+        &self,
+        method: &str,
+        host: &str,
+        slashed: &canonical::Path,
+        matched: Option<&(&Route, Params<'_>)>,
+    ) -> bool {
+        let Some((route, params)) = matched.filter(|(route, _)| route.allow_encoded_slash) else { return false };
+        let is_no_others = match self.find(method, host, slashed) {
+            Some((other, _)) => other.id == route.id,
+            None => !self.table.has(host, slashed),
+        };
+        // What stands before a parameter decides which segment that is.
+        let owner = params.iter().position(|(name, _)| route.require.owner.as_ref() == Some(name));
+        let until_owner = owner.map_or(0, |at| at.saturating_add(1));
+        is_no_others && !params.iter().take(until_owner).any(|(_, value)| value.contains('/'))
     }
 
     /// Every host that a route names.

@@ -9,6 +9,7 @@ use super::{Against, Report, open, verify};
 use crate::{
     domain::{secret::SecretList, time::Timestamp},
     duration,
+    native::commands::Outcome,
 };
 
 /// How it is called.
@@ -18,17 +19,6 @@ Holds the audit log in a copy of the database (an SQLite file, or the SQL of `wr
 against its seals, and names each range that was touched. TOKEN_MAC_KEY is read from the environment,
 and AUDIT_RETENTION where it is not 365d. --head names a head that was kept elsewhere: the
 chain must hold it. The exit code is 1 if something was touched, and 2 if nothing could be done.";
-
-/// What the command came to: the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Everything is as it was sealed.
-    Good = 0,
-    /// Something is not.
-    Touched = 1,
-    /// Nothing was done.
-    Failed = 2,
-}
 
 /// What is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -76,7 +66,7 @@ pub fn run(
     };
     let told = report(&arguments, lookup, now).and_then(|report| {
         tell(&report, output)?;
-        Ok(if report.faults.is_empty() { Outcome::Good } else { Outcome::Touched })
+        Ok(if report.faults.is_empty() { Outcome::Good } else { Outcome::Faulty })
     });
     told.unwrap_or_else(|error| {
         let _ = writeln!(errors, "edgewarden: {error}");

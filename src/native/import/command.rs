@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::Import;
+use crate::native::commands::Outcome;
 
 /// How it is called.
 pub const USAGE: &str = "usage: edgewarden import [USERS.ndjson] [--output USERS.sql]
@@ -14,17 +15,6 @@ pub const USAGE: &str = "usage: edgewarden import [USERS.ndjson] [--output USERS
 Reads users of another system, one JSON object a line, from the file or from standard input, and
 writes SQL for D1 to the output or to standard output. Refused lines are told on standard error;
 the exit code is 1 if there is one, and 2 if nothing could be done.";
-
-/// What the command came to: the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every line is in the SQL.
-    Complete = 0,
-    /// Some are not.
-    SomeRefused = 1,
-    /// Nothing was done.
-    Failed = 2,
-}
 
 /// What is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -98,7 +88,7 @@ fn import(
         "edgewarden: users written: {users}, lines refused: {}, request_id of their audit rows: {run}",
         refused.len()
     )?;
-    Ok(if refused.is_empty() { Outcome::Complete } else { Outcome::SomeRefused })
+    Ok(if refused.is_empty() { Outcome::Good } else { Outcome::Faulty })
 }
 
 /// A file that holds password hashes is for its owner only.

@@ -12,6 +12,7 @@ use std::{
 use crate::{
     config::Config,
     gateway::policy::{Ours, Policy, Surroundings},
+    native::commands::Outcome,
 };
 
 /// How it is called.
@@ -22,17 +23,6 @@ that every installation has, or those in a copy of the database (an SQLite file,
 export`). Variables that the policy names are read from the environment, or are given here; so are
 PUBLIC_URL, ALLOWED_HOSTS and API_PREFIX: with PUBLIC_URL, routes that no request comes to are told
 as well. The exit code is 1 if something is wrong, and 2 if nothing could be done.";
-
-/// What the command came to: the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Nothing is wrong.
-    Good = 0,
-    /// Something is.
-    Faulty = 1,
-    /// Nothing was done.
-    Failed = 2,
-}
 
 /// What is asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
