@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that meets the unexpected should stop there")]
 
+use std::sync::Arc;
+
 use edgewarden::{
     config::Config,
     domain::{
+        bundle::Bundle,
         id::{RequestId, SessionId},
+        revocation::feed::Feed,
         secret::SecretList,
         strict_json,
         time::Timestamp,
@@ -44,6 +48,14 @@ fn any_path() -> impl Strategy<Value = String> {
     })
 }
 
+/// What an isolate knows to which somebody came before.
+fn warm(now: Timestamp) -> Knowledge {
+    let mut knowledge = Knowledge::default();
+    knowledge.bundle = Some(Arc::new(Bundle { as_of: now, ..Bundle::default() }));
+    knowledge.hear(Feed::new(String::new()).since(None, now), now, now);
+    knowledge
+}
+
 /// What becomes of a GET under a policy of these routes: the URL that it is forwarded to, or why it is not.
 fn decided(routes: &str, url: &str) -> Result<String, String> {
     let vars = |name: &str| match name {
@@ -59,7 +71,7 @@ fn decided(routes: &str, url: &str) -> Result<String, String> {
     let now = Timestamp::from_secs(1_767_225_600);
     let moment = Moment { request: RequestId::new(now, &[0; 10]), now };
     let world = World::new(&config, &policy, &hosts);
-    match decide(&head, &world, &Knowledge::default(), &Findings::default(), moment) {
+    match decide(&head, &world, &warm(now), &Findings::default(), moment) {
         Verdict::Forward(rewrite) => Ok(rewrite.url),
         Verdict::Refuse(error, _) => Err(error.to_string()),
         other => Err(format!("{other:?}")),

@@ -32,9 +32,11 @@ use crate::{
     stores::users,
 };
 
-/// A larger body is refused, in bytes. No endpoint of ours needs more.
+/// A larger body is refused, in bytes. No endpoint of ours needs more …
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// So much of a body that is too large is still read before the answer, in bytes.
+/// … but those that take a policy.
+const MAX_LARGE_BODY_BYTES: usize = 2 * 1024 * 1024;
+/// So much more of a body that is too large is still read before the answer, in bytes.
 const MAX_DISCARDED_BYTES: usize = 1024 * 1024;
 /// RFC 8259, §11.
 const JSON: &str = "application/json";
@@ -240,18 +242,18 @@ pub fn is_json(request: &Request) -> bool {
 
 /// Reads a body. One that is too large is read on for a while and thrown away: who is still sending
 /// would not see the answer.
-async fn body(app: &App, request: Request) -> Result<Vec<u8>, ApiError> {
+async fn body(app: &App, request: Request, max: usize) -> Result<Vec<u8>, ApiError> {
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     // One that is no number that we know is larger than any.
     let announced = announced.map_or(0, |text| text.parse().unwrap_or(usize::MAX));
     let mut chunks = request.into_body().into_data_stream();
-    let (mut body, mut size, mut too_large) = (Vec::new(), 0, announced > MAX_BODY_BYTES);
+    let (mut body, mut size, mut too_large) = (Vec::new(), 0, announced > max);
     let read = async {
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| ApiError::Malformed("The body could not be read."))?;
             size += chunk.len();
-            too_large |= size > MAX_BODY_BYTES;
-            if size > MAX_DISCARDED_BYTES {
+            too_large |= size > max;
+            if size > max.saturating_add(MAX_DISCARDED_BYTES) {
                 break;
             }
             if !too_large {
@@ -278,13 +280,26 @@ pub struct JsonObject(pub Map<String, Value>);
 impl FromRequest<Arc<App>> for JsonObject {
     type Rejection = ApiError;
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        if !is_json(&request) {
-            return Err(ApiError::UnsupportedMediaType(JSON));
-        }
-        let body = body(app, request).await?;
-        let object = strict_json::object(&body).map_err(|_| ApiError::Malformed("The body is not a JSON object."))?;
-        Ok(Self(object))
+        json_object(app, request, MAX_BODY_BYTES).await.map(Self)
     }
+}
+
+/// A JSON object that may hold a policy.
+pub struct LargeJsonObject(pub Map<String, Value>);
+
+impl FromRequest<Arc<App>> for LargeJsonObject {
+    type Rejection = ApiError;
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        json_object(app, request, MAX_LARGE_BODY_BYTES).await.map(Self)
+    }
+}
+
+async fn json_object(app: &App, request: Request, max: usize) -> Result<Map<String, Value>, ApiError> {
+    if !is_json(&request) {
+        return Err(ApiError::UnsupportedMediaType(JSON));
+    }
+    let body = body(app, request, max).await?;
+    strict_json::object(&body).map_err(|_| ApiError::Malformed("The body is not a JSON object."))
 }
 
 /// A JSON object, or nothing at all.
@@ -296,7 +311,7 @@ impl FromRequest<Arc<App>> for OptionalJsonObject {
         if !content_type(&request).is_empty() {
             return JsonObject::from_request(request, app).await.map(|object| Self(object.0));
         }
-        if body(app, request).await?.is_empty() {
+        if body(app, request, MAX_BODY_BYTES).await?.is_empty() {
             return Ok(Self(Map::new()));
         }
         Err(ApiError::UnsupportedMediaType(JSON))
@@ -325,7 +340,7 @@ impl FromRequest<Arc<App>> for OauthForm {
         if !content_type(&request).eq_ignore_ascii_case("application/x-www-form-urlencoded") {
             return Err(ApiError::UnsupportedMediaType("application/x-www-form-urlencoded"));
         }
-        let body = body(app, request).await?;
+        let body = body(app, request, MAX_BODY_BYTES).await?;
         let mut pairs: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(&body) {
             if pairs.iter().any(|(other, _)| *other == name) {

@@ -125,6 +125,13 @@ endpoints! {
         get "/admin/audit/export" => admin::audit::export::export,
         get "/admin/keys" => admin::keys::list,
         post "/admin/keys/rotate" => admin::keys::rotate,
+        get "/admin/policy" => admin::policy::show,
+        put "/admin/policy" => admin::policy::change::put,
+        delete "/admin/policy/candidate" => admin::policy::change::end_trial,
+        post "/admin/policy/rollback" => admin::policy::change::roll_back,
+        post "/admin/policy/explain" => admin::policy::explain::explain,
+        get "/admin/policy/versions" => admin::policy::versions::list,
+        get "/admin/policy/versions/{version}" => admin::policy::versions::view,
     }
     at root {
         get "/.well-known/jwks.json" => well_known::jwks,

@@ -26,7 +26,7 @@ use crate::{
 /// A request asks at most: limit by address, keys, another's answer, newer keys, signature, another's answer about
 /// revocations (four times), its own, the record or the copy, limits by subject and by API key, an assertion. A session that
 /// does not stand may come before an API key. More rounds than that mean that an answer did not satisfy the question.
-const MAX_ROUNDS: usize = 19;
+pub(super) const MAX_ROUNDS: usize = 19;
 
 impl App {
     /// Decides on a request without asking anyone.
@@ -34,6 +34,7 @@ impl App {
         let moment = Moment { request, now: self.ports.clock.now() };
         let verdict = decide(head, &self.world(), &self.knowledge(), &Findings::default(), moment);
         self.note_use_by(&verdict);
+        self.try_candidate(head, request, moment.now, &verdict);
         verdict
     }
 
@@ -45,6 +46,7 @@ impl App {
             let verdict = decide(head, &self.world(), &self.knowledge(), &found, moment);
             let Verdict::Need(want) = verdict else {
                 self.note_use_by(&verdict);
+                self.try_candidate(head, request, moment.now, &verdict);
                 return verdict;
             };
             if let Err(error) = self.ask(want, &mut found).await {

@@ -44,6 +44,9 @@ impl App {
     /// Whether there is something to be done beside the answer.
     #[must_use]
     pub fn chores_are_due(&self) -> bool {
+        if self.trial_is_due() {
+            return true;
+        }
         let knowledge = self.knowledge();
         self.chores.mail.load(Ordering::Relaxed) || knowledge.uses.is_due() || knowledge.key_uses.is_due()
     }
@@ -51,6 +54,7 @@ impl App {
     /// Does it. Of several at once, one does.
     pub async fn do_chores(&self) {
         self.write_uses().await;
+        self.go_on_trying().await;
         if !self.chores.mail.swap(false, Ordering::Relaxed) {
             return;
         }

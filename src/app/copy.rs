@@ -71,7 +71,9 @@ impl App {
         let now = self.ports.clock.now();
         let mut knowledge = self.knowledge();
         knowledge.take_copy(copy?);
-        knowledge.bundle.clone().filter(|_| knowledge.age(now) != Some(Age::Spent))
+        let taken = knowledge.bundle.clone().filter(|_| knowledge.age(now) != Some(Age::Spent));
+        drop(knowledge);
+        taken.inspect(|bundle| self.log_rules(bundle))
     }
 
     /// Waits while another request reads the keys, but not for long: after that another may ask.
@@ -189,6 +191,7 @@ impl App {
                 self.log_unreadable(&bundle);
                 let first = self.knowledge().bundle.is_none();
                 let bundle = self.knowledge().take_over(bundle);
+                self.log_rules(&bundle);
                 // A fresh isolate is here because the copy would not do.
                 if changed || first {
                     self.announce(&bundle, changed).await;

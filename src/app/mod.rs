@@ -11,15 +11,18 @@ mod copy;
 mod health;
 mod issue;
 mod keys;
+mod policy;
+mod publish;
 mod revocation;
-mod roles;
 mod seals;
 mod session;
+mod trial;
 
 pub use health::Health;
 pub use issue::{AccessToken, Grant};
 pub use keys::Rotation;
 pub use revocation::Publication;
+pub use trial::Trial;
 
 use std::{
     sync::{
@@ -50,7 +53,8 @@ use crate::{
         authenticate::{self, Authenticated, Basis, Freshness},
         hosts::AllowedHosts,
         knowledge::{Knowledge, Remembered},
-        policy::{Ours, Policy, Surroundings},
+        policy::{Deployed, Ours},
+        rules::Reader,
         session as by_session,
     },
     ports::Ports,
@@ -68,13 +72,13 @@ pub const POLICY: &str = include_str!("../../policy.toml");
 pub struct App {
     /// What is configured.
     pub config: Config,
-    /// What may reach which origin.
-    pub policy: Arc<Policy>,
-    hosts: AllowedHosts,
+    /// The policy file that is deployed, and which hosts are answered on by it.
+    rules: Arc<Reader>,
     /// The world.
     pub ports: Ports,
     knowledge: Mutex<Knowledge>,
     chores: chores::Chores,
+    trials: Mutex<trial::Trials>,
     /// The API's description, as it is handed out here.
     pub description: docs::Fitted,
     /// How often limits refused something here.
@@ -87,15 +91,15 @@ impl App {
     /// # Errors
     /// A policy that cannot be used. `lookup` gives it the variables that it names.
     pub fn new(config: Config, lookup: Lookup<'_>, ports: Ports) -> Result<Self, ConfigError> {
-        let surroundings = Surroundings { vars: lookup, names: None, ours: Some(&Ours::new(&config)) };
-        let policy = Arc::new(Policy::parse_in(POLICY, surroundings)?);
+        let deployed = Arc::new(Deployed::parse(POLICY, lookup, Some(&Ours::new(&config)))?);
+        let rules = Arc::new(Reader { hosts: AllowedHosts::new(&config, deployed.policy()), deployed });
         Ok(Self {
-            hosts: AllowedHosts::new(&config, &policy),
             config,
-            policy,
             ports,
-            knowledge: Mutex::default(),
+            knowledge: Mutex::new(Knowledge::new(rules.clone())),
+            rules,
             chores: chores::Chores::default(),
+            trials: Mutex::default(),
             description: docs::Fitted::default(),
             limiter_refusals: AtomicU64::default(),
         })
@@ -105,11 +109,11 @@ impl App {
     fn with_fresh_knowledge(&self) -> Self {
         Self {
             config: self.config.clone(),
-            policy: self.policy.clone(),
-            hosts: self.hosts.clone(),
+            rules: self.rules.clone(),
             ports: self.ports.clone(),
-            knowledge: Mutex::default(),
+            knowledge: Mutex::new(Knowledge::new(self.rules.clone())),
             chores: chores::Chores::default(),
+            trials: Mutex::default(),
             description: docs::Fitted::default(),
             limiter_refusals: AtomicU64::default(),
         }
@@ -130,10 +134,16 @@ impl App {
         }
     }
 
-    /// What decisions rest on.
+    /// What decisions rest on. Where a policy was put over the API, that stands in the knowledge.
     #[must_use]
     pub fn world(&self) -> World<'_> {
-        World::new(&self.config, &self.policy, &self.hosts)
+        World::new(&self.config, self.deployed().policy(), &self.rules.hosts)
+    }
+
+    /// The policy file that is deployed.
+    #[must_use]
+    pub fn deployed(&self) -> &Deployed {
+        &self.rules.deployed
     }
 
     /// What an access token must say to be for us.

@@ -1,4 +1,4 @@
-//! What an isolate holds a copy of: our keys, and what roles give.
+//! What an isolate holds a copy of: our keys, what roles give, and what policy was put live.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,6 +15,7 @@ use super::{
         rotation::VIEW_AGE,
         verify::MAX_LIFE,
     },
+    versions::Put,
 };
 
 /// A copy is good for this long before it is asked for again.
@@ -29,12 +30,12 @@ pub enum Age {
     Ageing,
     /// Asked for again before it is used, where that can be.
     Old,
-    /// Not used at all: roles are known to give something else now, or what was ended before its time since then may
+    /// Not used at all: roles are known to give something else now, or another policy decides, or what was ended before its time since then may
     /// be told nowhere else any more.
     Spent,
 }
 
-/// Keys and roles, read together.
+/// Keys, roles and policies, read together.
 #[derive(Debug, Default)]
 pub struct Bundle {
     /// Our keys.
@@ -45,6 +46,8 @@ pub struct Bundle {
     pub unreadable: BTreeMap<String, String>,
     /// What roles give.
     pub roles: RoleGraph,
+    /// The policies that were put live.
+    pub policies: Put,
     /// Which versions these are.
     pub versions: Versions,
     /// As of when.
@@ -80,8 +83,10 @@ impl Bundle {
         match heard {
             // What began to be read after the versions were heard of is at least of those.
             Some(heard) if heard.versions != self.versions && (self.is_copy || self.order < heard.order) => {
-                // A role that gives less now must not give more; a key is not signed with before everyone can know it.
-                let gives_more = heard.versions.roles != self.versions.roles;
+                // A role that gives less now must not give more, and a route that was closed must not be open; a key is not
+                // signed with before everyone can know it.
+                let (theirs, ours) = (heard.versions, self.versions);
+                let gives_more = (theirs.roles, theirs.policy) != (ours.roles, ours.policy);
                 by_time.max(if gives_more { Age::Spent } else { Age::Old })
             }
             _ => by_time,

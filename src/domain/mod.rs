@@ -29,4 +29,5 @@ pub mod time;
 pub mod token;
 pub mod user;
 pub mod user_agent;
+pub mod versions;
 pub mod vouched;

@@ -1,8 +1,8 @@
 //! Who is calling, once that is known, in the form that authorisation and origins need.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
-use super::memory::Weigh;
+use super::{memory::Weigh, policy::Credential};
 use crate::domain::{
     api_key::snapshot::KeySnapshot,
     id::SessionId,
@@ -44,6 +44,23 @@ pub struct Caller {
     pub is_narrowed: bool,
 }
 
+/// Somebody who is only supposed to call.
+#[derive(Clone, Debug)]
+pub struct Supposed {
+    /// Who.
+    pub subject: String,
+    /// Their username, if it is to be told.
+    pub username: Option<String>,
+    /// The roles that they hold directly.
+    pub roles: Vec<String>,
+    /// What they come narrowed to, if they do.
+    pub scope: Option<String>,
+    /// By what they are known.
+    pub credential: Credential,
+    /// How long ago they showed a second factor, if they did.
+    pub factor_age: Option<Duration>,
+}
+
 /// What a credential says of who shows it.
 struct Shown<'a> {
     subject: String,
@@ -73,7 +90,7 @@ impl Caller {
             roles: &claims.roles,
             scope: claims.scope.as_deref(),
             session: Some(verified.session()),
-            method: "bearer",
+            method: Credential::Bearer.method(),
             second_factor_at,
             has_factor: second_factor_at.is_some(),
         };
@@ -92,7 +109,7 @@ impl Caller {
             roles: &session.roles,
             scope: session.scope.as_deref(),
             session: Some(session.session),
-            method: "session",
+            method: Credential::Session.method(),
             second_factor_at,
             has_factor: second_factor_at.is_some(),
         };
@@ -111,9 +128,30 @@ impl Caller {
             roles: &key.roles,
             scope: Some(&key.scopes),
             session: None,
-            method: "api_key",
+            method: Credential::ApiKey.method(),
             second_factor_at: None,
             has_factor: key.with_factor,
+        };
+        Self::new(shown, graph)
+    }
+
+    /// Works out what somebody would be who is only supposed to call; `issuer` is ours.
+    #[must_use]
+    pub fn supposed(of: &Supposed, issuer: &str, graph: &RoleGraph, now: Timestamp) -> Self {
+        let method = of.credential.method();
+        let second_factor_at = of.factor_age.map(|age| now.minus(age));
+        let shown = Shown {
+            subject: of.subject.clone(),
+            issuer,
+            username: of.username.as_deref(),
+            verified_email: None,
+            roles: &of.roles,
+            scope: of.scope.as_deref(),
+            session: None,
+            method,
+            second_factor_at,
+            // An API key is as good as what its owner has shown when they made it.
+            has_factor: second_factor_at.is_some() || of.credential == Credential::ApiKey,
         };
         Self::new(shown, graph)
     }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How a request goes on to its origin.
-#[derive(Debug, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub struct Rewrite {
     /// The URL it goes to.
     pub url: String,
@@ -99,7 +99,7 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// What the log is told of a forwarded request: neither its path nor its query, in which there may be anything.
-#[derive(Debug, Serialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
 pub struct AccessLine {
     /// The route.
     pub route: String,

@@ -41,6 +41,17 @@ impl<'a> Head<'a> {
         Some(Self { method, scheme, authority, raw_path, query, headers })
     }
 
+    /// As it can be taken apart again.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let Self { method, scheme, authority, raw_path, query, headers } = self;
+        let mut text = format!("{method}\n{scheme}://{authority}{raw_path}{query}");
+        for (name, value) in headers {
+            text.extend(["\n", name, "\n", value]);
+        }
+        text
+    }
+
     /// The value of a header, by its lower-case name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {
@@ -84,6 +95,7 @@ mod tests {
         assert_eq!((head.host(), head.raw_path, head.query), ("[::1]", "/a%20b", "?x=/y?z"));
         assert_eq!(head.header("accept"), Some("*/*"));
         assert_eq!(head.header("cookie"), None);
+        assert_eq!(head.text(), "GET\nhttp://[::1]:8787/a%20b?x=/y?z\nhost\n[::1]:8787\naccept\n*/*");
     }
 
     #[test]

@@ -11,6 +11,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct AllowedHosts {
     patterns: Vec<HostPattern>,
+    /// Whether the others than ours are the policy's.
+    are_policys: bool,
     environment: Environment,
 }
 
@@ -22,7 +24,16 @@ impl AllowedHosts {
         let ours = HostPattern::Exactly(config.public_url.authority().to_owned());
         let others = config.allowed_hosts.as_deref().unwrap_or_else(|| policy.hosts());
         let patterns = std::iter::once(ours).chain(others.iter().cloned()).collect();
-        Self { patterns, environment: config.environment }
+        Self { patterns, are_policys: config.allowed_hosts.is_none(), environment: config.environment }
+    }
+
+    /// The same under another policy.
+    #[must_use]
+    pub fn under(&self, policy: &Policy) -> Self {
+        let ours = self.patterns.iter().take(1);
+        let patterns =
+            if self.are_policys { ours.chain(policy.hosts()).cloned().collect() } else { self.patterns.clone() };
+        Self { patterns, ..*self }
     }
 
     /// Whether a request came to one of them. In development, loopback names are among them at any port.

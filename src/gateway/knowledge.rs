@@ -1,4 +1,4 @@
-//! What one isolate knows: keys, roles, tokens it has verified, and its view of revocations. Plain data,
+//! What one isolate knows: keys, roles, the policy, tokens it has verified, and its view of revocations. Plain data,
 //! synchronous, bounded; losing any of it costs a question, never an admission.
 
 use std::{sync::Arc, time::Duration};
@@ -10,6 +10,7 @@ use super::{
     assertion::{Asserted, AssertedTo},
     caller::Caller,
     memory::{Memory, Weigh},
+    rules::{Reader, Rules},
     session::SessionFound,
     uses::Uses,
     view::RevocationView,
@@ -74,6 +75,8 @@ pub struct Knowledge {
     sessions: Memory<SessionId, SessionFound, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
     keys: Memory<TokenDigest, KeyFound, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
     assertions: Memory<AssertedTo, Asserted, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
+    /// Which policy decides.
+    pub rules: Rules,
     /// When it was last heard that the copy is of the versions that it must be.
     confirmed_at: Option<Timestamp>,
     /// Revocations.
@@ -85,6 +88,12 @@ pub struct Knowledge {
 }
 
 impl Knowledge {
+    /// Nothing, with what policies can be read by.
+    #[must_use]
+    pub fn new(reader: Arc<Reader>) -> Self {
+        Self { rules: Rules::new(reader), ..Self::default() }
+    }
+
     /// How old the copy of keys and roles is; `None` if there is none.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Age> {
@@ -214,6 +223,7 @@ impl Knowledge {
             self.keys.clear();
             self.assertions.clear();
         }
+        self.rules.choose(&bundle.policies);
         let bundle = Arc::new(bundle);
         self.bundle = Some(bundle.clone());
         self.confirmed_at = None;

@@ -19,6 +19,8 @@ pub enum LimitAnswer {
     Decided(Decision),
     /// It did not answer.
     NoAnswer,
+    /// It is not asked: nothing comes of the request.
+    NotAsked,
 }
 
 /// Which limit is asked.
@@ -47,13 +49,13 @@ pub(super) enum Limited {
 pub(super) fn limit(
     route: &Route,
     limits: &[Limit],
-    kind: LimitKind,
-    answer: Option<LimitAnswer>,
+    (kind, answer): (LimitKind, Option<LimitAnswer>),
     key: impl FnOnce() -> LimitKey,
     now: Timestamp,
 ) -> Result<Limited, ApiError> {
     match answer {
         _ if limits.is_empty() => Ok(Limited::Passed(None)),
+        Some(LimitAnswer::NotAsked) => Ok(Limited::Passed(None)),
         None => Ok(Limited::Ask(Want::Limit { kind, key: key(), limits: limits.to_vec() })),
         Some(LimitAnswer::Decided(decision)) if decision.admitted => Ok(Limited::Passed(Some(decision))),
         Some(LimitAnswer::Decided(decision)) => Err(ApiError::RateLimited(decision, now)),

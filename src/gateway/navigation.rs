@@ -17,7 +17,7 @@ const MAX_RETURN_BYTES: usize = 2048;
 pub(super) fn unknown(head: &Head<'_>, path: &Path, route: &Route, world: &World<'_>) -> ApiError {
     let page = format!("{}/login", world.pages_prefix);
     // The cookie is this host's alone: elsewhere a sign-in would change nothing.
-    let would_help = route.credentials.contains(&Credential::Session) && super::is_auth_host(head, world);
+    let would_help = route.credentials.contains(&Credential::Session) && super::decide::is_auth_host(head, world);
     if !would_help || !is_of_a_browser(head) || !is_open(&page, head, world) {
         return ApiError::Unauthenticated;
     }

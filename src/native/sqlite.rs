@@ -33,6 +33,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0012_audit_log.sql"),
     include_str!("../../migrations/0013_api_keys.sql"),
     include_str!("../../migrations/0014_dashboard.sql"),
+    include_str!("../../migrations/0015_policy.sql"),
 ];
 
 /// A database with nothing in it but what every installation has.

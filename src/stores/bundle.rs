@@ -1,5 +1,5 @@
-//! What isolates hold a copy of: our keys, and what roles give. Every change of either answers with
-//! the bundle as it is after it.
+//! What isolates hold a copy of: our keys, what roles give, and the policies that were put live. Every change of any
+//! answers with the bundle as it is after it.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{
     audit,
     keys::{self, Ring},
-    revocations, run,
+    policies, revocations, run,
 };
 use crate::{
     domain::{
@@ -66,7 +66,7 @@ pub struct Tidied {
 }
 
 /// How many statements [`read_statements`] are.
-const READ: usize = 3;
+const READ: usize = 4;
 
 /// Reads what roles say.
 pub(super) fn read_roles() -> Statement {
@@ -80,7 +80,7 @@ pub(super) fn read_roles() -> Statement {
 }
 
 fn read_statements(now: Timestamp) -> [Statement; READ] {
-    [revocations::read_versions(), keys::read_live(now), read_roles()]
+    [revocations::read_versions(), keys::read_live(now), read_roles(), policies::read_in_force()]
 }
 
 impl Keeper<'_> {
@@ -143,8 +143,8 @@ impl Keeper<'_> {
             || !due(&bundle.keyring, self.wanted, self.schedule, self.now, Occasion::Regular).is_empty()
     }
 
-    /// Changes what roles give, by a batch. What its statements gave, and the bundle after it.
-    pub async fn change_roles(&self, batch: Vec<Statement>) -> Result<(Vec<Rows>, Bundle), ApiError> {
+    /// Changes what roles give, or which policy decides, by a batch. What its statements gave, and the bundle after it.
+    pub async fn change(&self, batch: Vec<Statement>) -> Result<(Vec<Rows>, Bundle), ApiError> {
         let mut rows = self.run(batch).await?;
         let bundle = self.build(rows.split_off(rows.len().saturating_sub(READ))).await?;
         Ok((rows, bundle))
@@ -198,7 +198,9 @@ impl Keeper<'_> {
         let keys = rows.next().unwrap_or_default().all::<keys::Row>()?;
         let Ring { keys, sealed, unreadable } = keys::ring(keys, self.crypto).await;
         let (keyring, roles) = (keys.into_iter().collect(), RoleGraph::new(&records(rows.next().unwrap_or_default())?));
-        Ok(Bundle { keyring, sealed, unreadable, roles, versions, as_of: self.now, is_copy: false, order: self.order })
+        let policies = policies::put(rows.next().unwrap_or_default())?;
+        let (as_of, order) = (self.now, self.order);
+        Ok(Bundle { keyring, sealed, unreadable, roles, policies, versions, as_of, is_copy: false, order })
     }
 }
 

@@ -14,6 +14,7 @@ pub mod judged;
 mod keys;
 pub mod mfa;
 pub mod outbox;
+pub mod policies;
 pub mod refresh;
 pub mod revocations;
 pub mod roles;

@@ -185,6 +185,7 @@ async fn a_forged_key_costs_no_question_and_one_that_is_over_is_asked_about_now_
     let key = make(&world.isolate, &ada, &json!({ "name": "k" })).await;
     use_key(&world.isolate, "/demo/private/x", &key.key).await.expect(200);
     let cold = world.another_isolate();
+    cold.warm_up().await;
     world.host.switchboard.set(Plan::Healthy);
     let last = if key.key.ends_with('A') { "B" } else { "A" };
     let forged = format!("{}{last}{}", &key.key[..40], &key.key[41..]);

@@ -10,6 +10,7 @@ use crate::{
     api_keys::{make, use_key},
     attempts::{attempt, fail},
     harness::{PASSWORD, URL, World},
+    live_policy::{POLICY, only, put},
     mail::last_token,
     mfa::{enrolled, half, verify},
 };
@@ -347,4 +348,33 @@ async fn an_administrators_work_is_counted() {
     let role = json!({ "name": "clerk" });
     world.isolate.post_as(&chief.access, "/api/v1/admin/roles", &role).await.expect(201);
     assert_eq!(trips(&world), (4, 1, 1, 1), "a role: who asks, factor, roles, the change; the bundle beside the feed");
+}
+
+#[tokio::test]
+async fn whichever_policy_decides_a_warm_request_makes_no_trip_and_a_fresh_isolate_two() {
+    let world = World::new();
+    let root = world.user("root", Some("super_admin")).await;
+    world.isolate.warm_up().await;
+    world.host.clock.advance(Duration::from_secs(1));
+    trips(&world);
+    put(&world, &root, &json!({ "policy": only("a", "/a") })).await.expect(200);
+    assert_eq!(
+        trips(&world),
+        (4, 1, 1, 1),
+        "a policy: who asks, factor, roles, the change; the bundle beside the feed"
+    );
+    world.isolate.get(POLICY, Some(&root.access)).await.expect(200);
+    assert_eq!(trips(&world), (2, 0, 1, 0), "who asks, and what decides");
+    world.isolate.get(&format!("{POLICY}/versions"), Some(&root.access)).await.expect(200);
+    assert_eq!(trips(&world), (2, 0, 1, 0), "who asks, and the list");
+    let question = json!({ "method": "GET", "url": "https://auth.example.com/a" });
+    world.isolate.post_as(&root.access, &format!("{POLICY}/explain"), &question).await.expect(200);
+    assert_eq!(trips(&world), (2, 0, 1, 0), "who asks, and what decides");
+    assert!(world.isolate.proxy_get("/a", None).await.expect(200).warm);
+    assert_eq!(trips(&world), (0, 0, 0, 0));
+    let fresh = world.another_isolate();
+    fresh.proxy_get("/a", None).await.expect(200);
+    assert_eq!(trips(&world), (0, 1, 0, 1), "the edge bundle, and beside it the feed");
+    assert!(fresh.proxy_get("/a", None).await.expect(200).warm);
+    assert_eq!(trips(&world), (0, 0, 0, 0));
 }

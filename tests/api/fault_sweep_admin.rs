@@ -8,6 +8,7 @@ use crate::{
     admin_users::USERS,
     attempts::fail,
     harness::{Answer, SignedIn, World},
+    live_policy::POLICY,
     roles::{PERMISSIONS, ROLES, role},
     sweep::{Swept, whole},
 };
@@ -213,6 +214,63 @@ const FLOWS: &[Flow] = &[
             whole(world);
             let made = world.audited("admin_action");
             assert_eq!(world.count("SELECT COUNT(*) FROM role_permissions WHERE permission = 'orders:read'"), made);
+        },
+    },
+    Flow {
+        name: "policy, shown",
+        method: "GET",
+        path: POLICY,
+        body: "",
+        success: 200,
+        told_after: None,
+        holds: |world, _| whole(world),
+    },
+    Flow {
+        name: "policies, listed",
+        method: "GET",
+        path: "/api/v1/admin/policy/versions",
+        body: "",
+        success: 200,
+        told_after: None,
+        holds: |world, _| whole(world),
+    },
+    Flow {
+        name: "policy, explained",
+        method: "POST",
+        path: "/api/v1/admin/policy/explain",
+        body: r#"{"method":"GET","url":"https://auth.example.com/demo/public/x"}"#,
+        success: 200,
+        told_after: None,
+        holds: |world, _| whole(world),
+    },
+    Flow {
+        name: "graph, a policy put live",
+        method: "PUT",
+        path: POLICY,
+        body: r#"{"policy":"version = 1\n[[route]]\nid = \"a\"\npath = \"/a\"\norigin = \"demo\"\naccess = \"public\""}"#,
+        success: 200,
+        told_after: None,
+        holds: |world, done| {
+            whole(world);
+            // Whoever asks again has it put again.
+            let put = world.audited("policy_changed");
+            assert_eq!(world.count("SELECT COUNT(*) FROM policies WHERE kind = 'live'"), put);
+            assert_eq!(world.count("SELECT version - 1 FROM versions WHERE name = 'policy'"), put);
+            assert!(!done || put >= 1);
+        },
+    },
+    Flow {
+        name: "graph, the file put back",
+        method: "POST",
+        path: "/api/v1/admin/policy/rollback",
+        body: r#"{"version":0}"#,
+        success: 200,
+        told_after: None,
+        holds: |world, done| {
+            whole(world);
+            let put = world.audited("policy_rolled_back");
+            assert_eq!(world.count("SELECT COUNT(*) FROM policies"), put);
+            assert!(!done || put >= 1);
         },
     },
 ];

@@ -306,6 +306,11 @@ impl Isolate {
         self.send(request.body(Body::empty()).unwrap()).await
     }
 
+    /// Has it come to know what every request rests on.
+    pub async fn warm_up(&self) {
+        self.proxy(&format!("GET\n{URL}/demo/public/x")).await.expect(200);
+    }
+
     /// What a warm isolate says without asking anyone.
     fn app_verdict<'a>(&self, head: &Head<'a>, request: RequestId) -> Verdict<'a> {
         self.app.decide(head, request)

@@ -118,8 +118,9 @@ async fn one_request_asks_for_newer_keys_once_however_long_that_takes() {
     slow.stalls.store(true, Ordering::SeqCst);
     slow.calls.store(0, Ordering::SeqCst);
     slow.world.host.clock.advance(Duration::from_mins(5));
+    slow.world.host.switchboard.set(Plan::WithoutAll(&["feed"]));
     assert_eq!(ask(&app, &of_kid(&ada, &"k".repeat(43))).await, 503);
-    assert_eq!(slow.calls.load(Ordering::SeqCst), 2, "one question, put twice");
+    assert_eq!(slow.calls.load(Ordering::SeqCst), 4, "two questions, about keys and revocations, each put twice");
 }
 
 /// The same for each token, at once.

@@ -30,9 +30,14 @@ impl Drop for File {
     }
 }
 
-/// What the command says: its exit code and its words.
+/// What `policy check` says: its exit code and its words.
 fn check(words: &[&str]) -> (u8, String) {
-    let words = [&["policy", "check"], words].concat().into_iter().map(ToOwned::to_owned).collect();
+    policy(&[&["check"], words].concat())
+}
+
+/// What a command says.
+fn policy(words: &[&str]) -> (u8, String) {
+    let words = [&["policy"], words].concat().into_iter().map(ToOwned::to_owned).collect();
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let lookup = |_: &str| None;
     let now = Timestamp::default();
@@ -166,4 +171,128 @@ fn what_cannot_be_done_is_said() {
 fn the_policy_that_ships_is_good() {
     let (code, told) = check(&["policy.toml", "DEMO_ORIGIN=http://127.0.0.1:8788", "PUBLIC_URL=https://auth.example"]);
     assert!(code == 0, "{told}");
+}
+
+/// Where `make dev` has the demo origin.
+const DEMO: &str = "DEMO_ORIGIN=http://127.0.0.1:8788";
+
+#[test]
+fn the_policy_that_ships_does_what_its_cases_say() {
+    let (code, told) = policy(&["test", "policy.toml", DEMO]);
+    assert_eq!((code, told.as_str()), (0, "cases: 14, failed: 0\n"));
+}
+
+const ROUTES: &str = "version = 1
+[[origin]]
+id = \"a\"
+url = \"https://a.internal\"
+[[route]]
+id = \"read\"
+methods = [\"GET\"]
+path = \"/orders/{id}\"
+origin = \"a\"
+access = \"authenticated\"
+require = { min_role = \"moderator\" }
+strip_prefix = \"/orders\"
+set_headers = { X-Tenant = \"acme\" }
+";
+
+#[test]
+fn a_case_that_fails_is_told_with_its_line_and_what_became_of_it() {
+    let file = File::new("tested.toml", ROUTES);
+    let beside = file.path().replace(".toml", ".cases.toml");
+    let cases = "[[case]]
+request = \"GET https://auth.example/orders/7\"
+roles = [\"admin\"]
+url = \"https://a.internal/7\"
+receives = { x-tenant = \"acme\" }
+
+[[case]]
+request = \"GET https://auth.example/orders/7\"
+roles = [\"user\"]
+
+[[case]]
+request = \"GET https://auth.example/orders/7\"
+roles = [\"moderator\"]
+status = 403
+
+[[case]]
+request = \"DELETE https://auth.example/orders/7\"
+status = 401
+
+[[case]]
+request = \"GET https://auth.example/api/v1/users/me\"
+
+[[case]]
+request = \"GET https://auth.example/orders/7\"
+roles = [\"admin\"]
+route = \"write\"
+url = \"https://a.internal/8\"
+receives = { X-Tenant = \"other\", X-Nothing = \"x\" }
+";
+    fs::write(&beside, cases).unwrap();
+    let _gone = File(beside.clone().into());
+    let (code, told) = policy(&["test", file.path(), "PUBLIC_URL=https://auth.example"]);
+    let lines: Vec<_> = told.lines().map(|line| line.strip_prefix(&format!("{beside}: ")).unwrap_or(line)).collect();
+    assert_eq!(
+        (code, lines.as_slice()),
+        (
+            1,
+            &[
+                "line 7: GET https://auth.example/orders/7: expected that it is forwarded, but it is refused with 403 \
+                 (min_role: missing role: moderator)",
+                "line 11: GET https://auth.example/orders/7: expected status 403, but read forwards it to \
+                 https://a.internal/7",
+                "line 16: DELETE https://auth.example/orders/7: expected status 401, but it is refused with 404 \
+                 (route: There is nothing here.)",
+                "line 20: GET https://auth.example/api/v1/users/me: expected that it is forwarded, but it is for the \
+                 gateway's own endpoints",
+                "line 23: GET https://auth.example/orders/7: expected route write, url https://a.internal/8, \
+                 x-nothing: x, not nothing, x-tenant: other, not acme, but read forwards it to https://a.internal/7",
+                "cases: 6, failed: 5",
+            ][..]
+        )
+    );
+    for (cases, why) in [
+        ("", "there is no [[case]]"),
+        ("[[case]]\nrequest = \"GET\"", "line 1: request must be a method and a URL"),
+        ("\n[[case]]\nrequest = \"GET /x\"", "line 2: url must be a whole URL"),
+        ("[[case]]\nrequest = \"GET https://a/\"\ncolour = 3", "unknown field `colour`"),
+        ("[[case]]\nrequest = \"GET https://a/\"\nstatus = 401\nurl = \"x\"", "forwarded nowhere"),
+        ("[[case]]\nrequest = \"GET https://a/\"\nmfa = \"soon\"", "line 1: mfa must be"),
+    ] {
+        fs::write(&beside, cases).unwrap();
+        let (code, told) = policy(&["test", file.path()]);
+        assert_eq!((code, told.contains(why)), (2, true), "{cases}: {told}");
+    }
+    fs::remove_file(&beside).unwrap();
+    assert_eq!(policy(&["test", file.path()]).0, 2, "there are no cases");
+    let faulty = File::new("faulty-tested.toml", "version = 2");
+    assert_eq!(policy(&["test", faulty.path()]).0, 1);
+}
+
+#[test]
+fn a_request_is_explained_step_by_step() {
+    let file = File::new("explained.toml", ROUTES);
+    let explain =
+        |more: &[&str]| policy(&[&["explain", file.path(), "GET", "http://127.0.0.1:8787/orders/7"], more].concat());
+    let (code, told) = explain(&["--role", "admin", "--subject", "ada", "--header", "X-Auth-Subject: root"]);
+    assert_eq!(code, 0);
+    for line in [
+        "passes   route: /orders/{id} by read, id = \"7\"",
+        "passes   credential: ada by bearer",
+        "passes   min_role: It holds.",
+        "forwarded to a: GET https://a.internal/7",
+        "  x-auth-assertion: <signed for https://a.internal>",
+        "  x-auth-subject: ada",
+        "  x-tenant: acme",
+        "  x-auth-subject is removed",
+    ] {
+        assert!(told.lines().any(|told| told == line), "{line}\n{told}");
+    }
+    let (code, told) = explain(&[]);
+    assert!(code == 0 && told.ends_with("refused with 401\n"), "{told}");
+    let (code, told) = policy(&["explain", file.path(), "GET", "http://127.0.0.1:8787/health"]);
+    assert!(code == 0 && told.ends_with("for the gateway's own endpoints\n"), "{told}");
+    assert_eq!(policy(&["explain", file.path(), "GET", "orders/7"]).0, 2);
 }

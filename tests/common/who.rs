@@ -108,6 +108,11 @@ pub const fn super_admins(caller: Caller) -> u16 {
     }
 }
 
+/// The same, but it is not there.
+pub const fn admins_read_missing(caller: Caller) -> u16 {
+    and_then(admins_read(caller), 404)
+}
+
 /// An admin's work, after which there is nothing to say.
 pub const fn admins_done(caller: Caller) -> u16 {
     and_then(admins(caller), 204)
@@ -136,6 +141,16 @@ pub const fn nobody_above(caller: Caller) -> u16 {
 /// An admin's work, but what is asked is not said plainly.
 pub const fn admins_invalid(caller: Caller) -> u16 {
     and_then(admins(caller), 422)
+}
+
+/// The work of whoever looks after the installation, after which there is nothing to say.
+pub const fn super_admins_done(caller: Caller) -> u16 {
+    and_then(super_admins(caller), 204)
+}
+
+/// The same, but not on what is not there.
+pub const fn super_admins_missing(caller: Caller) -> u16 {
+    and_then(super_admins(caller), 404)
 }
 
 /// The same, and the body is not good enough.

@@ -81,7 +81,8 @@ pub fn editor(app: &App, principal: &Principal, roles: &RoleGraph, takes: &[&str
     if holdings.second_factor_at.is_none() && roles.require_mfa(holdings.roles) {
         return Err(ApiError::StepUp(None));
     }
-    Ok(Editor::new(permissions, holdings.roles, roles, BUILT_IN.into_iter().chain(app.policy.roles())))
+    let named = app.roles_of_policy();
+    Ok(Editor::new(permissions, holdings.roles, roles, BUILT_IN.into_iter().chain(named.iter().map(String::as_str))))
 }
 
 /// The account, if the caller may administer it, and do what that `takes`: nobody does so above themselves. By roles as the

@@ -7,6 +7,7 @@
 //! Nothing of it is in the Worker, which has the document as a text.
 
 mod accounts;
+mod admin_policy;
 mod admin_roles;
 mod admin_system;
 mod admin_users;
@@ -24,32 +25,34 @@ use self::{operation::Operation, schema::Schemas};
 use super::{DEVELOPMENT_ENDPOINTS, DOCS_ENDPOINTS, ENDPOINTS, docs::PREFIX};
 
 /// Every area. Each describes its endpoints.
-const AREAS: [fn(&mut Schemas) -> Vec<Operation>; 8] = [
+const AREAS: [fn(&mut Schemas) -> Vec<Operation>; 9] = [
     accounts::operations,
     auth::operations,
     mfa::operations,
     api_keys::operations,
     admin_users::operations,
     admin_roles::operations,
+    admin_policy::operations,
     admin_system::operations,
     root::operations,
 ];
 
 /// What the areas are called, and what they are.
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 9] = [
     (accounts::TAG, "An account of one's own: making it, proving its address, changing it, closing it."),
     (auth::TAG, "Signing in, staying signed in, signing out (RFC 6749, RFC 9700)."),
     (mfa::TAG, "A second factor: one-time passwords (RFC 6238), and recovery codes."),
     (api_keys::TAG, "What programs show where a person would sign in."),
     (admin_users::TAG, "Looking after accounts. Nobody does anything to an account that is above themselves."),
     (admin_roles::TAG, "What accounts may do. Nobody gives what they do not have."),
+    (admin_policy::TAG, "Which requests reach which origin. Routes can be put live; origins come with a deploy alone."),
     (admin_system::TAG, "What there is, the log, and the keys that tokens are signed with."),
     (root::TAG, "What anyone may read."),
 ];
 
 const ABOUT: &str = "Accounts, sessions, tokens, roles and keys of an Edgewarden gateway.
 
-Bodies are UTF-8, at most 64 KiB. JSON must be one object that names nothing twice. Times are RFC 3339 in UTC; ids are UUIDs \
+Bodies are UTF-8, at most 64 KiB (2 MiB where they hold a policy). JSON must be one object that names nothing twice. Times are RFC 3339 in UTC; ids are UUIDs \
 of version 7 in lower case. Whoever is refused gets a problem document (RFC 9457), which names every bad field at once, \
 and the id under which the log has the request.
 

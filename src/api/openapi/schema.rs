@@ -116,6 +116,16 @@ pub fn some_text() -> Value {
     json!({ "type": "string", "minLength": 1 })
 }
 
+/// Texts by names that the client chooses.
+pub fn texts_by_name() -> Value {
+    json!({ "type": "object", "additionalProperties": { "type": "string" } })
+}
+
+/// A version's number, or 0.
+pub fn number() -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX })
+}
+
 /// `true` or `false`.
 pub fn flag() -> Value {
     json!({ "type": "boolean" })

@@ -134,6 +134,10 @@ events! {
     KeyAdded = "key_rotated", Info, Success;
     /// A new signing key took the place of all others, at once.
     KeysReplaced = "key_rotated", Warning, Success;
+    /// Another policy was put live, or is tried, or none is any more.
+    PolicyChanged = "policy_changed", Info, Success;
+    /// An earlier policy was put live again.
+    PolicyRolledBack = "policy_rolled_back", Info, Success;
 }
 
 /// How loud an event is.

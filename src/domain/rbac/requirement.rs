@@ -104,30 +104,81 @@ impl Requirement {
         param: impl Fn(&str) -> Option<&'p str>,
         now: Timestamp,
     ) -> Result<(), Missing> {
+        let asked = Asked { caller, graph, now };
+        self.hold_permissions(asked)?;
+        self.hold_any_role(asked)?;
+        self.hold_min_role(asked)?;
+        self.hold_owner(asked, param)?;
+        self.hold_factor(asked)
+    }
+
+    /// The same, each need by itself: what is needed, and whether it is there. What is not stated is left out.
+    pub fn each<'p>(
+        &self,
+        caller: Holdings<'_>,
+        graph: &RoleGraph,
+        param: impl Fn(&str) -> Option<&'p str>,
+        now: Timestamp,
+    ) -> Vec<(&'static str, Result<(), Missing>)> {
+        let asked = Asked { caller, graph, now };
+        let stated = |is_stated: bool, name, held| is_stated.then_some((name, held));
+        [
+            stated(!self.permissions.is_empty(), "permissions", self.hold_permissions(asked)),
+            stated(!self.any_role.is_empty(), "any_role", self.hold_any_role(asked)),
+            stated(self.min_role.is_some(), "min_role", self.hold_min_role(asked)),
+            stated(self.owner.is_some(), "owner", self.hold_owner(asked, param)),
+            stated(self.mfa.is_some() || caller.lacks_factor, "mfa", self.hold_factor(asked)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn hold_permissions(&self, Asked { caller, .. }: Asked<'_>) -> Result<(), Missing> {
         let lacking: Vec<_> =
             self.permissions.iter().filter(|needed| !caller.permissions.contains(*needed)).cloned().collect();
-        if !lacking.is_empty() {
-            return Err(Missing::Permissions(lacking));
+        if lacking.is_empty() { Ok(()) } else { Err(Missing::Permissions(lacking)) }
+    }
+
+    fn hold_any_role(&self, asked: Asked<'_>) -> Result<(), Missing> {
+        let holds = self.any_role.is_empty() || self.any_role.iter().any(|role| asked.hold(role));
+        if holds { Ok(()) } else { Err(Missing::AnyRole(self.any_role.clone())) }
+    }
+
+    fn hold_min_role(&self, asked: Asked<'_>) -> Result<(), Missing> {
+        match &self.min_role {
+            Some(role) if !asked.hold(role) => Err(Missing::MinRole(role.clone())),
+            _ => Ok(()),
         }
-        let holds = |role: &String| caller.hold(role, graph);
-        if !self.any_role.is_empty() && !self.any_role.iter().any(holds) {
-            return Err(Missing::AnyRole(self.any_role.clone()));
-        }
-        if let Some(role) = self.min_role.as_ref().filter(|role| !holds(role)) {
-            return Err(Missing::MinRole(role.clone()));
-        }
-        if let Some(name) = &self.owner {
-            let owns = param(name).is_some_and(|value| value == caller.subject);
-            if !owns && !self.unless_role.iter().any(holds) {
-                return Err(Missing::Owner);
-            }
-        }
+    }
+
+    fn hold_owner<'p>(&self, asked: Asked<'_>, param: impl Fn(&str) -> Option<&'p str>) -> Result<(), Missing> {
+        let Some(name) = &self.owner else { return Ok(()) };
+        let owns = param(name).is_some_and(|value| value == asked.caller.subject);
+        if owns || self.unless_role.iter().any(|role| asked.hold(role)) { Ok(()) } else { Err(Missing::Owner) }
+    }
+
+    fn hold_factor(&self, Asked { caller, now, .. }: Asked<'_>) -> Result<(), Missing> {
         match self.mfa {
             Some(max_age) if caller.second_factor_at.is_none_or(|at| now.since(at) > max_age) => {
                 Err(Missing::SecondFactor(Some(max_age)))
             }
             _ => caller.require_factor_of_roles(),
         }
+    }
+}
+
+/// Who is held against a requirement, by what.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    caller: Holdings<'a>,
+    graph: &'a RoleGraph,
+    now: Timestamp,
+}
+
+impl Asked<'_> {
+    fn hold(&self, role: &str) -> bool {
+        self.caller.hold(role, self.graph)
     }
 }
 

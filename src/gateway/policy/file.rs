@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Policy, Route,
+    Deployed, Policy, Route,
     fault::PolicyError,
     limits::{check_memory, keep_for_each_other},
     origin, reach,
@@ -26,6 +26,16 @@ pub struct Surroundings<'s> {
     pub names: Option<&'s Names>,
     /// What is ours on which hosts, where that is known.
     pub ours: Option<&'s Ours>,
+    /// The file whose origins it rests on, if it is to be put live beside one.
+    pub deployed: Option<&'s Deployed>,
+}
+
+impl<'s> Surroundings<'s> {
+    /// Nothing but variables.
+    #[must_use]
+    pub const fn new(vars: Lookup<'s>) -> Self {
+        Self { vars, names: None, ours: None, deployed: None }
+    }
 }
 
 /// The roles and permissions that there are.
@@ -73,7 +83,7 @@ impl Policy {
     /// # Errors
     /// Every fault, with its place.
     pub fn parse(text: &str, vars: Lookup<'_>) -> Result<Self, PolicyError> {
-        Self::parse_in(text, Surroundings { vars, names: None, ours: None })
+        Self::parse_in(text, Surroundings::new(vars))
     }
 
     /// The same, held against all that is known beside.
@@ -98,11 +108,24 @@ fn parse(mut file: Table<'_, '_>, surroundings: Surroundings<'_>) -> Policy {
     let faults = file.faults;
     file.end();
     let origins = named("origin", origin_tables);
-    // What is wrong with an origin is no fault of the routes that name it.
-    let ids: BTreeMap<String, usize> =
-        origins.iter().enumerate().map(|(index, (id, _))| (id.value.clone(), index)).collect();
-    let origins: Vec<_> =
-        origins.into_iter().filter_map(|(id, table)| origin::read(id.value, table, surroundings.vars)).collect();
+    let mut named_origins = Vec::new();
+    let origins = if let Some(deployed) = surroundings.deployed {
+        named_origins.extend(deployed.policy().origins().iter().map(|origin| origin.id.clone()));
+        named_origins.extend(origins.iter().map(|(id, _)| id.value.clone()));
+        deployed.hold_origins(faults.text, &origins);
+        if route_tables.is_empty() {
+            faults.note(0, "file", "a live policy has at least one route");
+        }
+        deployed.policy().origins().to_vec()
+    } else {
+        named_origins.extend(origins.iter().map(|(id, _)| id.value.clone()));
+        origins.into_iter().filter_map(|(id, table)| origin::read(id.value, table, surroundings.vars)).collect()
+    };
+    // What is wrong with an origin is no fault of the routes that name it. The first of a name is meant.
+    let mut ids = BTreeMap::new();
+    for (index, id) in named_origins.into_iter().enumerate() {
+        ids.entry(id).or_insert(index);
+    }
     let mut reading = Reading { surroundings, origins: &ids, table: RouteTable::default(), read: Vec::new() };
     for (id, table) in named("route", route_tables) {
         reading.route(id, table);
@@ -155,6 +178,13 @@ impl Reading<'_> {
         let Some(route::Read { route, pattern }) = route::read(id.value, table, self.origins, self.surroundings) else {
             return;
         };
+        if let Some(deployed) = self.surroundings.deployed
+            && deployed.policy().origins().get(route.origin).is_some_and(|origin| origin.forward_credentials)
+            && !deployed.sends(&route)
+        {
+            let problem = "its origin is shown credentials, and the file that is deployed sends no such request there";
+            faults.note(offset, &place, problem);
+        }
         let added = self.table.add(self.read.len(), pattern);
         match added {
             Ok(()) => self.read.push((route, At { value: place, offset })),
@@ -247,7 +277,7 @@ path = 7
 "#;
         let names = Names { roles: ["user".to_owned()].into(), permissions: ["content:read".to_owned()].into() };
         let ours = ours("auth.example", None);
-        let found = all(text, Surroundings { vars: &|_| None, names: Some(&names), ours: Some(&ours) });
+        let found = all(text, Surroundings { names: Some(&names), ours: Some(&ours), ..Surroundings::new(&|_| None) });
         // What keys there are instead is told as well.
         let found: Vec<_> = found.iter().map(|line| line.split("; there are ").next().unwrap()).collect();
         assert_eq!(
@@ -280,13 +310,13 @@ path = 7
     #[test]
     fn what_is_no_toml_is_told_with_its_line() {
         let text = "version = 1\nx = [\n[[route]]\nid = \"r\" id = 3\n= 4\n";
-        let found = all(text, Surroundings { vars: &|_| None, names: None, ours: None });
+        let found = all(text, Surroundings::new(&|_| None));
         assert!(found.iter().all(|fault| fault.starts_with("line ")) && found.len() >= 2, "{found:?}");
         for text in ["", "version", "version = 1.0", "route = 3", "[version]", "version = -1", "\u{0}"] {
             assert!(parse(text).is_err(), "{text}");
         }
         let many = format!("{HEAD}{}", "[[route]]\n".repeat(5000));
-        assert_eq!(all(&many, Surroundings { vars: &|_| None, names: None, ours: None }).len(), 100);
+        assert_eq!(all(&many, Surroundings::new(&|_| None)).len(), 100);
     }
 
     fn ours(authority: &str, hosts: Option<Vec<HostPattern>>) -> Ours {
@@ -302,7 +332,7 @@ path = 7
         let hosts = HostPattern::parse("www.example").map(|host| vec![host]);
         for (environment, is_good) in [(Environment::Development, true), (Environment::Production, false)] {
             let ours = Ours { environment, ..ours("auth.example", hosts.clone()) };
-            let parsed = Policy::parse_in(&text, Surroundings { vars: &|_| None, names: None, ours: Some(&ours) });
+            let parsed = Policy::parse_in(&text, Surroundings { ours: Some(&ours), ..Surroundings::new(&|_| None) });
             assert_eq!(parsed.is_ok(), is_good);
         }
     }
@@ -313,7 +343,7 @@ path = 7
             let hosts = hosts.map(|hosts| hosts.split(',').filter_map(HostPattern::parse_with_port).collect());
             let ours = ours("auth.example:8443", hosts);
             let text = format!("{HEAD}[[route]]\nid = \"r\"\norigin = \"a\"\naccess = \"public\"\n{lines}");
-            Policy::parse_in(&text, Surroundings { vars: &|_| None, names: None, ours: Some(&ours) }).is_ok()
+            Policy::parse_in(&text, Surroundings { ours: Some(&ours), ..Surroundings::new(&|_| None) }).is_ok()
         };
         let own = "path = \"/api/v1/{*rest}\"\n";
         assert!(!reached(own, None), "the auth host is all there is");

@@ -3,6 +3,7 @@
 //! are told all at once, each with its line.
 
 mod changes;
+mod deployed;
 mod fault;
 mod file;
 mod limits;
@@ -19,6 +20,7 @@ use serde::Deserialize;
 use self::routes::{Host, RouteTable};
 pub use self::{
     changes::Changes,
+    deployed::Deployed,
     fault::{Fault, PolicyError},
     file::{Names, Ours, Surroundings},
     routes::Params,
@@ -54,6 +56,22 @@ impl Credential {
     /// What a route takes that names none, in this order: a cookie comes along by itself, so whatever is shown on purpose is
     /// looked at first.
     pub const USUAL: [Self; 3] = [Self::Bearer, Self::ApiKey, Self::Session];
+
+    /// Reads what origins are told of one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Bearer, Self::Session, Self::ApiKey].into_iter().find(|one| one.method() == text)
+    }
+
+    /// What origins are told of it.
+    #[must_use]
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::Session => "session",
+            Self::ApiKey => "api_key",
+        }
+    }
 }
 
 /// What a limit counts by.
@@ -126,7 +144,7 @@ pub struct Route {
     /// On which hosts it answers.
     host: Host,
     /// The path that it is for, with its parameters.
-    path: String,
+    pub(super) path: String,
     /// Which origin, by position in [`Policy::origins`].
     pub(super) origin: usize,
     /// Who may.

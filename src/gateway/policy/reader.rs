@@ -35,7 +35,8 @@ const MOST: usize = 100;
 /// What is wrong with a file, as far as it was read.
 #[derive(Debug)]
 pub(super) struct Faults<'t> {
-    text: &'t str,
+    /// The file.
+    pub text: &'t str,
     found: RefCell<Vec<Fault>>,
 }
 

@@ -1,59 +1,39 @@
-//! `edgewarden policy check FILE`: everything that is wrong with a policy, before it is deployed.
+//! `edgewarden policy check`, `explain` and `test`: what is wrong with a policy, what would become of a request under it, and
+//! whether that is what its cases say, before it is deployed.
 
+mod arguments;
+mod cases;
+mod installation;
 mod names;
+mod told;
 
 use std::{
-    collections::BTreeMap,
     fs,
     io::{self, Write},
-    path::PathBuf,
+    path::Path,
 };
 
-use crate::{
-    config::Config,
-    gateway::policy::{Ours, Policy, Surroundings},
-    native::commands::Outcome,
+use self::{
+    arguments::{Arguments, Task},
+    cases::Case,
+    installation::Installation,
 };
+use crate::{config::Config, gateway::policy::PolicyError, native::commands::Outcome};
 
 /// How it is called.
 pub const USAGE: &str = "usage: edgewarden policy check FILE [--database COPY] [NAME=VALUE …]
+       edgewarden policy test FILE [--database COPY] [NAME=VALUE …]
+       edgewarden policy explain FILE METHOD URL [--role ROLE …] [--subject ID] [--scope SCOPE] [--mfa AGE]
+         [--credential bearer|session|api_key] [--header NAME:VALUE …] [--database COPY] [NAME=VALUE …]
 
-Tells everything that is wrong with a policy, each fault with its line. Roles and permissions are those
-that every installation has, or those in a copy of the database (an SQLite file, or the SQL of `wrangler d1
-export`). Variables that the policy names are read from the environment, or are given here; so are
-PUBLIC_URL, ALLOWED_HOSTS and API_PREFIX: with PUBLIC_URL, routes that no request comes to are told
-as well. The exit code is 1 if something is wrong, and 2 if nothing could be done.";
-
-/// What is asked for.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Arguments {
-    file: PathBuf,
-    database: Option<PathBuf>,
-    vars: BTreeMap<String, String>,
-}
-
-impl Arguments {
-    fn parse(arguments: impl IntoIterator<Item = String>) -> Option<Self> {
-        let (mut file, mut database, mut vars) = (None, None, BTreeMap::new());
-        let mut arguments = arguments.into_iter();
-        if (arguments.next()?.as_str(), arguments.next()?.as_str()) != ("policy", "check") {
-            return None;
-        }
-        let is_name = |name: &str| {
-            !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
-        };
-        while let Some(argument) = arguments.next() {
-            match argument.split_once('=') {
-                Some((name, value)) if is_name(name) => drop(vars.insert(name.to_owned(), value.to_owned())),
-                _ if argument == "--database" && database.is_none() => database = Some(arguments.next()?.into()),
-                _ if argument.starts_with('-') => return None,
-                _ if file.is_none() => file = Some(argument.into()),
-                _ => return None,
-            }
-        }
-        Some(Self { file: file?, database, vars })
-    }
-}
+check tells everything that is wrong with a policy, each fault with its line. test holds it against the cases
+that stand beside it: those of policy.toml in policy.cases.toml. explain tells what would become of a request,
+step by step; nobody makes it if nothing is said of them. Roles and permissions are those that every
+installation has, or those in a copy of the database (an SQLite file, or the SQL of `wrangler d1 export`).
+Variables that the policy names are read from the environment, or are given here; so are PUBLIC_URL,
+ALLOWED_HOSTS and API_PREFIX: with PUBLIC_URL, routes that no request comes to are told as well, and
+without it test and explain go by http://127.0.0.1:8787 in development. The exit code is 1 if something is
+wrong, and 2 if nothing could be done.";
 
 /// Runs it, with the words after the program's name; `lookup` reads the environment.
 pub fn run(
@@ -67,43 +47,77 @@ pub fn run(
         let _ = writeln!(errors, "{USAGE}");
         return Outcome::Failed;
     };
-    check(&arguments, lookup, output).unwrap_or_else(|error| {
+    go(&arguments, lookup, output).unwrap_or_else(|error| {
         let _ = writeln!(errors, "edgewarden: {error}");
         Outcome::Failed
     })
 }
 
-fn check(
-    arguments: &Arguments,
-    lookup: &dyn Fn(&str) -> Option<String>,
-    output: &mut dyn Write,
-) -> io::Result<Outcome> {
-    let of = |path: &PathBuf, error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", path.display()));
-    let text = fs::read_to_string(&arguments.file).map_err(|error| of(&arguments.file, &error))?;
-    let names = match &arguments.database {
-        None => names::built_in()?,
-        Some(copy) => names::of(copy).map_err(|error| of(copy, &error))?,
-    };
+fn go(arguments: &Arguments, lookup: &dyn Fn(&str) -> Option<String>, output: &mut dyn Write) -> io::Result<Outcome> {
+    let file = &arguments.file;
+    let text = read(file)?;
     let vars = |name: &str| arguments.vars.get(name).cloned().or_else(|| lookup(name));
-    let ours = match vars("PUBLIC_URL") {
-        None => None,
-        Some(_) => {
-            Some(Ours::new(&Config::parse(&|name| vars(name).or_else(|| made_up(name))).map_err(io::Error::other)?))
-        }
+    let known = match &arguments.database {
+        None => names::built_in()?,
+        Some(copy) => names::of(copy).map_err(|error| about(copy, &error))?,
     };
-    let surroundings = Surroundings { vars: &vars, names: Some(&names), ours: ours.as_ref() };
-    let faults = match Policy::parse_in(&text, surroundings) {
-        Ok(policy) => {
-            writeln!(output, "routes: {}, origins: {}; faults: 0", policy.routes().len(), policy.origins().len())?;
-            return Ok(Outcome::Good);
-        }
-        Err(error) => error.0,
-    };
-    for fault in &faults {
-        writeln!(output, "{}: {fault}", arguments.file.display())?;
+    if arguments.task == Task::Check {
+        let config = vars("PUBLIC_URL").map(|_| configured(&vars)).transpose()?;
+        return match installation::parse(&text, &vars, &known.names, config.as_ref()) {
+            Ok(policy) => {
+                writeln!(output, "routes: {}, origins: {}; faults: 0", policy.routes().len(), policy.origins().len())?;
+                Ok(Outcome::Good)
+            }
+            Err(error) => faulty(file, &error, output),
+        };
     }
-    writeln!(output, "faults: {}", faults.len())?;
+    let installed = |name: &str| vars(name).or_else(|| in_development(&vars, name));
+    let config = configured(&installed)?;
+    let installation = match installation::parse(&text, &vars, &known.names, Some(&config)) {
+        Ok(policy) => Installation::new(config, policy, known.roles),
+        Err(error) => return faulty(file, &error, output),
+    };
+    match &arguments.task {
+        Task::Explain(question, whom) => {
+            let head = question.head().map_err(|(what, problem)| io::Error::other(format!("{what} {problem}")))?;
+            told::tell(&installation.explain(&head, whom), output)?;
+            Ok(Outcome::Good)
+        }
+        _ => test(file, &installation, output),
+    }
+}
+
+/// Holds a policy against its cases.
+fn test(file: &Path, installation: &Installation, output: &mut dyn Write) -> io::Result<Outcome> {
+    let beside = file.with_extension("cases.toml");
+    let cases = cases::read(&read(&beside)?).map_err(|error| about(&beside, &error))?;
+    let failed = cases.iter().map(|case| case.failure(installation));
+    let failed: Vec<_> = cases.iter().zip(failed).filter_map(|(case, failure)| Some((case, failure?))).collect();
+    for (Case { line, .. }, failure) in &failed {
+        writeln!(output, "{}: line {line}: {failure}", beside.display())?;
+    }
+    writeln!(output, "cases: {}, failed: {}", cases.len(), failed.len())?;
+    Ok(if failed.is_empty() { Outcome::Good } else { Outcome::Faulty })
+}
+
+fn faulty(file: &Path, error: &PolicyError, output: &mut dyn Write) -> io::Result<Outcome> {
+    for fault in &error.0 {
+        writeln!(output, "{}: {fault}", file.display())?;
+    }
+    writeln!(output, "faults: {}", error.0.len())?;
     Ok(Outcome::Faulty)
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    fs::read_to_string(file).map_err(|error| about(file, &error))
+}
+
+fn about(path: &Path, error: &dyn std::fmt::Display) -> io::Error {
+    io::Error::other(format!("{}: {error}", path.display()))
+}
+
+fn configured(vars: &dyn Fn(&str) -> Option<String>) -> io::Result<Config> {
+    Config::parse(&|name| vars(name).or_else(|| made_up(name))).map_err(io::Error::other)
 }
 
 /// Secrets decide nothing here, and are not asked for.
@@ -112,27 +126,12 @@ fn made_up(name: &str) -> Option<String> {
     is_secret.then(|| "k1:abcdefghijklmnopqrstuvwxyz0123456789".to_owned())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn arguments() {
-        let parse = |text: &str| Arguments::parse(text.split_whitespace().map(ToOwned::to_owned));
-        let plain = || Arguments { file: "p.toml".into(), ..Arguments::default() };
-        assert_eq!(parse("policy check p.toml"), Some(plain()));
-        let vars = BTreeMap::from([("A_1".to_owned(), "b=c".to_owned())]);
-        let all = Arguments { database: Some("d".into()), vars, ..plain() };
-        assert_eq!(parse("policy check A_1=b=c --database d p.toml"), Some(all));
-        for wrong in [
-            "policy",
-            "policy check",
-            "policy p.toml",
-            "policy check a b",
-            "policy check a --database",
-            "policy check a -x",
-        ] {
-            assert_eq!(parse(wrong), None, "{wrong}");
-        }
+/// Where nothing is said of the installation, it is the one that `make dev` serves.
+fn in_development(vars: &dyn Fn(&str) -> Option<String>, name: &str) -> Option<String> {
+    let said = vars("PUBLIC_URL").is_some();
+    match name {
+        "PUBLIC_URL" if !said => Some("http://127.0.0.1:8787".to_owned()),
+        "ENVIRONMENT" if !said => Some("development".to_owned()),
+        _ => None,
     }
 }

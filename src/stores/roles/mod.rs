@@ -197,7 +197,7 @@ impl Change {
 
 /// Makes a change, if roles are still as it was judged by.
 pub async fn make(keeper: &Keeper<'_>, by: By<'_>, change: &Change) -> Result<Ruled, ApiError> {
-    let (mut rows, bundle) = keeper.change_roles(change.batch(by)).await?;
+    let (mut rows, bundle) = keeper.change(change.batch(by)).await?;
     let state = rows.pop().unwrap_or_default().first::<State>()?;
     let written = audit::written(rows.pop().unwrap_or_default())?;
     if written.contains(&by.act.entry.id.to_string()) {

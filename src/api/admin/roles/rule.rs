@@ -81,7 +81,7 @@ impl Asked<'_> {
                 // (3)
                 Ruled::Done(bundle) => {
                     audit::log_act(app.ports.log.as_ref(), &act);
-                    return Ok((roles, app.publish_roles(*bundle).await?));
+                    return Ok((roles, app.publish_bundle(*bundle).await?));
                 }
                 Ruled::Overtaken => give_way(app, tries).await,
                 Ruled::Taken => return Err(taken("is taken".to_owned())),

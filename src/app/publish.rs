@@ -1,4 +1,4 @@
-//! What becomes of a change of what roles give.
+//! What becomes of a change of what roles give, or of which policy decides.
 
 use std::sync::Arc;
 
@@ -13,9 +13,10 @@ impl App {
     ///
     /// # Errors
     /// [`ApiError::RevocationPending`] if not everyone was told yet.
-    pub async fn publish_roles(&self, bundle: Bundle) -> Result<Arc<Bundle>, ApiError> {
+    pub async fn publish_bundle(&self, bundle: Bundle) -> Result<Arc<Bundle>, ApiError> {
         // (1) Unless it has come to know of a later change meanwhile.
         let bundle = self.knowledge().take_over(bundle);
+        self.log_rules(&bundle);
         // (2)
         let told = self.publish(&[], Some(bundle.versions), Publication::First);
         let (told, copied) = join(told, self.put_copy(&bundle)).await;

@@ -1,0 +1,64 @@
+//! Which policy decides here, and what becomes of one that is put over the API.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::App;
+use crate::{
+    domain::bundle::Bundle,
+    gateway::{
+        policy::Policy,
+        rules::{Finding, Ruling},
+    },
+};
+
+impl App {
+    /// What decides here, as far as is known; nothing is the file that is deployed.
+    #[must_use]
+    pub fn live(&self) -> Option<Arc<Ruling>> {
+        self.knowledge().rules.live().cloned()
+    }
+
+    /// What is tried beside it.
+    #[must_use]
+    pub fn candidate(&self) -> Option<Arc<Ruling>> {
+        self.knowledge().rules.candidate().cloned()
+    }
+
+    /// One that was put nowhere, as it would decide.
+    #[must_use]
+    pub fn ruling(&self, policy: Policy) -> Ruling {
+        Ruling { version: None, hosts: self.rules.hosts.under(&policy), policy }
+    }
+
+    /// The roles that the policy names: to have one opens something.
+    #[must_use]
+    pub fn roles_of_policy(&self) -> Vec<String> {
+        let live = self.live();
+        let policy: &Policy = live.as_ref().map_or_else(|| self.deployed().policy(), |live| &live.policy);
+        policy.roles().map(ToOwned::to_owned).collect()
+    }
+
+    /// Tells the log, once, of what was put and does not decide.
+    pub(super) fn log_rules(&self, of: &Bundle) {
+        if of.policies.live.is_empty() && of.policies.candidate.is_none() {
+            return;
+        }
+        let news = self.knowledge().rules.take_news();
+        for finding in news {
+            match finding {
+                Finding::Unreadable(version, why) => {
+                    self.log_fault(
+                        "policy",
+                        &format!("version {version} cannot be read, the one before it decides: {why}"),
+                    );
+                }
+                Finding::Superseded(version) => {
+                    let line = json!({ "kind": "policy", "what": "superseded", "version": version });
+                    self.ports.log.line(&line.to_string());
+                }
+            }
+        }
+    }
+}

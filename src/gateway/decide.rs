@@ -1,0 +1,226 @@
+//! The decision itself: who may come in, by which route, as whom, and as what it goes on.
+
+use super::{
+    Findings, Moment, Used, Verdict, Want, World, assertion,
+    authenticate::{self, Authenticated, Basis, Freshness, Outcome},
+    canonical::Path,
+    credentials,
+    forward::{AccessLine, Rewrite},
+    head::Head,
+    headers::{self, Handed},
+    knowledge::Knowledge,
+    limits::{LimitKind, Limited, limit},
+    navigation,
+    policy::{Access, Params, Route},
+};
+use crate::{
+    config::{AccessLog, Environment},
+    domain::{host::is_loopback, rate_limit::LimitKey, time::Timestamp},
+    error::ApiError,
+    security_headers::Transport,
+};
+
+/// Decides on a request.
+#[must_use]
+pub fn decide<'a>(
+    head: &Head<'a>,
+    world: &World<'_>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    moment: Moment,
+) -> Verdict<'a> {
+    // Which policy decides, and which hosts are answered on, is no older than the bound; for our own endpoints it is all one.
+    let path = Path::parse(head.raw_path).ok();
+    if !path.as_ref().is_some_and(|path| is_own(head, path, world)) {
+        match policy_first(world, knowledge, found, moment.now) {
+            Ok(None) => {}
+            Ok(Some(want)) => return Verdict::Need(want),
+            Err(error) => return Verdict::Refuse(error, None),
+        }
+    }
+    let world = world.under(knowledge.rules.live().map(AsRef::as_ref));
+    decide_under((head, path.as_ref()), &world, knowledge, found, moment)
+}
+
+/// What is asked before it can be told which policy decides.
+fn policy_first<'a>(
+    world: &World<'_>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    now: Timestamp,
+) -> Result<Option<Want<'a>>, ApiError> {
+    let basis = Basis { world, knowledge, found, freshness: Freshness::Bounded, now };
+    Ok(match authenticate::usable(knowledge, found, now)? {
+        Outcome::Need(want) => Some(want),
+        _ => authenticate::view_first(basis),
+    })
+}
+
+/// Decides on a request, and its path if that has one spelling, under the world's policy, whichever that is.
+#[must_use]
+pub(super) fn decide_under<'a>(
+    (head, path): (&Head<'a>, Option<&Path>),
+    world: &World<'_>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    moment: Moment,
+) -> Verdict<'a> {
+    let mut route_id = None;
+    let decided = enter(head, path, world).and_then(|entered| match entered {
+        Entered::Own => Ok(Verdict::Own),
+        Entered::Proxied(path) => route(head, path, world, knowledge, found, moment, &mut route_id),
+    });
+    decided.unwrap_or_else(|error| Verdict::Refuse(error, route_id))
+}
+
+/// Whom a request is for that may come in at all.
+pub(super) enum Entered<'p> {
+    /// Us.
+    Own,
+    /// An origin, perhaps, by this path.
+    Proxied(&'p Path),
+}
+
+/// Lets a request in that is answered at all.
+///
+/// # Errors
+/// That it is not, whoever makes it.
+pub(super) fn enter<'p>(head: &Head<'_>, path: Option<&'p Path>, world: &World<'_>) -> Result<Entered<'p>, ApiError> {
+    // Nothing is said under a name that is not ours, and in production nothing over a wire that others can read. The
+    // scheme is the one that the platform says; no header of a client's changes it.
+    if !world.hosts.take(head) {
+        return Err(ApiError::Misdirected);
+    }
+    if world.environment == Environment::Production && head.scheme != "https" {
+        return Err(ApiError::PlainHttp(format!("https://{}{}{}", head.authority, head.raw_path, head.query)));
+    }
+    // A control character in a header is no field value (RFC 9110, §5.5), whoever it is for.
+    if head.has_control_characters() {
+        return Err(ApiError::Malformed("A header holds a control character."));
+    }
+    // One spelling of the path comes first: everything after it decides on what is forwarded.
+    let path = path.ok_or(ApiError::AmbiguousPath)?;
+    match is_own(head, path, world) {
+        true if path.with_slashes().is_none() => Ok(Entered::Own),
+        true => Err(ApiError::AmbiguousPath),
+        false => Ok(Entered::Proxied(path)),
+    }
+}
+
+/// Whether a request is for our own endpoints: on the auth host, under the API's prefix or at one
+/// of the few well-known paths.
+fn is_own(head: &Head<'_>, path: &Path, world: &World<'_>) -> bool {
+    let path = path.as_str();
+    let ours = path.strip_prefix(world.api_prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        || matches!(path, "/.well-known/jwks.json" | "/health")
+        || (world.docs && matches!(path, "/openapi.json" | "/docs" | "/docs/page.css" | "/docs/page.js"))
+        || (world.environment == Environment::Development && path == "/dev/outbox");
+    ours && is_auth_host(head, world)
+}
+
+pub(super) fn is_auth_host(head: &Head<'_>, world: &World<'_>) -> bool {
+    let loopback = || world.environment == Environment::Development && is_loopback(head.host());
+    head.authority == world.auth_authority || loopback()
+}
+
+/// The route of a request, and its path parameters.
+///
+/// # Errors
+/// There is none, or it could be taken for another.
+pub(super) fn matched<'w, 'p>(
+    head: &Head<'_>,
+    path: &'p Path,
+    world: &World<'w>,
+) -> Result<(&'w Route, Params<'p>), ApiError> {
+    let matched = world.policy.find(head.method, head.host(), path);
+    if let Some(slashed) = path.with_slashes()
+        && (is_own(head, &slashed, world)
+            || !world.policy.is_read_alike(head.method, head.host(), &slashed, matched.as_ref()))
+    {
+        return Err(ApiError::AmbiguousPath);
+    }
+    matched.ok_or(ApiError::NotFound)
+}
+
+fn route<'a>(
+    head: &Head<'a>,
+    path: &Path,
+    world: &World<'_>,
+    knowledge: &Knowledge,
+    found: &Findings,
+    Moment { request, now }: Moment,
+    route_id: &mut Option<String>,
+) -> Result<Verdict<'a>, ApiError> {
+    // (1) The route.
+    let (route, params) = matched(head, path, world)?;
+    *route_id = Some(route.id.clone());
+    // The platform cannot send one on (and RFC 9110, §9.3.1 gives it no meaning).
+    let has_length = head.header("content-length").is_some_and(|length| length != "0");
+    let has_body = has_length || head.header("transfer-encoding").is_some();
+    if has_body && matches!(head.method, "GET" | "HEAD") {
+        return Err(ApiError::Malformed("A GET or HEAD request cannot have a body."));
+    }
+    // (2) Limits by address.
+    let ip_key = || credentials::client_ip(head).limit_key();
+    let ip_limit = match limit(route, &route.ip_limits, (LimitKind::Ip, found.of(LimitKind::Ip)), ip_key, now)? {
+        Limited::Ask(want) => return Ok(Verdict::Need(want)),
+        Limited::Passed(decision) => decision,
+    };
+    // (3) Who is calling.
+    let caller = match credentials::authenticate(head, world, knowledge, found, route, now)? {
+        Outcome::Need(want) => return Ok(Verdict::Need(want)),
+        Outcome::Known(who) => Some(who),
+        Outcome::NotResponsible if route.access == Access::Authenticated => {
+            return Err(navigation::unknown(head, path, route, world));
+        }
+        Outcome::NotResponsible => None,
+    };
+    // (4) Whether they may.
+    if let (Some(who), Some(bundle)) = (&caller, &knowledge.bundle) {
+        let param = |name: &str| params.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_ref());
+        route.require.check(who.caller().holdings(), &bundle.roles, param, now).map_err(ApiError::lacking)?;
+    }
+    // (5) Limits by subject, and by API key: each is another limiter's.
+    let subject_key = || LimitKey::subject(caller.as_ref().map_or("", |who| &who.caller().subject));
+    let limits = &route.subject_limits;
+    let subject_limit =
+        match limit(route, limits, (LimitKind::Subject, found.of(LimitKind::Subject)), subject_key, now)? {
+            Limited::Ask(want) => return Ok(Verdict::Need(want)),
+            Limited::Passed(decision) => decision,
+        };
+    let key_limit = match &caller {
+        Some(Authenticated::Key(live)) => {
+            let limits = [&[live.limit(world.key_limit)], route.key_limits.as_slice()].concat();
+            match limit(route, &limits, (LimitKind::ApiKey, found.of(LimitKind::ApiKey)), || live.limit_key(), now)? {
+                Limited::Ask(want) => return Ok(Verdict::Need(want)),
+                Limited::Passed(decision) => decision,
+            }
+        }
+        _ => None,
+    };
+    // (6) What the origin gets to see.
+    let origin = world.policy.origin(route).ok_or_else(|| ApiError::Internal("route without origin".to_owned()))?;
+    let tightest = [ip_limit, subject_limit, key_limit].into_iter().flatten().min_by_key(|decision| decision.remaining);
+    let asserted = match &caller {
+        Some(_) if found.is_rehearsal => None,
+        None => None,
+        Some(who) => match assertion::assertion(who, (route, origin), (head, path), knowledge, found, now) {
+            Ok(asserted) => asserted,
+            Err(to_assert) => return Ok(Verdict::Need(Want::Assertion(to_assert))),
+        },
+    };
+    let identity = caller.as_ref().map(Authenticated::caller);
+    let handed =
+        Handed { origin, changes: &route.changes, assertion: asserted.as_ref().map(|asserted| &*asserted.token) };
+    let changes = headers::rewrite(head, identity, request, handed);
+    let uses = match &caller {
+        Some(Authenticated::Session(live)) => Some(Used::Session(live.snapshot.session)),
+        Some(Authenticated::Key(live)) => Some(Used::Key(live.snapshot.key, live.snapshot.used_at)),
+        _ => None,
+    };
+    let strict = Transport::new(world.environment, Some(head.scheme)) == Transport::Strict;
+    let moment = Moment { request, now };
+    let rewrite = Rewrite::new(head, origin, route, path, &changes, tightest, moment);
+    let log = (world.access_log == AccessLog::All).then(|| AccessLine::new(route, head, identity));
+    Ok(Verdict::Forward(Box::new(Rewrite { strict, log, uses, ..rewrite })))
+}

@@ -1,0 +1,69 @@
+//! What a policy that is only tried would have made of a request, beside what was made of it.
+
+use serde_json::{Value, json};
+
+use super::{
+    Findings, Moment, Verdict, World, canonical::Path, decide::decide_under, forward::Rewrite, head::Head,
+    knowledge::Knowledge, rules::Ruling,
+};
+use crate::error::ApiError;
+
+/// What becomes of a request, as far as two policies are compared by it.
+#[derive(Debug, PartialEq)]
+pub enum Effect {
+    /// It is refused, with this status.
+    Refused(u16),
+    /// It goes on, as this.
+    Forwarded(Box<Rewrite>),
+}
+
+impl Effect {
+    /// Of a verdict. Nothing is told by one that rests on what no policy says: that a limit was used up, or that somebody
+    /// could not be asked.
+    #[must_use]
+    pub fn of(verdict: &Verdict<'_>) -> Option<Self> {
+        match verdict {
+            Verdict::Own
+            | Verdict::Need(_)
+            | Verdict::Refuse(ApiError::RateLimited(..) | ApiError::Unavailable(_) | ApiError::Internal(_), _) => None,
+            Verdict::Refuse(error, _) => Some(Self::Refused(error.status_code().as_u16())),
+            Verdict::Forward(rewrite) => {
+                // What is signed, counted and logged differs from one request to the next, or by a name alone.
+                let is_policys = |(name, _): &&(String, String)| name != "x-auth-assertion";
+                let set = rewrite.set.iter().filter(is_policys).cloned().collect();
+                let (answer, log, uses) = (Vec::new(), None, None);
+                Some(Self::Forwarded(Box::new(Rewrite { set, answer, log, uses, ..(**rewrite).clone() })))
+            }
+        }
+    }
+
+    /// What the log is told of it: neither its path nor its query.
+    #[must_use]
+    pub fn told(&self, head: &Head<'_>, world: &World<'_>) -> Value {
+        let path = Path::parse(head.raw_path).ok();
+        let route =
+            path.as_ref().and_then(|path| world.policy.find(head.method, head.host(), path)).map(|found| found.0);
+        let id = route.map(|route| &route.id);
+        match self {
+            Self::Refused(status) => json!({ "status": status, "route": id }),
+            Self::Forwarded(_) => {
+                let origin = route.and_then(|route| world.policy.origin(route)).map(|origin| &origin.id);
+                json!({ "origin": origin, "route": id })
+            }
+        }
+    }
+}
+
+/// What a policy would make of a request: nothing is counted or signed.
+#[must_use]
+pub fn rehearse<'a>(
+    head: &Head<'a>,
+    world: &World<'_>,
+    candidate: &Ruling,
+    knowledge: &Knowledge,
+    found: &Findings,
+    moment: Moment,
+) -> Verdict<'a> {
+    let path = Path::parse(head.raw_path).ok();
+    decide_under((head, path.as_ref()), &world.under(Some(candidate)), knowledge, found, moment)
+}
