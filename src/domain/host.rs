@@ -1,8 +1,10 @@
 //! Patterns of host names: one name, or every name under one. A wildcard takes one label or more and never the bare
 //! name, so that whoever owns `evilexample.com` gains nothing by `*.example.com`.
 
+use std::collections::HashSet;
+
 /// A pattern.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
     /// This very name.
     Exactly(String),
@@ -43,9 +45,41 @@ impl HostPattern {
     pub fn takes(&self, host: &str) -> bool {
         match self {
             Self::Exactly(name) => host == name,
-            Self::Under(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+            Self::Under(suffix) => is_under(host, suffix),
         }
     }
+}
+
+/// Any of these patterns, however many of them are plain names.
+#[derive(Clone, Debug, Default)]
+pub struct HostSet {
+    exactly: HashSet<String>,
+    under: Vec<String>,
+}
+
+impl HostSet {
+    /// Whether one of them takes a host.
+    #[must_use]
+    pub fn takes(&self, host: &str) -> bool {
+        self.exactly.contains(host) || self.under.iter().any(|suffix| is_under(host, suffix))
+    }
+}
+
+impl FromIterator<HostPattern> for HostSet {
+    fn from_iter<I: IntoIterator<Item = HostPattern>>(patterns: I) -> Self {
+        let mut set = Self::default();
+        for pattern in patterns {
+            match pattern {
+                HostPattern::Exactly(name) => drop(set.exactly.insert(name)),
+                HostPattern::Under(suffix) => set.under.push(suffix),
+            }
+        }
+        set
+    }
+}
+
+fn is_under(host: &str, suffix: &str) -> bool {
+    host.len() > suffix.len() && host.ends_with(suffix)
 }
 
 /// Whether a host is this machine by name.

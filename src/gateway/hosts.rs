@@ -4,15 +4,16 @@
 use super::{head::Head, policy::Policy};
 use crate::{
     config::{Config, Environment},
-    domain::host::{HostPattern, is_loopback},
+    domain::host::{HostPattern, HostSet, is_loopback},
 };
 
 /// The hosts, worked out once.
 #[derive(Clone, Debug)]
 pub struct AllowedHosts {
-    patterns: Vec<HostPattern>,
-    /// Whether the others than ours are the policy's.
-    are_policys: bool,
+    set: HostSet,
+    /// Ours, and those of `ALLOWED_HOSTS`, if the others are not the policy's.
+    ours: HostPattern,
+    listed: Option<Vec<HostPattern>>,
     environment: Environment,
 }
 
@@ -22,25 +23,22 @@ impl AllowedHosts {
     #[must_use]
     pub fn new(config: &Config, policy: &Policy) -> Self {
         let ours = HostPattern::Exactly(config.public_url.authority().to_owned());
-        let others = config.allowed_hosts.as_deref().unwrap_or_else(|| policy.hosts());
-        let patterns = std::iter::once(ours).chain(others.iter().cloned()).collect();
-        Self { patterns, are_policys: config.allowed_hosts.is_none(), environment: config.environment }
+        let (listed, environment) = (config.allowed_hosts.clone(), config.environment);
+        Self { set: HostSet::default(), ours, listed, environment }.under(policy)
     }
 
     /// The same under another policy.
     #[must_use]
     pub fn under(&self, policy: &Policy) -> Self {
-        let ours = self.patterns.iter().take(1);
-        let patterns =
-            if self.are_policys { ours.chain(policy.hosts()).cloned().collect() } else { self.patterns.clone() };
-        Self { patterns, ..*self }
+        let others = self.listed.as_deref().unwrap_or_else(|| policy.hosts());
+        let set = others.iter().chain([&self.ours]).cloned().collect();
+        Self { set, ours: self.ours.clone(), listed: self.listed.clone(), environment: self.environment }
     }
 
     /// Whether a request came to one of them. In development, loopback names are among them at any port.
     #[must_use]
     pub fn take(&self, head: &Head<'_>) -> bool {
-        self.patterns.iter().any(|pattern| pattern.takes(&head.authority))
-            || self.environment == Environment::Development && is_loopback(head.host())
+        self.set.takes(&head.authority) || self.environment == Environment::Development && is_loopback(head.host())
     }
 }
 

@@ -31,7 +31,7 @@ fn rotate(server: &Server, token: &str, mode: &str) -> Answer {
     server.send("POST", "/api/v1/admin/keys/rotate", &headers, json!({ "mode": mode }).to_string())
 }
 
-fn root(server: &Server, name: &str) -> SignedIn {
+pub fn root(server: &Server, name: &str) -> SignedIn {
     let id = server.try_register(name).expect(201).str("/id").to_owned();
     let (granted, said) = server.grant(name, "super_admin");
     assert!(granted, "{said}");

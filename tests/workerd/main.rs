@@ -31,6 +31,7 @@ mod mfa;
 mod origins;
 mod paths;
 mod perimeter;
+mod policy;
 mod races;
 mod server;
 mod sessions;
@@ -124,6 +125,7 @@ const LIFECYCLE: &[(&str, Test)] = tests![
     lifecycle::a_role_is_granted_while_it_runs,
     lifecycle::users_and_tokens_outlive_a_restart,
     lifecycle::the_probe_measures_a_revocation_and_health_tells_of_everything,
+    policy::a_policy_is_put_live_tried_and_rolled_back,
     limits::what_was_counted_outlives_a_restart,
     limits::an_idle_object_deletes_itself,
     limits::what_is_over_is_deleted_while_it_counts,

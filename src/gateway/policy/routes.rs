@@ -1,7 +1,10 @@
 //! Finding the route for a request: by path first (a static segment before a parameter before a
 //! catch-all), then by host and method.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap, HashSet},
+};
 
 use crate::{domain::host::HostPattern, gateway::canonical};
 
@@ -17,6 +20,7 @@ pub type Params<'p> = Vec<(String, Cow<'p, str>)>;
 pub struct RouteTable {
     root: Node,
     hosts: Vec<HostPattern>,
+    named: HashSet<HostPattern>,
 }
 
 #[derive(Debug, Default)]
@@ -24,17 +28,55 @@ struct Node {
     literal: BTreeMap<String, Node>,
     param: Option<Box<Node>>,
     /// Routes that end here.
-    here: Vec<Candidate>,
+    here: Candidates,
     /// Routes that take all the rest, which is never empty.
-    rest: Vec<Candidate>,
+    rest: Candidates,
+}
+
+/// Routes of one path: those of one host are found by its name, however many hosts there are.
+#[derive(Debug, Default)]
+struct Candidates {
+    exactly: HashMap<String, Vec<Candidate>>,
+    /// The more particular the host, the earlier.
+    others: Vec<(Host, Candidate)>,
 }
 
 #[derive(Debug)]
 struct Candidate {
     route: usize,
-    host: Host,
     methods: Vec<String>,
     params: Vec<String>,
+}
+
+impl Candidates {
+    /// Adds one.
+    ///
+    /// # Errors
+    /// Which other route claims a part of it already.
+    fn add(&mut self, host: &Host, candidate: Candidate) -> Result<(), usize> {
+        let claims = |other: &&Candidate| overlap(&other.methods, &candidate.methods);
+        if let Host::Like(HostPattern::Exactly(name)) = host {
+            let of_host = self.exactly.entry(name.clone()).or_default();
+            let claimed = of_host.iter().find(claims).map(|other| other.route);
+            of_host.push(candidate);
+            return claimed.map_or(Ok(()), Err);
+        }
+        let same = self.others.iter().filter(|(other, _)| other == host).map(|(_, candidate)| candidate);
+        let claimed = same.into_iter().find(claims).map(|other| other.route);
+        self.others.push((host.clone(), candidate));
+        self.others.sort_by_key(|(host, _)| host.rank());
+        claimed.map_or(Ok(()), Err)
+    }
+
+    /// Those for a host, the most particular first.
+    fn of<'c>(&'c self, host: &str) -> impl Iterator<Item = &'c Candidate> {
+        let others = self.others.iter().filter(move |(pattern, _)| pattern.takes(host)).map(|(_, candidate)| candidate);
+        self.exactly.get(host).into_iter().flatten().chain(others)
+    }
+
+    fn is_for(&self, host: &str) -> bool {
+        self.of(host).next().is_some()
+    }
 }
 
 /// On which hosts a route answers.
@@ -61,11 +103,11 @@ impl Host {
     }
 
     /// The more particular, the earlier it is tried.
-    const fn rank(&self) -> (u8, usize) {
+    const fn rank(&self) -> usize {
         match self {
-            Self::Like(HostPattern::Exactly(_)) => (0, 0),
-            Self::Like(HostPattern::Under(suffix)) => (1, usize::MAX - suffix.len()),
-            Self::Any => (2, 0),
+            Self::Like(HostPattern::Exactly(_)) => 0,
+            Self::Like(HostPattern::Under(suffix)) => usize::MAX - suffix.len(),
+            Self::Any => usize::MAX,
         }
     }
 }
@@ -101,17 +143,12 @@ impl RouteTable {
             }
         }
         let candidates = if rest { &mut node.rest } else { &mut node.here };
-        let claims = |other: &&Candidate| other.host == host && overlap(&other.methods, &methods);
-        if let Some(other) = candidates.iter().find(claims) {
-            return Err(other.route);
-        }
-        if let Host::Like(pattern) = &host
-            && !self.hosts.contains(pattern)
+        candidates.add(&host, Candidate { route, methods, params: path.params })?;
+        if let Host::Like(pattern) = host
+            && self.named.insert(pattern.clone())
         {
-            self.hosts.push(pattern.clone());
+            self.hosts.push(pattern);
         }
-        candidates.push(Candidate { route, host, methods, params: path.params });
-        candidates.sort_by_key(|candidate| candidate.host.rank());
         Ok(())
     }
 
@@ -135,7 +172,7 @@ impl RouteTable {
         let candidates = self.root.walk(path.as_str().strip_prefix('/')?, host, &mut values)?;
         let any = METHODS.contains(&method);
         let takes = |methods: &[String]| if methods.is_empty() { any } else { methods.iter().any(|one| one == method) };
-        let hit = candidates.iter().find(|candidate| candidate.host.takes(host) && takes(&candidate.methods))?;
+        let hit = candidates.of(host).find(|candidate| takes(&candidate.methods))?;
         let values = values.into_iter().map(canonical::decoded);
         Some((hit.route, hit.params.iter().cloned().zip(values).collect()))
     }
@@ -143,7 +180,7 @@ impl RouteTable {
 
 impl Node {
     /// The candidates for what is left of a path, of which at least one is for this host.
-    fn walk<'n, 'p>(&'n self, left: &'p str, host: &str, values: &mut Vec<&'p str>) -> Option<&'n [Candidate]> {
+    fn walk<'n, 'p>(&'n self, left: &'p str, host: &str, values: &mut Vec<&'p str>) -> Option<&'n Candidates> {
         let (segment, after) = left.split_once('/').map_or((left, None), |(segment, after)| (segment, Some(after)));
         let literal = self.literal.get(segment);
         if let Some(found) = literal.and_then(|node| node.step(after, host, values)) {
@@ -156,7 +193,7 @@ impl Node {
             }
             values.pop();
         }
-        if left.is_empty() || !for_host(&self.rest, host) {
+        if left.is_empty() || !self.rest.is_for(host) {
             return None;
         }
         values.push(left);
@@ -164,21 +201,12 @@ impl Node {
     }
 
     /// One segment further: here, if it was the last.
-    fn step<'n, 'p>(
-        &'n self,
-        after: Option<&'p str>,
-        host: &str,
-        values: &mut Vec<&'p str>,
-    ) -> Option<&'n [Candidate]> {
+    fn step<'n, 'p>(&'n self, after: Option<&'p str>, host: &str, values: &mut Vec<&'p str>) -> Option<&'n Candidates> {
         match after {
             Some(left) => self.walk(left, host, values),
-            None => for_host(&self.here, host).then_some(self.here.as_slice()),
+            None => self.here.is_for(host).then_some(&self.here),
         }
     }
-}
-
-fn for_host(candidates: &[Candidate], host: &str) -> bool {
-    candidates.iter().any(|candidate| candidate.host.takes(host))
 }
 
 fn overlap(a: &[String], b: &[String]) -> bool {
