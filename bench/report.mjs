@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { root } from "../scripts/lib.mjs";
+import { FEW, MANY } from "./routes.mjs";
 import { PASSWORD_COST } from "./world.mjs";
 
 /** Fewer rounds or requests than these show that it runs, and little else. */
@@ -85,6 +86,13 @@ and what it inherits, up to 16 above one another. *Worked out* is reading that a
 WebAssembly; *parsed* is \`JSON.parse\` of the same text, and no more. The last row is as many as there can be.
 
 ${roles(results.roles)}
+
+## Routes
+
+What it takes to find the route of a request among few and among many, in WebAssembly: its path brought into its one spelling,
+then found. *By path*: each route has a path of its own; *by host*: all have the same, each on a host of its own.
+
+${routes(results.routes)}
 
 ## Large bodies
 
@@ -187,6 +195,16 @@ function roles(results) {
     spread(byRound(worked, parsed)),
   ]);
   return table(["", "in the bundle", "worked out", "parsed", "worked out / parsed"], rows);
+}
+
+/** How long finding a route takes. */
+function routes(results) {
+  const rows = Object.entries(results).map(([kind, { few, many }]) => [
+    { paths: "by path", hosts: "by host" }[kind],
+    ...[few, many].map((list) => `${median(list).toFixed(2)} µs`),
+    spread(byRound(many, few)),
+  ]);
+  return table(["", `${FEW} routes`, `${MANY} routes`, "ratio"], rows);
 }
 
 /** More than this is not streaming, in MiB. */

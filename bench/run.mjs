@@ -19,6 +19,7 @@ import { keptConnections, load } from "./load.mjs";
 import { report } from "./report.mjs";
 import { checkSame } from "./same.mjs";
 import { measureRoles } from "./roles.mjs";
+import { measureRoutes } from "./routes.mjs";
 import { measureStreams } from "./stream.mjs";
 import { measureVerification } from "./verify.mjs";
 import { PASSWORD_COST, startWorld } from "./world.mjs";
@@ -57,6 +58,8 @@ try {
   results.verification = await measureVerification(settings.rounds);
   say("roles");
   results.roles = await measureRoles(settings.rounds);
+  say("routes");
+  results.routes = await measureRoutes(settings.rounds);
   writeFileSync(join(root, "bench", "RESULTS.md"), report(settings, results));
   say("bench/RESULTS.md is written");
 } catch (error) {

@@ -1,4 +1,4 @@
-// The test-only build of the Worker, asked about signatures, tokens and roles; and, for comparison, jose and
+// The test-only build of the Worker, asked about signatures, tokens, roles and routes; and, for comparison, jose and
 // bare Web Crypto in the same isolate.
 
 import { importJWK, jwtVerify } from "jose";
@@ -12,6 +12,7 @@ const ANSWERS = {
   rolesWritten: (roles, worker) => worker.probe_roles_written(JSON.stringify(roles)),
   rolesRead: ({ written, count }, worker) => worker.probe_roles_read(written, count),
   rolesParsed: repeat(({ written }) => () => JSON.parse(written).roles.length > 0),
+  routes: (run, worker) => worker.probe_routes(JSON.stringify(run)),
   jose: repeat(async ({ jwk, token, issuer, audience, key: { algorithm } }) => {
     const key = await importJWK(jwk, algorithm);
     const options = { issuer, audience, typ: "at+jwt", algorithms: [algorithm], clockTolerance: 5, maxTokenAge: "1 day" };

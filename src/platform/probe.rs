@@ -1,7 +1,10 @@
 //! A build for tests and benchmarks only (feature `probe`): asks this build's own verifier, on Web
-//! Crypto in workerd, about signatures and tokens that are handed to it. Never deployed.
+//! Crypto in workerd, about signatures and tokens that are handed to it, and how long it takes to find a route. Never deployed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::Deserialize;
@@ -28,7 +31,9 @@ use crate::{
         Findings,
         authenticate::{Outcome, recognise},
         caller::Caller,
+        canonical::Path,
         knowledge::{Knowledge, Remembered, digest},
+        policy::Policy,
         view::ViewAge,
     },
     ports::{Clock, Crypto, prove},
@@ -155,6 +160,37 @@ pub fn probe_roles_written(roles: String) -> String {
 #[wasm_bindgen]
 pub fn probe_roles_read(written: String, count: u32) -> u32 {
     (0..count).map(|_| u32::from(serde_json::from_str::<RoleGraph>(&written).is_ok())).sum()
+}
+
+/// Policies that were read before, by their texts.
+static POLICIES: Mutex<BTreeMap<String, Policy>> = Mutex::new(BTreeMap::new());
+
+#[derive(Deserialize)]
+struct Matches {
+    policy: String,
+    /// Host and path of each request.
+    requests: Vec<(String, String)>,
+    count: u32,
+}
+
+/// Finds the route of requests, `count` times altogether; gives how many times there was one.
+#[wasm_bindgen]
+pub fn probe_routes(run: String) -> u32 {
+    let Ok(Matches { policy: text, requests, count }) = serde_json::from_str(&run) else { return 0 };
+    let mut policies = POLICIES.lock().unwrap_or_else(PoisonError::into_inner);
+    if !policies.contains_key(&text) {
+        let Ok(policy) = Policy::parse(&text, &|_| None) else { return 0 };
+        policies.insert(text.clone(), policy);
+    }
+    let Some(policy) = policies.get(&text) else { return 0 };
+    let found =
+        |(host, path): &(String, String)| Path::parse(path).is_ok_and(|path| policy.find("GET", host, &path).is_some());
+    requests
+        .iter()
+        .cycle()
+        .take(usize::try_from(count).unwrap_or_default())
+        .map(|request| u32::from(found(request)))
+        .sum()
 }
 
 /// As [`crate::app`] does with a token that it has not seen.
