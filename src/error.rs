@@ -19,6 +19,7 @@ use crate::{
         time::{Timestamp, millis},
         token::{jws::Unwritable, verify::Refusal},
     },
+    gateway::original::Unclear,
     ports::{BadRow, DatabaseError, Unavailable},
 };
 
@@ -138,6 +139,18 @@ pub enum ApiError {
     /// It is used, and was not to be removed by force.
     #[error("{0}")]
     InUse(String),
+    /// No proxy may ask here.
+    #[error("Forward auth is not set up.")]
+    NoForwardAuth,
+    /// Whoever asks about a request shows no secret that a proxy has.
+    #[error("The secret that a proxy shows is missing or wrong.")]
+    NotTheProxy,
+    /// It cannot be told, or not in one way, what a proxy asks about.
+    #[error("{0}")]
+    Unclear(Unclear),
+    /// A request that a proxy asks about is refused, for this.
+    #[error("{}", .0.detail())]
+    Denied(Box<Self>),
     /// Nothing is there.
     #[error("There is nothing here.")]
     NotFound,
@@ -268,6 +281,20 @@ impl ApiError {
         }
     }
 
+    /// What a proxy is told that asks about a request: proxies know 401 and 403, and that nobody can tell.
+    #[must_use]
+    pub fn for_proxies(self) -> Self {
+        match self {
+            Self::SignIn(_) => Self::Unauthenticated,
+            Self::NoForwardAuth => Self::NoForwardAuth,
+            other => match other.status_code() {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => other,
+                status if status.is_server_error() => other,
+                _ => Self::Denied(Box::new(other)),
+            },
+        }
+    }
+
     /// The status, and the RFC 6749 or 6750 code if there is one.
     const fn status(&self) -> (StatusCode, Option<&'static str>) {
         match self {
@@ -298,10 +325,12 @@ impl ApiError {
             Self::Unauthenticated => (StatusCode::UNAUTHORIZED, None),
             Self::InvalidToken(_) | Self::InvalidKey(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
             Self::StepUp(_) => (StatusCode::UNAUTHORIZED, Some("insufficient_user_authentication")),
-            Self::ForeignOrigin | Self::EmailNotVerified => (StatusCode::FORBIDDEN, None),
+            Self::ForeignOrigin | Self::EmailNotVerified | Self::NotTheProxy | Self::Unclear(_) | Self::Denied(_) => {
+                (StatusCode::FORBIDDEN, None)
+            }
             Self::InvalidScope(_) => (StatusCode::BAD_REQUEST, Some("invalid_scope")),
             Self::Forbidden(_) => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
-            Self::NotFound => (StatusCode::NOT_FOUND, None),
+            Self::NotFound | Self::NoForwardAuth => (StatusCode::NOT_FOUND, None),
             Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, None),
             Self::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, None),
@@ -371,6 +400,9 @@ impl ApiError {
             Self::EmailNotVerified => Some(("email_not_verified", String::new())),
             Self::Misdirected => Some(("misdirected", String::new())),
             Self::AmbiguousPath => Some(("ambiguous_path", String::new())),
+            Self::NotTheProxy => Some(("not_the_proxy", String::new())),
+            Self::Unclear(why) => Some(("unclear", why.to_string())),
+            Self::Denied(why) => why.log_reason(),
             _ => None,
         }
     }
@@ -403,7 +435,8 @@ impl ApiError {
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         ];
         headers.extend(self.challenge().map(|value| (header::WWW_AUTHENTICATE, value)));
-        if let Self::RateLimited(decision, now) = self {
+        let limited = if let Self::Denied(why) = self { why } else { self };
+        if let Self::RateLimited(decision, now) = limited {
             headers.extend(limit_headers(decision, *now));
         }
         let wait = match self {

@@ -22,6 +22,10 @@ use crate::{
 #[derive(Clone)]
 struct Pending(Arc<ApiError>);
 
+/// Which route a refusal is of, for the log.
+#[derive(Clone)]
+pub struct OfRoute(pub String);
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = Response::default();
@@ -51,7 +55,8 @@ pub async fn outermost(State(app): State<Arc<App>>, mut request: Request, next: 
     }
     // (3)
     if let Some(Pending(error)) = response.extensions_mut().remove() {
-        app.log_refusal(&error, id, None);
+        let route = response.extensions_mut().remove::<OfRoute>();
+        app.log_refusal(&error, id, route.as_ref().map(|OfRoute(route)| route.as_str()));
         let reply = error.reply(id);
         let (parts, _) = response.into_parts();
         response = Response::from_parts(parts, if is_head { Body::empty() } else { reply.body.into() });

@@ -94,6 +94,7 @@ endpoints! {
         post "/auth/logout" => auth::logout::logout,
         post "/auth/logout-all" => auth::logout::logout_all,
         post "/auth/change-password" => auth::password::change,
+        get "/auth/verify" => auth::forward::verify,
         get "/auth/sessions" => auth::sessions::list,
         delete "/auth/sessions" => auth::sessions::end_others,
         delete "/auth/sessions/{id}" => auth::sessions::end_one,

@@ -32,7 +32,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     api::docs,
@@ -51,6 +51,7 @@ use crate::{
     gateway::{
         Findings, World,
         authenticate::{self, Authenticated, Basis, Freshness},
+        forward::Rewrite,
         hosts::AllowedHosts,
         knowledge::{Knowledge, Remembered},
         policy::{Deployed, Ours},
@@ -197,6 +198,17 @@ impl App {
     /// Logs a fault of ours that did not end its request.
     pub fn log_fault(&self, what: &str, error: &str) {
         self.ports.log.line(&json!({ "kind": "fault", "what": what, "error": error }).to_string());
+    }
+
+    /// Logs that a request may go on which a proxy asked about, as it does that one went on through the gateway.
+    pub fn log_forward_auth(&self, rewrite: &Rewrite, request: RequestId) {
+        if let Some(log) = &rewrite.log {
+            let mut line = json!({ "kind": "request", "reason": "allowed", "request_id": request });
+            if let (Some(line), Ok(Value::Object(log))) = (line.as_object_mut(), serde_json::to_value(log)) {
+                line.extend(log);
+            }
+            self.ports.log.line(&line.to_string());
+        }
     }
 
     /// Logs how a request ended early, if that is worth a line.

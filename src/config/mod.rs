@@ -147,6 +147,8 @@ pub struct Config {
     pub key_encryption_key: SecretList,
     /// Makes refresh tokens.
     pub token_mac_key: SecretList,
+    /// What proxies show that ask about requests, if any may.
+    pub forward_auth_secret: Option<SecretList>,
 }
 
 /// The origin that `PUBLIC_URL` names: scheme, host and port, nothing else.
@@ -269,6 +271,7 @@ impl Config {
             },
             key_encryption_key: vars.secret("KEY_ENCRYPTION_KEY")?,
             token_mac_key: vars.secret("TOKEN_MAC_KEY")?,
+            forward_auth_secret: vars.optional_secret("FORWARD_AUTH_SECRET")?,
         })
     }
 }

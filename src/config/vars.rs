@@ -214,14 +214,15 @@ impl Vars<'_> {
 
     pub(super) fn pepper(&self) -> Result<Option<SecretList>, ConfigError> {
         const NAME: &str = "PASSWORD_PEPPER";
-        if self.text(NAME).is_none() {
-            return Ok(None);
-        }
-        let list = self.secret(NAME)?;
-        if list.ids_fit(MAX_PEPPER_ID) {
-            return Ok(Some(list));
+        let list = self.optional_secret(NAME)?;
+        if list.as_ref().is_none_or(|list| list.ids_fit(MAX_PEPPER_ID)) {
+            return Ok(list);
         }
         Err(fault(NAME, format!("has an id of over {MAX_PEPPER_ID} characters, which argon2's keyid does not hold")))
+    }
+
+    pub(super) fn optional_secret(&self, name: &'static str) -> Result<Option<SecretList>, ConfigError> {
+        self.text(name).map(|_| self.secret(name)).transpose()
     }
 
     pub(super) fn secret(&self, name: &'static str) -> Result<SecretList, ConfigError> {

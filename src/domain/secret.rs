@@ -83,6 +83,17 @@ impl SecretList {
         self.all().find(|secret| secret.id == id)
     }
 
+    /// Whether a value is one of these, in constant time: for secrets that others show.
+    #[must_use]
+    pub fn holds(&self, value: &str) -> bool {
+        const PURPOSE: &str = "edgewarden compare v1";
+        let is = |secret: &Secret| {
+            let tag = secret.mac(PURPOSE, &[secret.value.as_bytes()]);
+            secret.mac_matches(PURPOSE, &[value.as_bytes()], &tag)
+        };
+        self.all().fold(false, |found, secret| is(secret) | found)
+    }
+
     /// Whether every id has at most so many characters.
     #[must_use]
     pub fn ids_fit(&self, length: usize) -> bool {
@@ -206,6 +217,15 @@ mod tests {
         assert!(!secret.mac_matches("x", &[b"a", b"bc"], &tag));
         assert!(!secret.mac_matches("y", &[b"ab", b"c"], &tag));
         assert!(!secret.mac_matches("x", &[b"ab", b"c"], tag.get(..31).unwrap()));
+    }
+
+    #[test]
+    fn a_value_that_is_shown_is_one_of_them_or_none() {
+        let list = SecretList::parse(&format!("{A},{B}")).unwrap();
+        assert!(list.holds(&A[3..]) && list.holds(&B[3..]));
+        for other in ["", A, B, &A[4..], &format!("{}x", &A[3..]), &format!("{A},{B}")] {
+            assert!(!list.holds(other), "{other}");
+        }
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub const RESERVED: &[&str] = &[
     "proxy",
     "x-credential-identifier",
     "x-anonymous-consumer",
+    "x-forward-auth-secret",
     "x-original-url",
     "x-original-uri",
     "x-original-method",

@@ -20,6 +20,7 @@ pub mod knowledge;
 mod limits;
 pub mod memory;
 mod navigation;
+pub mod original;
 pub mod policy;
 pub mod question;
 pub mod rehearsal;

@@ -20,7 +20,8 @@ pub struct SameOrigin<'a> {
 /// Whether it matters where a request comes from: it may change something, or opens a connection that can.
 #[must_use]
 pub fn matters(head: &Head<'_>) -> bool {
-    !is_safe(head.method) || head.header("upgrade").is_some()
+    // A proxy that asks about a WebSocket keeps `Upgrade` to itself; the handshake has a key in any case (RFC 6455, §4.1).
+    !is_safe(head.method) || head.header("upgrade").is_some() || head.header("sec-websocket-key").is_some()
 }
 
 /// Whether a method only reads (RFC 9110, §9.2.1).

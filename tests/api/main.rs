@@ -42,6 +42,7 @@ mod fault_sweep;
 mod fault_sweep_admin;
 mod fault_sweep_mfa;
 mod feed;
+mod forward_auth;
 mod gateway;
 mod harness;
 mod hashes;

@@ -6,7 +6,7 @@ use edgewarden::api::{DEVELOPMENT_ENDPOINTS, ENDPOINTS};
 use http::{Request, header};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Isolate, SignedIn, URL, World};
+use crate::harness::{Answer, Isolate, SECRET, SignedIn, URL, World};
 
 const LISTED: &str = "https://app.example.org";
 const OTHER: &str = "https://evil.example";
@@ -367,7 +367,10 @@ async fn credentials_in_a_query_never_count() {
 
 #[tokio::test]
 async fn production_opens_nothing_that_development_does() {
-    let (production, development) = (World::new(), World::with(DEVELOPMENT));
+    // Forward auth is there where it is set up.
+    let forward_auth = ("FORWARD_AUTH_SECRET", SECRET);
+    let production = World::with(&[forward_auth]);
+    let development = World::with(&[DEVELOPMENT, &[forward_auth]].concat());
     // (1) Every endpoint is there in both; those of development in that alone.
     for (method, path) in endpoints() {
         let is_extra = DEVELOPMENT_ENDPOINTS.iter().any(|(_, extra)| *extra == path);

@@ -2,6 +2,7 @@
 
 pub mod challenge;
 mod device;
+pub mod forward;
 pub mod login;
 pub mod logout;
 pub mod mfa;

@@ -107,6 +107,10 @@ pub fn operations(schemas: &mut Schemas) -> Vec<Operation> {
             ]))
             .says(200, "It is changed.")
             .refuses(&[409]),
+        Operation::new("get", "/auth/verify", "verifyRequest", "Forward auth: may a request go on?")
+            .about("For a proxy, which shows `X-Forward-Auth-Secret` and asks about the request that `X-Forwarded-Method`, `-Proto`, `-Host` and `-Uri` name, by the credentials that came with it. 404 where that is not set up.")
+            .answers_with(200, "It may. Who calls stands in `X-Auth-Subject`, `-Issuer`, `-Username`, `-Email`, `-Roles`, `-Scopes`, `-Session`, `-Method` and `-Assertion`: each of them is there, and empty where there is nothing to say.", &[], &[])
+            .refuses(&[401, 403, 404]),
         Operation::new("get", "/auth/sessions", "listSessions", "One's own sessions")
             .signed_in()
             .answers(200, "Those that may still be used, the newest first.", schema::items(&session)),

@@ -3,8 +3,8 @@
 use super::{
     super::who::{
         authenticated, authenticated_conflict, authenticated_done, authenticated_invalid, authenticated_made,
-        authenticated_malformed, authenticated_missing, invalid, malformed, own_page_invalid, users, users_invalid,
-        users_read, wrong,
+        authenticated_malformed, authenticated_missing, invalid, malformed, missing, own_page_invalid, users,
+        users_invalid, users_read, wrong,
     },
     Body, Row,
 };
@@ -51,6 +51,14 @@ pub const ROWS: &[Row] = &[
         path: "/api/v1/auth/change-password",
         body: Body::Json("{}"),
         expect: authenticated_invalid,
+    },
+    // Nobody is a proxy by who they are.
+    Row {
+        name: "GET {prefix}/auth/verify",
+        method: "GET",
+        path: "/api/v1/auth/verify",
+        body: Body::None,
+        expect: missing,
     },
     Row {
         name: "GET {prefix}/auth/sessions",
