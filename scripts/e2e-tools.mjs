@@ -1,9 +1,9 @@
-// What `make e2e` needs beyond Rust and Node, made once and kept outside the checkout: a Python with pinned packages, and
-// oathtool. Where one cannot be had, it is said why.
+// What `make e2e` needs beyond Rust and Node, made once and kept outside the checkout: a Python with pinned packages, oathtool,
+// nginx and openssl. Where one cannot be had, it is said why.
 
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 
 import { say, toolCache } from "./lib.mjs";
 
@@ -53,40 +53,87 @@ export function pythonWithPackages() {
   return { python: pythonIn(folder) };
 }
 
-/** An oathtool: the one that is installed, or Debian's, unpacked once and kept outside the checkout; or why there is none. */
+/** An oathtool, or why there is none. */
 export function oathtool() {
-  const folder = join(toolCache, "oathtool");
-  const unpacked = { E2E_OATHTOOL: join(folder, "usr", "bin", "oathtool"), LD_LIBRARY_PATH: join(folder, "lib") };
-  const works = (env) => {
-    const options = { env: { ...process.env, ...env }, encoding: "utf8", timeout: 10_000 };
-    const { stdout } = spawnSync(env.E2E_OATHTOOL, ["--totp", "-b", "-N@59", RFC_SECRET], options);
-    return stdout?.trim() === RFC_CODE;
-  };
-  for (const env of [{ E2E_OATHTOOL: "oathtool" }, unpacked]) if (works(env)) return { env };
+  const { env, missing } = program("oathtool", ["--totp", "-b", "-N@59", RFC_SECRET], (output) => output.trim() === RFC_CODE);
+  return missing ? { missing } : { env };
+}
 
-  const aside = join(toolCache, `.oathtool-${process.pid}`);
-  const run = (command, args) => spawnSync(command, args, { cwd: aside, encoding: "utf8", timeout: INSTALL_TIMEOUT_MS });
-  mkdirSync(join(aside, "lib"), { recursive: true });
+/** An nginx that asks before it answers, and an openssl, for the certificates that it wants; or why one of them is missing. */
+export function nginx() {
+  const found = [
+    program("nginx", ["-V"], (output) => ["http_ssl", "http_auth_request"].every((name) => output.includes(`--with-${name}_module`))),
+    program("openssl", ["version"], (output) => output.startsWith("OpenSSL 3.")),
+  ];
+  const { missing } = found.find((one) => one.missing) ?? {};
+  if (missing) return { missing };
+  const libraries = found.flatMap(({ env }) => env.LD_LIBRARY_PATH ?? []);
+  return { env: Object.assign({}, ...found.map(({ env }) => env), libraries.length > 0 && { LD_LIBRARY_PATH: libraries.join(":") }) };
+}
+
+/**
+ * A program, as environment variables that say where it is: the one that is installed, or Debian's, unpacked once and kept outside
+ * the checkout; or why there is none. It is one that will do if what it answers to these arguments does.
+ */
+function program(name, args, will) {
+  const [folder, variable] = [join(toolCache, name), `E2E_${name.toUpperCase()}`];
+  const works = (env) => {
+    const { stdout, stderr } = spawnSync(env[variable], args, { env: { ...process.env, ...env }, encoding: "utf8", timeout: 10_000 });
+    return will(`${stdout ?? ""}${stderr ?? ""}`);
+  };
+  // What serves is for administrators, and may be where nobody else looks for programs.
+  const installed = [name, `/usr/sbin/${name}`].map((path) => ({ [variable]: path }));
+  const found = [...installed, ...unpacked(folder, name, variable)].find(works);
+  if (found) return { env: found };
+
+  say(`unpacking Debian's ${name} (once; kept in ${toolCache})`);
+  const aside = join(toolCache, `.${name}-${process.pid}`);
+  mkdirSync(aside, { recursive: true });
   try {
-    say(`unpacking Debian's oathtool (once; kept in ${toolCache})`);
-    const packages = ["oathtool", "liboath0"];
-    // Lists of packages of its own, where the machine's are missing: that takes no rights.
-    const own = ["-o", `Dir::State=${aside}`, "-o", `Dir::Cache=${aside}`, "-o", "Dir::State::status=/var/lib/dpkg/status"];
-    if (run("apt-get", ["download", ...packages]).status !== 0) {
-      mkdirSync(join(aside, "lists", "partial"), { recursive: true });
-      run("apt-get", [...own, "update"]);
-      const { status, stderr, error } = run("apt-get", [...own, "download", ...packages]);
-      if (status !== 0) return { missing: `oathtool is neither installed nor to be had from apt-get (${error?.message ?? stderr.trim().split("\n").at(-1)})` };
-    }
-    for (const file of readdirSync(aside).filter((name) => name.endsWith(".deb"))) run("dpkg-deb", ["-x", file, "."]);
-    const libraries = readdirSync(join(aside, "usr", "lib"), { recursive: true });
-    for (const file of libraries.filter((name) => /liboath\.so\.0$/.test(name))) copyFileSync(join(aside, "usr", "lib", file), join(aside, "lib", "liboath.so.0"));
-    if (!works(unpacked)) {
+    const why = unpack(name, aside);
+    if (why) return { missing: `${name} is neither installed nor to be had from apt-get (${why})` };
+    // Another clone may have been faster.
+    if (!unpacked(folder, name, variable).some(works)) {
       rmSync(folder, { recursive: true, force: true });
       renameSync(aside, folder);
     }
-    return works(unpacked) ? { env: unpacked } : { missing: "Debian's oathtool does not run here" };
+    const env = unpacked(folder, name, variable).find(works);
+    return env ? { env } : { missing: `Debian's ${name} does not run here` };
   } finally {
     rmSync(aside, { recursive: true, force: true });
   }
+}
+
+/** Where a program is in a folder that packages were unpacked into, and its libraries. */
+function unpacked(folder, name, variable) {
+  if (!existsSync(folder)) return [];
+  const libraries = readdirSync(folder, { recursive: true }).filter((file) => /\.so(\.\d+)*$/.test(file));
+  const folders = [...new Set(libraries.map((file) => join(folder, dirname(file))))];
+  const path = folders.length > 0 ? { LD_LIBRARY_PATH: folders.join(":") } : {};
+  return ["bin", "sbin"].map((bin) => ({ [variable]: join(folder, "usr", bin, name), ...path }));
+}
+
+/** Unpacks a package and those that it needs and that are not here, which takes no rights; says why, if it cannot. */
+function unpack(name, aside) {
+  const run = (command, args) => spawnSync(command, args, { cwd: aside, encoding: "utf8", timeout: INSTALL_TIMEOUT_MS });
+  const download = (options) => {
+    const plan = run("apt-get", [...options, "--simulate", "--no-install-recommends", "install", name]);
+    const packages = [...(plan.stdout ?? "").matchAll(/^Inst (\S+)/gm)].map(([, one]) => one);
+    // It runs from where it is unpacked, with the machine's own C library: nobody wants its service, nor what sets that up.
+    const needed = packages.filter((one) => one.startsWith(name) || /^(lib(?!c6|c-)|zlib)/.test(one));
+    return needed.length > 0 ? run("apt-get", [...options, "download", ...needed]) : plan;
+  };
+  if (download([]).status !== 0) {
+    // Lists of packages of its own, where the machine's are missing or old: that takes no rights either.
+    const own = ["-o", `Dir::State=${aside}`, "-o", `Dir::Cache=${aside}`, "-o", "Dir::State::status=/var/lib/dpkg/status"];
+    mkdirSync(join(aside, "lists", "partial"), { recursive: true });
+    run("apt-get", [...own, "update"]);
+    const { status, stderr, error } = download(own);
+    if (status !== 0) return error?.message ?? stderr.trim().split("\n").at(-1);
+    rmSync(join(aside, "lists"), { recursive: true });
+  }
+  for (const file of readdirSync(aside).filter((file) => file.endsWith(".deb"))) {
+    if (run("dpkg-deb", ["-x", file, "."]).status === 0) rmSync(join(aside, file));
+  }
+  return undefined;
 }

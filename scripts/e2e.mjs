@@ -4,16 +4,17 @@
 // its own serves each algorithm that tokens can be signed with, and one more is asked all that its description allows and much
 // that it does not; the tests themselves are in tests/e2e.
 //
-// Without a usable Python what needs one is left out, and without oathtool the second factor, which is said; with CI=true either
-// is a failure.
+// Without a usable Python what needs one is left out, without oathtool the second factor, and without nginx forward auth, which is
+// said; with CI=true each is a failure.
 
 import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-import { oathtool, pythonWithPackages } from "./e2e-tools.mjs";
+import { nginx, oathtool, pythonWithPackages } from "./e2e-tools.mjs";
 import { root, say, start, stop } from "./lib.mjs";
 import { setup } from "./setup.mjs";
 
@@ -25,9 +26,19 @@ const TESTS_TIMEOUT_MS = 3 * 60_000;
 /** So many of the Worker's last lines are shown when something failed. */
 const TAIL = 60;
 
+/** By what a proxy is known: two, as while one takes the other's place. */
+const FORWARD_AUTH_SECRET = ["k1", "k2"].map((id) => `${id}:${randomBytes(32).toString("base64url")}`).join(",");
+
 /** What is asked where tokens are signed with which algorithm. A shared key is in no key set, for no origin. */
 const SUITES = [
-  { algorithm: "EdDSA", tests: ["jose", "origin", "assertion", "stream", "algorithms", "isolates", "docs"], asksPython: true, asksOathtool: true },
+  {
+    algorithm: "EdDSA",
+    tests: ["jose", "origin", "assertion", "stream", "algorithms", "isolates", "docs"],
+    asksPython: true,
+    asksOathtool: true,
+    asksNginx: true,
+    vars: [`FORWARD_AUTH_SECRET=${FORWARD_AUTH_SECRET}`],
+  },
   { algorithm: "ES256", tests: ["jose"], asksPython: true },
   { algorithm: "RS256", tests: ["jose"], asksPython: true },
   { algorithm: "HS256", tests: ["shared"] },
@@ -101,6 +112,8 @@ async function signIn(url) {
     E2E_JWKS_URL: `${url}/.well-known/jwks.json`,
     E2E_ISSUER: url,
     E2E_AUDIENCE: "edgewarden",
+    E2E_USERNAME: USER.username,
+    E2E_PASSWORD: USER.password,
     E2E_SUBJECT: await register(url, USER),
     E2E_ACCESS_TOKEN: await tokenOf(url, USER),
   };
@@ -169,7 +182,7 @@ async function described(url, state, python) {
 }
 
 /** One Worker, and all that is asked of it. */
-async function suite(what, python, oath) {
+async function suite(what, { python, oath, proxy }) {
   const { algorithm, vars, tests } = what;
   const state = mkdtempSync(join(tmpdir(), "edgewarden-e2e-"));
   const worker = startWorker(state, algorithm, vars);
@@ -185,6 +198,7 @@ async function suite(what, python, oath) {
       const facts = { ...(await signIn(url)), ...own };
       add(await nodeTests(tests, facts));
       if (what.asksOathtool && oath) add(await nodeTests(["factor"], { ...facts, ...oath }));
+      if (what.asksNginx && proxy) add(await nodeTests(["forward-auth"], { ...facts, E2E_FORWARD_AUTH_SECRET: FORWARD_AUTH_SECRET, ...proxy }));
       if (what.asksPython && python) add(await pythonTests(python, facts));
     }
   } catch (error) {
@@ -202,15 +216,17 @@ try {
   await setup();
   const { python, missing: noPython } = pythonWithPackages();
   const { env: oath, missing: noOathtool } = oathtool();
+  const { env: proxy, missing: noNginx } = nginx();
   await description(python);
   for (const each of SUITES) {
     interrupted.signal.throwIfAborted();
     if (each.described && !python) continue;
-    await suite(each, python, oath);
+    await suite(each, { python, oath, proxy });
   }
   if (noPython) console.error(`edgewarden: what needs Python was not run: ${noPython}`);
   if (noOathtool) console.error(`edgewarden: the second factor was not tried: ${noOathtool}`);
-  if ((noPython || noOathtool) && process.env.CI === "true") sum.failed += 1;
+  if (noNginx) console.error(`edgewarden: forward auth was not tried: ${noNginx}`);
+  if ((noPython || noOathtool || noNginx) && process.env.CI === "true") sum.failed += 1;
 } catch (error) {
   console.error(`edgewarden: ${error.message}`);
   sum.failed += 1;
