@@ -51,8 +51,8 @@ ${throughput(results.proxied)}
 
 ${verdict(results.proxied)}
 
-The two do not do the same work here. Edgewarden writes a line into the log for each request that it forwards, which the
-peer does not. Edgewarden remembers in its isolate which tokens it verified; it
+Both write a line into the log for each request that they forward; the pass-through does not. Otherwise the two do not do the same
+work here. Edgewarden remembers in its isolate which tokens it verified; it
 asks for their time and key again at each request, and for their revocation, in KV, when the last
 answer is ten seconds old. The peer verifies the signature at every request, as jose does, and never
 asks about revocation. A token's first request is not in these numbers.

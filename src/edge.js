@@ -140,9 +140,10 @@ async function settled(promise, patience = SETTLE_MS) {
 }
 
 /** The answer where the origin gave none. */
-function failed({ request_id, strict }, error, timedOut) {
+function failed({ request_id, strict, cors = [] }, error, timedOut) {
   console.error(JSON.stringify({ kind: "fault", what: "origin", error: String(error), request_id }));
-  return respond(JSON.parse(originFailed(request_id, timedOut, strict)).answer);
+  const { status, headers, body } = JSON.parse(originFailed(request_id, timedOut, strict)).answer;
+  return respond({ status, headers: [...headers, ...cors], body });
 }
 
 /** An answer of ours to a request that goes no further. Nobody reads its body: the answer does not wait until that has come. */
@@ -153,7 +154,8 @@ function refuse(request, answer) {
 
 /** An answer of ours. */
 function respond({ status, headers, body }) {
-  return new Response(body, { status, headers });
+  // Some answers have no body, which is not an empty one.
+  return new Response(body || null, { status, headers });
 }
 
 /** What is left to say when nothing else could be. */

@@ -21,7 +21,7 @@ use crate::{
     error::ApiError,
     gateway::{
         Verdict,
-        forward::{answer_json, forward_json},
+        forward::{answer_json, forward_json, preflight_json},
         head::Head,
     },
     platform,
@@ -127,9 +127,14 @@ fn outward(app: &App, verdict: Verdict<'_>, head: &Head<'_>, request: RequestId)
     match verdict {
         Verdict::Own => Some(OWN.to_owned()),
         Verdict::Forward(rewrite) => Some(forward_json(&rewrite)),
+        Verdict::Preflight(said) => {
+            Some(preflight_json(&said, request, Transport::new(app.config.environment, Some(head.scheme))))
+        }
         Verdict::Refuse(error, route) => {
             let transport = Transport::new(app.config.environment, Some(head.scheme));
-            Some(answer(app, &error, request, route.as_deref(), transport))
+            let said = app.cors_of(head).unwrap_or_default();
+            app.log_refusal(&error, request, route.as_deref());
+            Some(answer_json(&error.reply(request), request, transport, &said))
         }
         Verdict::Need(_) => None,
     }
@@ -137,7 +142,7 @@ fn outward(app: &App, verdict: Verdict<'_>, head: &Head<'_>, request: RequestId)
 
 fn answer(app: &App, error: &ApiError, request: RequestId, route: Option<&str>, transport: Transport) -> String {
     app.log_refusal(error, request, route);
-    answer_json(&error.reply(request), request, transport)
+    answer_json(&error.reply(request), request, transport, &[])
 }
 
 /// The scheme of a request, of its head as it came.
@@ -165,7 +170,7 @@ fn not_configured(env: &Env, error: &ConfigError, scheme: Option<&str>) -> Strin
         reply.body = told.unwrap_or(bland);
     }
     let environment = if is_development { Environment::Development } else { Environment::Production };
-    answer_json(&reply, request, Transport::new(environment, scheme))
+    answer_json(&reply, request, Transport::new(environment, scheme), &[])
 }
 
 /// Our own endpoints.

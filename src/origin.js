@@ -102,7 +102,7 @@ async function pump(from, to, patience, { onRead, onWrite }) {
 }
 
 /** An origin's answer with our headers on it and without what is not an origin's to say. */
-function finish(response, { answer, service, idle_timeout_ms }, leftOut) {
+function finish(response, { answer, cors, service, idle_timeout_ms }, leftOut) {
   const { status, webSocket } = response;
   const isWatched = idle_timeout_ms && response.body && !response.headers.has("content-encoding");
   const body = isWatched ? unlessIdle(response, idle_timeout_ms, service) : response.body;
@@ -113,6 +113,10 @@ function finish(response, { answer, service, idle_timeout_ms }, leftOut) {
   if (cookies.some((cookie) => OUR_COOKIES.test(cookie))) {
     headers.delete("set-cookie");
     for (const cookie of cookies) if (!OUR_COOKIES.test(cookie)) headers.append("set-cookie", cookie);
+  }
+  if (cors) {
+    for (const name of [...headers.keys()]) if (name.startsWith("access-control-")) headers.delete(name);
+    for (const [name, value] of cors) name === "vary" ? headers.append(name, value) : headers.set(name, value);
   }
   for (const [name, value] of leftOut) if (!headers.has(name)) headers.set(name, value);
   for (const [name, value] of answer) headers.set(name, value);

@@ -1,10 +1,10 @@
 // The peer: what one would write with hono and jose to guard `/demo/private/*` as Edgewarden does.
 // It believes the same tokens, removes the same headers, sets the same identity, signed as well, makes the same
-// refusals and logs the same line about them.
+// refusals and logs the same lines about those and about what it forwards.
 //
-// Four things that Edgewarden does are not here, because neither library does them: to ask whether
-// a token was revoked, to bring paths into one spelling, to keep a session cookie of its own
-// from origins, and to log what is forwarded. One thing is here that Edgewarden does once per token: the signature is verified at
+// Three things that Edgewarden does are not here, because neither library does them: to ask whether
+// a token was revoked, to bring paths into one spelling, and to keep a session cookie of its own
+// from origins. One thing is here that Edgewarden does once per token: the signature is verified at
 // every request.
 
 import { Hono } from "hono";
@@ -16,7 +16,7 @@ const RESERVED = new Set([
   "remote-user", "remote-groups", "remote-name", "remote-email", "x-remote-user", "x-remote-group",
   "x-remote-groups", "x-user", "x-user-id", "x-username", "x-email", "x-roles", "x-groups",
   "x-auth", "x-user-email", "x-user-roles", "x-userinfo", "x-id-token", "x-jwt-assertion", "client-cert",
-  "client-cert-chain", "proxy", "x-credential-identifier", "x-anonymous-consumer", "x-original-url", "x-original-uri", "x-original-method", "x-original-host",
+  "client-cert-chain", "proxy", "x-credential-identifier", "x-anonymous-consumer", "x-forward-auth-secret", "x-original-url", "x-original-uri", "x-original-method", "x-original-host",
   "x-rewrite-url", "x-http-method", "x-http-method-override", "x-method-override",
   // Credentials, and headers of one connection.
   "authorization", "x-api-key", "connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
@@ -108,6 +108,7 @@ app.all("/demo/private/*", async (c, next) => {
 });
 
 app.all("/demo/private/*", async (c) => {
+  const began = Date.now();
   const { pathname, search } = new URL(c.req.url);
   const { method, body } = c.req.raw;
   const abort = new AbortController();
@@ -118,7 +119,10 @@ app.all("/demo/private/*", async (c) => {
   finished.headers.delete("clear-site-data");
   finished.headers.delete("service-worker-allowed");
   for (const [name, value] of WHERE_LEFT_OUT) if (!finished.headers.has(name)) finished.headers.set(name, value);
-  finished.headers.set("x-request-id", c.get("requestId"));
+  const request_id = c.get("requestId");
+  finished.headers.set("x-request-id", request_id);
+  const said = { route: "demo.private", method, subject: c.get("claims").sub, credential: "bearer" };
+  console.log(JSON.stringify({ kind: "request", reason: "forwarded", request_id, ...said, status: answer.status, ms: Date.now() - began }));
   return finished;
 });
 

@@ -8,6 +8,8 @@ use super::App;
 use crate::{
     domain::bundle::Bundle,
     gateway::{
+        cors::{self, Said},
+        head::Head,
         policy::Policy,
         rules::{Finding, Ruling},
     },
@@ -30,6 +32,13 @@ impl App {
     #[must_use]
     pub fn ruling(&self, policy: Policy) -> Ruling {
         Ruling { version: None, hosts: self.rules.hosts.under(&policy), policy }
+    }
+
+    /// What the answer to a request says of whose pages may read it, if its route says so.
+    #[must_use]
+    pub fn cors_of(&self, head: &Head<'_>) -> Option<Said> {
+        let live = self.live();
+        cors::said(head, &self.world().under(live.as_deref()))
     }
 
     /// The roles that the policy names: to have one opens something.

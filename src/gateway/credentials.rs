@@ -43,7 +43,7 @@ pub(super) fn authenticate<'a>(
         let outcome = match credential {
             Credential::Bearer => by_token(head, route, basis)?,
             Credential::ApiKey => by_key(head, basis)?,
-            Credential::Session => by_cookie(head, basis)?,
+            Credential::Session => by_cookie(head, route, basis)?,
         };
         if !matches!(outcome, Outcome::NotResponsible) {
             return Ok(outcome);
@@ -68,13 +68,14 @@ fn by_key<'a>(head: &Head<'a>, basis: Basis<'_>) -> Result<Outcome<'a>, ApiError
     }
 }
 
-fn by_cookie<'a>(head: &Head<'_>, basis: Basis<'_>) -> Result<Outcome<'a>, ApiError> {
+fn by_cookie<'a>(head: &Head<'_>, route: &Route, basis: Basis<'_>) -> Result<Outcome<'a>, ApiError> {
     let world = basis.world;
     let Some(cookie) = session::session_cookie(head, world) else { return Ok(Outcome::NotResponsible) };
     let outcome = session::session(cookie, basis)?;
     // A browser sends the cookie along whoever's page makes the request.
     let is_known = matches!(outcome, Outcome::Known(_));
-    let is_ours = |origin| world.same_origin.is(origin, head.scheme, &head.authority);
+    let may_act = |origin| route.cors.as_ref().is_some_and(|cors| cors.lets_act(origin));
+    let is_ours = |origin| world.same_origin.is(origin, head.scheme, &head.authority) || may_act(origin);
     if is_known && same_origin::matters(head) && !head.header("origin").is_some_and(is_ours) {
         return Err(ApiError::ForeignOrigin);
     }

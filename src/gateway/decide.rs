@@ -4,7 +4,7 @@ use super::{
     Findings, Moment, Used, Verdict, Want, World, assertion,
     authenticate::{self, Authenticated, Basis, Freshness, Outcome},
     canonical::Path,
-    credentials,
+    cors, credentials,
     forward::{AccessLine, Rewrite},
     head::Head,
     headers::{self, Handed},
@@ -128,14 +128,14 @@ pub(super) fn is_auth_host(head: &Head<'_>, world: &World<'_>) -> bool {
 /// # Errors
 /// There is none, or it could be taken for another.
 pub(super) fn matched<'w, 'p>(
-    head: &Head<'_>,
+    (head, method): (&Head<'_>, &str),
     path: &'p Path,
     world: &World<'w>,
 ) -> Result<(&'w Route, Params<'p>), ApiError> {
-    let matched = world.policy.find(head.method, head.host(), path);
+    let matched = world.policy.find(method, head.host(), path);
     if let Some(slashed) = path.with_slashes()
         && (is_own(head, &slashed, world)
-            || !world.policy.is_read_alike(head.method, head.host(), &slashed, matched.as_ref()))
+            || !world.policy.is_read_alike(method, head.host(), &slashed, matched.as_ref()))
     {
         return Err(ApiError::AmbiguousPath);
     }
@@ -151,8 +151,15 @@ fn route<'a>(
     Moment { request, now }: Moment,
     route_id: &mut Option<String>,
 ) -> Result<Verdict<'a>, ApiError> {
-    // (1) The route.
-    let (route, params) = matched(head, path, world)?;
+    // (1) The route. A preflight asks about another method's; where the origin is to answer it, it goes by its own.
+    if let Some(method) = cors::asked_about(head)
+        && let Ok((route, _)) = matched((head, method), path, world)
+        && let Some(cors) = &route.cors
+    {
+        *route_id = Some(route.id.clone());
+        return cors.preflight(head, method).map(Verdict::Preflight);
+    }
+    let (route, params) = matched((head, head.method), path, world)?;
     *route_id = Some(route.id.clone());
     // The platform cannot send one on (and RFC 9110, §9.3.1 gives it no meaning).
     let has_length = head.header("content-length").is_some_and(|length| length != "0");
@@ -222,5 +229,6 @@ fn route<'a>(
     let moment = Moment { request, now };
     let rewrite = Rewrite::new(head, origin, route, path, &changes, tightest, moment);
     let log = (world.access_log == AccessLog::All).then(|| AccessLine::new(route, head, identity));
-    Ok(Verdict::Forward(Box::new(Rewrite { strict, log, uses, ..rewrite })))
+    let cors = route.cors.as_ref().map(|cors| cors.said(head));
+    Ok(Verdict::Forward(Box::new(Rewrite { cors, strict, log, uses, ..rewrite })))
 }

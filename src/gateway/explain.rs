@@ -10,6 +10,7 @@ use super::{
     Moment, World,
     caller::Caller,
     canonical::Path,
+    cors,
     decide::{Entered, enter, matched},
     forward::Rewrite,
     head::Head,
@@ -25,7 +26,7 @@ use crate::{
 /// What would become of a request.
 #[derive(Debug, Default, Serialize, JsonSchema)]
 pub struct Explanation {
-    /// `own` if it is for the gateway's own endpoints, `forward` or `refuse`.
+    /// `own` if it is for the gateway's own endpoints, `forward`, `refuse`, or `preflight` if that is answered.
     pub outcome: &'static str,
     /// With what status it would be refused.
     pub status: Option<u16>,
@@ -102,7 +103,15 @@ impl Explanation {
             Entered::Own => return Ok("own"),
             Entered::Proxied(path) => path,
         };
-        let (route, params) = self.step("route", matched(head, path, world), |(route, params)| {
+        if let Some(method) = cors::asked_about(head)
+            && let Ok((route, _)) = matched((head, method), path, world)
+            && let Some(cors) = &route.cors
+        {
+            self.route = Some(route.id.clone());
+            self.step("preflight", cors.preflight(head, method), |_| "The page may ask.".to_owned())?;
+            return Ok("preflight");
+        }
+        let (route, params) = self.step("route", matched((head, head.method), path, world), |(route, params)| {
             let params = params.iter().map(|(name, value)| format!(", {name} = {value:?}"));
             format!("{} by {}{}", route.path, route.id, params.collect::<String>())
         })?;

@@ -11,6 +11,7 @@ use super::{
     Moment, Used,
     caller::Caller,
     canonical::Path,
+    cors::Said,
     head::Head,
     headers::HeaderChanges,
     policy::{Access, Assertion, Origin, Route, Target},
@@ -45,6 +46,9 @@ pub struct Rewrite {
     pub set: Vec<(String, String)>,
     /// Headers to set on the answer.
     pub answer: Vec<(String, String)>,
+    /// What the answer says of whose pages may read it, in place of what the origin says, where the route does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Said>,
     /// Whether the answer, or one that must be made in its place, tells clients to come by https only.
     pub strict: bool,
     /// What the log is told of it, beside what came of it.
@@ -86,6 +90,7 @@ impl Rewrite {
             remove: changes.remove.iter().map(ToString::to_string).collect(),
             set: changes.set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
             answer,
+            cors: None,
             strict: false,
             log: None,
             request_id: request.to_string(),
@@ -146,13 +151,29 @@ pub fn forward_json(rewrite: &Rewrite) -> String {
     write(&Outward::Forward(rewrite))
 }
 
-/// A finished answer as JSON, with the headers that every answer of ours has.
+/// A finished answer as JSON, with the headers that every answer of ours has, and what it says of who may read it.
 #[must_use]
-pub fn answer_json(reply: &Reply, request: RequestId, transport: Transport) -> String {
-    let id = request.to_string();
+pub fn answer_json(reply: &Reply, request: RequestId, transport: Transport, cors: &[(&'static str, String)]) -> String {
     let own = reply.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()));
-    let mut headers: Vec<(&str, &str)> = own.collect();
-    headers.extend(security_headers::all(transport).map(|(name, value): (&str, &str)| (name, value)));
-    headers.push(("x-request-id", &id));
-    write(&Outward::Answer(Answer { status: reply.status.as_u16(), headers, body: &reply.body }))
+    finished(reply.status.as_u16(), own.collect(), &reply.body, (request, transport), cors)
+}
+
+/// The answer to a preflight as JSON.
+#[must_use]
+pub fn preflight_json(said: &[(&'static str, String)], request: RequestId, transport: Transport) -> String {
+    finished(204, vec![("cache-control", "no-store")], "", (request, transport), said)
+}
+
+fn finished(
+    status: u16,
+    own: Vec<(&str, &str)>,
+    body: &str,
+    (request, transport): (RequestId, Transport),
+    cors: &[(&'static str, String)],
+) -> String {
+    let id = request.to_string();
+    let always = security_headers::all(transport).map(|(name, value): (&str, &str)| (name, value));
+    let cors = cors.iter().map(|(name, value)| (*name, value.as_str()));
+    let headers = own.into_iter().chain(always).chain(cors).chain([("x-request-id", id.as_str())]).collect();
+    write(&Outward::Answer(Answer { status, headers, body }))
 }

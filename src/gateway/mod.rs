@@ -9,6 +9,7 @@ pub mod assertion;
 pub mod authenticate;
 pub mod caller;
 pub mod canonical;
+pub mod cors;
 mod credentials;
 mod decide;
 pub mod explain;
@@ -247,6 +248,8 @@ pub enum Verdict<'a> {
     Own,
     /// It goes to its origin, changed like this.
     Forward(Box<Rewrite>),
+    /// It is a preflight (Fetch, "CORS-preflight request") of a page that may ask, and is told this.
+    Preflight(cors::Said),
     /// It ends here; the log gets the route's id.
     Refuse(ApiError, Option<String>),
     /// Something must be asked first.

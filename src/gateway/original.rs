@@ -19,9 +19,18 @@ pub const IDENTITY: [&str; 9] = [
     "x-auth-assertion",
 ];
 
-/// Headers of the asking request that are not the original's.
-const NOT_THE_ORIGINALS: [&str; 7] =
-    [SECRET, "cf-connecting-ip", "connection", "content-length", "forwarded", "host", "transfer-encoding"];
+/// Headers of the asking request that are not the original's; and by which a preflight would be answered here, which the origin
+/// answers.
+const NOT_THE_ORIGINALS: [&str; 8] = [
+    SECRET,
+    "access-control-request-method",
+    "cf-connecting-ip",
+    "connection",
+    "content-length",
+    "forwarded",
+    "host",
+    "transfer-encoding",
+];
 
 /// Why it cannot be told what is asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

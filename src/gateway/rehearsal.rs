@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Findings, Moment, Verdict, World, canonical::Path, decide::decide_under, forward::Rewrite, head::Head,
+    Findings, Moment, Verdict, World, canonical::Path, cors::Said, decide::decide_under, forward::Rewrite, head::Head,
     knowledge::Knowledge, rules::Ruling,
 };
 use crate::error::ApiError;
@@ -15,6 +15,8 @@ pub enum Effect {
     Refused(u16),
     /// It goes on, as this.
     Forwarded(Box<Rewrite>),
+    /// It is a preflight that is told this.
+    Preflight(Said),
 }
 
 impl Effect {
@@ -26,6 +28,7 @@ impl Effect {
             Verdict::Own
             | Verdict::Need(_)
             | Verdict::Refuse(ApiError::RateLimited(..) | ApiError::Unavailable(_) | ApiError::Internal(_), _) => None,
+            Verdict::Preflight(said) => Some(Self::Preflight(said.clone())),
             Verdict::Refuse(error, _) => Some(Self::Refused(error.status_code().as_u16())),
             Verdict::Forward(rewrite) => {
                 // What is signed, counted and logged differs from one request to the next, or by a name alone.
@@ -46,6 +49,7 @@ impl Effect {
         let id = route.map(|route| &route.id);
         match self {
             Self::Refused(status) => json!({ "status": status, "route": id }),
+            Self::Preflight(_) => json!({ "preflight": true, "route": id }),
             Self::Forwarded(_) => {
                 let origin = route.and_then(|route| world.policy.origin(route)).map(|origin| &origin.id);
                 json!({ "origin": origin, "route": id })

@@ -13,7 +13,7 @@ use edgewarden::{
     domain::{id::RequestId, time::Timestamp},
     gateway::{
         Verdict,
-        forward::{Rewrite, answer_json, forward_json},
+        forward::{Rewrite, answer_json, forward_json, preflight_json},
         head::Head,
     },
     native::Host,
@@ -327,9 +327,12 @@ impl Isolate {
         let (head, request) = (Head::parse(head).unwrap(), self.app.ports.new_request_id());
         let crossed = match self.app_verdict(&head, request) {
             Verdict::Forward(rewrite) => forward_json(&rewrite),
+            Verdict::Preflight(said) => {
+                preflight_json(&said, request, Transport::new(self.app.config.environment, Some(head.scheme)))
+            }
             Verdict::Refuse(error, _) => {
                 let transport = Transport::new(self.app.config.environment, Some(head.scheme));
-                answer_json(&error.reply(request), request, transport)
+                answer_json(&error.reply(request), request, transport, &self.app.cors_of(&head).unwrap_or_default())
             }
             other => panic!("nothing crosses: {other:?}"),
         };

@@ -34,6 +34,7 @@ mod change_password;
 mod cleanup;
 mod contract;
 mod cookie;
+mod cors_routes;
 mod dashboard;
 mod devices;
 mod emergency;

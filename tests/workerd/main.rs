@@ -82,6 +82,7 @@ const TESTS: &[(&str, Test)] = tests![
     hostile::a_body_that_is_too_large_is_always_answered,
     hostile::broken_requests_get_an_answer,
     origins::an_origin_cannot_reach_beyond_its_routes,
+    origins::whose_pages_may_read_is_the_routes_to_say,
     origins::what_an_origin_sends_arrives_as_it_is,
     origins::an_origin_that_fails_is_a_502_or_504_with_an_id,
     origins::an_origin_is_told_of_one_framing,

@@ -69,6 +69,11 @@ fn misbehave(mut stream: TcpStream, gate: &Receiver<()>) {
         "/demo/public/cookies" => {
             say(&format!("HTTP/1.1 200 OK\r\n{evil}content-length: 2\r\nconnection: close\r\n\r\nok"));
         }
+        "/demo/shared/cors" => {
+            let says = "access-control-allow-origin: https://evil.example\r\naccess-control-allow-credentials: true\r\n\
+                        access-control-allow-private-network: true\r\nvary: Accept\r\nx-theirs: stays\r\n";
+            say(&format!("HTTP/1.1 200 OK\r\n{says}content-length: 2\r\nconnection: close\r\n\r\nok"));
+        }
         "/demo/public/socket" => {
             let accept = format!("sec-websocket-accept: {}", accept(&request));
             say(&format!(
@@ -80,7 +85,7 @@ fn misbehave(mut stream: TcpStream, gate: &Receiver<()>) {
         }
         "/demo/public/upgraded" => say("HTTP/1.1 101 Odd\r\nconnection: close\r\n\r\n"),
         "/demo/public/odd" => say("HTTP/1.1 700 Odd\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"),
-        "/demo/public/nonsense" => say("nonsense\r\n\r\n"),
+        "/demo/public/nonsense" | "/demo/shared/nonsense" => say("nonsense\r\n\r\n"),
         "/demo/public/redirect" => {
             say(
                 "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
@@ -150,6 +155,32 @@ pub fn an_origin_cannot_reach_beyond_its_routes(server: &Server) {
     only_theirs(&text);
     let redirect = worker.get("/demo/public/redirect", None).expect(302);
     assert_eq!(redirect.header("location"), Some("http://127.0.0.1:1/"), "passed on, not followed");
+}
+
+/// Where a route says whose pages may read, the origin does not: on its answers, on ours in their place, and on refusals.
+pub fn whose_pages_may_read_is_the_routes_to_say(server: &Server) {
+    let Strange { worker, .. } = strange(server);
+    let of = |method: &str, path: &str, origin: &str, more: &[(&str, &str)]| {
+        worker.send(method, path, &[&[("origin", origin)], more].concat(), String::new())
+    };
+    let (app, evil) = ("https://app.example.com", "https://evil.example");
+    for (origin, told) in [(app, Some(app)), (evil, None)] {
+        let read = of("GET", "/demo/shared/cors", origin, &[]).expect(200);
+        assert_eq!((read.header("access-control-allow-origin"), read.header("x-theirs")), (told, Some("stays")));
+        assert_eq!(read.header("access-control-allow-credentials"), told.map(|_| "true"));
+        assert_eq!(read.header("access-control-allow-private-network"), None);
+        assert!(read.header("vary").unwrap().contains("Accept"), "{:?}", read.header("vary"));
+        let refused = of("GET", "/demo/shared/x", origin, &[("authorization", "Bearer x")]).expect(401);
+        assert_eq!(refused.header("access-control-allow-origin"), told);
+        // What the origin did not answer is answered for it.
+        let broken = of("GET", "/demo/shared/nonsense", origin, &[]).expect(502);
+        assert_eq!(broken.header("access-control-allow-origin"), told);
+    }
+    let ask = [("access-control-request-method", "PUT"), ("access-control-request-headers", "authorization")];
+    let answer = of("OPTIONS", "/demo/shared/x", app, &ask).expect(204);
+    assert_eq!((answer.header("access-control-allow-origin"), answer.text.as_str()), (Some(app), ""));
+    assert!(answer.header("access-control-allow-methods").unwrap().contains("PUT"));
+    of("OPTIONS", "/demo/shared/x", evil, &ask).expect(403);
 }
 
 pub fn what_an_origin_sends_arrives_as_it_is(server: &Server) {

@@ -57,8 +57,8 @@ async fn ask(
     match app.resolve(&head, connection.request).await {
         Verdict::Forward(rewrite) => Ok(rewrite),
         Verdict::Refuse(error, route) => Err((error, route)),
-        // Our own endpoints are asked for where they are.
-        Verdict::Own | Verdict::Need(_) => Err(refuse(ApiError::NotFound)),
+        // Our own endpoints are asked for where they are, and no preflight is told of here.
+        Verdict::Own | Verdict::Preflight(_) | Verdict::Need(_) => Err(refuse(ApiError::NotFound)),
     }
 }
 

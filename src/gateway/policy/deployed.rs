@@ -2,8 +2,8 @@
 
 use super::{
     Ours, Policy, PolicyError, Surroundings,
-    file::Names,
-    reader::{At, Table},
+    file::{Names, named},
+    reader::{self, At, Faults, Table},
 };
 use crate::{config::Lookup, domain::versions};
 
@@ -65,10 +65,12 @@ impl Deployed {
 
     /// Holds the origins of what is put live against the file: one that stands there must be one of the file's, word for word.
     /// So a live change sends nobody's credentials elsewhere.
-    pub(super) fn hold_origins(&self, text: &str, origins: &[(At<String>, Table<'_, '_>)]) {
-        let (ours, theirs) = (origins_of(&self.text), origins_of(text));
-        for (index, (id, table)) in origins.iter().enumerate() {
-            if !theirs.get(index).is_some_and(|origin| ours.contains(origin)) {
+    pub(super) fn hold_origins(&self, origins: &[(At<String>, Table<'_, '_>)]) {
+        // It was read without faults before.
+        let unread = Faults::new(&self.text);
+        let ours = named("origin", reader::read(&unread).tables("origin"));
+        for (id, table) in origins {
+            if !ours.iter().any(|(other, origin)| other.value == id.value && origin.says_the_same(table)) {
                 table.fault(
                     id.offset,
                     "must stand in the file that is deployed, word for word: only routes can be put live",
@@ -83,12 +85,6 @@ impl Deployed {
             |other: &super::Route| (&other.host, &other.path, other.origin) == (&route.host, &route.path, route.origin);
         self.policy.routes.iter().any(is_same)
     }
-}
-
-/// The origins of a policy as they are written down. One that is no TOML has none.
-fn origins_of(text: &str) -> Vec<toml::Value> {
-    let origins = text.parse::<toml::Table>().ok().and_then(|mut file| file.remove("origin"));
-    origins.and_then(|origins| origins.as_array().cloned()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ fn parse(mut file: Table<'_, '_>, surroundings: Surroundings<'_>) -> Policy {
     let origins = if let Some(deployed) = surroundings.deployed {
         named_origins.extend(deployed.policy().origins().iter().map(|origin| origin.id.clone()));
         named_origins.extend(origins.iter().map(|(id, _)| id.value.clone()));
-        deployed.hold_origins(faults.text, &origins);
+        deployed.hold_origins(&origins);
         if route_tables.is_empty() {
             faults.note(0, "file", "a live policy has at least one route");
         }
@@ -143,7 +143,7 @@ fn parse(mut file: Table<'_, '_>, surroundings: Surroundings<'_>) -> Policy {
 }
 
 /// Tables of a kind with their ids, each of which there is once.
-fn named<'f, 't>(kind: &str, tables: Vec<Table<'f, 't>>) -> Vec<(At<String>, Table<'f, 't>)> {
+pub(super) fn named<'f, 't>(kind: &str, tables: Vec<Table<'f, 't>>) -> Vec<(At<String>, Table<'f, 't>)> {
     let mut named: Vec<(At<String>, Table<'f, 't>)> = Vec::new();
     let mut ids = BTreeSet::new();
     for (index, mut table) in tables.into_iter().enumerate() {
@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn the_policy_that_ships_is_valid() {
         let policy = Policy::parse(crate::app::POLICY, &|_| Some("http://127.0.0.1:8788".into())).unwrap();
-        assert_eq!(policy.routes().len(), 19);
+        assert_eq!(policy.routes().len(), 20);
     }
 
     /// Every fault, a line each.

@@ -3,6 +3,7 @@
 //! are told all at once, each with its line.
 
 mod changes;
+mod cors;
 mod deployed;
 mod fault;
 mod file;
@@ -20,6 +21,7 @@ use serde::Deserialize;
 use self::routes::{Host, RouteTable};
 pub use self::{
     changes::Changes,
+    cors::{Cors, Readers},
     deployed::Deployed,
     fault::{Fault, PolicyError},
     file::{Names, Ours, Surroundings},
@@ -169,6 +171,8 @@ pub struct Route {
     pub allow_encoded_slash: bool,
     /// What it changes of a request.
     pub changes: Changes,
+    /// Whose pages may read its answers; if nothing is said, that is the origin's to say.
+    pub cors: Option<Cors>,
 }
 
 impl Route {

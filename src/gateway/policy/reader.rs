@@ -35,8 +35,7 @@ const MOST: usize = 100;
 /// What is wrong with a file, as far as it was read.
 #[derive(Debug)]
 pub(super) struct Faults<'t> {
-    /// The file.
-    pub text: &'t str,
+    text: &'t str,
     found: RefCell<Vec<Fault>>,
 }
 
@@ -77,6 +76,29 @@ pub(super) fn read<'f, 't>(faults: &'f Faults<'t>) -> Table<'f, 't> {
     Table::new(faults, "file".to_owned(), table.span().start, table.into_inner())
 }
 
+/// Whether two values are the same, wherever they stand.
+fn is_same(one: &DeValue<'_>, other: &DeValue<'_>) -> bool {
+    match (one, other) {
+        (DeValue::String(one), DeValue::String(other)) => one == other,
+        (DeValue::Integer(one), DeValue::Integer(other)) => {
+            (one.radix(), one.as_str()) == (other.radix(), other.as_str())
+        }
+        (DeValue::Boolean(one), DeValue::Boolean(other)) => one == other,
+        (DeValue::Array(one), DeValue::Array(other)) => {
+            one.len() == other.len()
+                && one.iter().zip(other.iter()).all(|(one, other)| is_same(one.get_ref(), other.get_ref()))
+        }
+        (DeValue::Table(one), DeValue::Table(other)) => {
+            one.len() == other.len()
+                && one.iter().zip(other.iter()).all(|((name, one), (other_name, other))| {
+                    name == other_name && is_same(one.get_ref(), other.get_ref())
+                })
+        }
+        // Nothing that a policy holds.
+        _ => false,
+    }
+}
+
 /// A table, whose keys are taken one by one: what is left in the end is unknown.
 #[derive(Debug)]
 pub(super) struct Table<'f, 't> {
@@ -96,6 +118,15 @@ impl<'f, 't> Table<'f, 't> {
             (key.into_owned(), (at, value))
         };
         Self { faults, place, offset, left: table.into_iter().map(entry).collect(), known: Vec::new() }
+    }
+
+    /// Whether another says the same, of what was not taken from either.
+    pub fn says_the_same(&self, other: &Table<'_, '_>) -> bool {
+        let (ours, theirs) = (self.left.iter(), other.left.iter());
+        self.left.len() == other.left.len()
+            && ours.zip(theirs).all(|((name, (_, ours)), (other, (_, theirs)))| {
+                name == other && is_same(ours.get_ref(), theirs.get_ref())
+            })
     }
 
     /// Notes a fault of something in it.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Access, Assertion, Changes, Credential, Route,
+    Access, Assertion, Changes, Cors, Credential, Route,
     file::{Names, Surroundings},
     limits::RouteLimits,
     reader::{At, Table},
@@ -56,6 +56,8 @@ pub(super) fn read(
     let text = path.as_ref().map(|path| path.value.clone()).unwrap_or_default();
     let assertion = table.word::<Assertion>("assertion");
     let (allow_encoded_slash, changes) = (table.flag("allow_encoded_slash"), Changes::read(&mut table, &text));
+    let taken: Vec<_> = methods.iter().map(|method| method.value.clone()).collect();
+    let cors = table.table("cors").map(|inner| Cors::read(inner, &taken));
     let path = path.and_then(|At { value, offset }| table.noted(offset, PathPattern::parse(&value)));
     if let (Some(owner), Some(path)) = (owner, &path)
         && !path.has_param(&owner.value)
@@ -79,7 +81,6 @@ pub(super) fn read(
     let limits = RouteLimits::read(&id, access, &credentials, limits);
     table.end();
 
-    let methods = methods.into_iter().map(|method| method.value).collect();
     let host = host?;
     let route = Route {
         id,
@@ -97,8 +98,9 @@ pub(super) fn read(
         assertion: assertion.unwrap_or_default(),
         allow_encoded_slash,
         changes,
+        cors,
     };
-    Some(Read { route, pattern: Pattern { host, methods, path: path? } })
+    Some(Read { route, pattern: Pattern { host, methods: taken, path: path? } })
 }
 
 /// What a route requires, and the parameter that it names.

@@ -121,6 +121,11 @@ pub(super) struct Pattern {
 }
 
 impl Pattern {
+    /// Every method that a route may name.
+    pub fn methods() -> impl Iterator<Item = &'static str> {
+        METHODS.into_iter()
+    }
+
     /// Whether a route may name a method.
     pub fn takes_method(method: &str) -> bool {
         METHODS.contains(&method)

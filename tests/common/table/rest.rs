@@ -33,6 +33,7 @@ pub const ROWS: &[Row] = &[
     Row { name: "demo.bound", method: "GET", path: "/demo/bound/x", body: Body::None, expect: known },
     Row { name: "demo.session-first", method: "GET", path: "/demo/session-first/x", body: Body::None, expect: known },
     Row { name: "demo.key", method: "GET", path: "/demo/key/x", body: Body::None, expect: keys },
+    Row { name: "demo.shared", method: "GET", path: "/demo/shared/x", body: Body::None, expect: optional },
     Row { name: "demo.limited", method: "GET", path: "/demo/limited/x", body: Body::None, expect: known },
     Row { name: "demo.busy", method: "GET", path: "/demo/busy/x", body: Body::None, expect: anyone },
     Row { name: "demo.brief", method: "GET", path: "/demo/brief/x", body: Body::None, expect: anyone },
