@@ -281,6 +281,12 @@ impl ApiError {
         }
     }
 
+    /// What it is, whoever is told of it.
+    #[must_use]
+    pub fn itself(&self) -> &Self {
+        if let Self::Denied(why) = self { why } else { self }
+    }
+
     /// What a proxy is told that asks about a request: proxies know 401 and 403, and that nobody can tell.
     #[must_use]
     pub fn for_proxies(self) -> Self {
@@ -435,8 +441,7 @@ impl ApiError {
             (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         ];
         headers.extend(self.challenge().map(|value| (header::WWW_AUTHENTICATE, value)));
-        let limited = if let Self::Denied(why) = self { why } else { self };
-        if let Self::RateLimited(decision, now) = limited {
+        if let Self::RateLimited(decision, now) = self.itself() {
             headers.extend(limit_headers(decision, *now));
         }
         let wait = match self {

@@ -54,16 +54,15 @@ impl App {
     /// Does it. Of several at once, one does.
     pub async fn do_chores(&self) {
         self.write_uses().await;
+        if self.chores.mail.swap(false, Ordering::Relaxed) {
+            match self.deliver_some().await {
+                // There may be more: the next answer sees to it.
+                Ok(claimed) if claimed >= delivery::AT_ONCE => self.note_mail(),
+                Ok(_) => {}
+                Err(error) => self.log_fault("mail", &error.cause()),
+            }
+        }
         self.go_on_trying().await;
-        if !self.chores.mail.swap(false, Ordering::Relaxed) {
-            return;
-        }
-        match self.deliver_some().await {
-            // There may be more: the next answer sees to it.
-            Ok(claimed) if claimed >= delivery::AT_ONCE => self.note_mail(),
-            Ok(_) => {}
-            Err(error) => self.log_fault("mail", &error.cause()),
-        }
     }
 
     /// Sends every mail that is due, as many as one run takes.

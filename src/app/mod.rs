@@ -213,7 +213,7 @@ impl App {
 
     /// Logs how a request ended early, if that is worth a line.
     pub fn log_refusal(&self, error: &ApiError, request: RequestId, route: Option<&str>) {
-        if matches!(error, ApiError::RateLimited(..)) {
+        if matches!(error.itself(), ApiError::RateLimited(..)) {
             self.limiter_refusals.fetch_add(1, Ordering::Relaxed);
         }
         if let Some((reason, what)) = error.log_reason() {

@@ -41,12 +41,12 @@ impl App {
         cors::said(head, &self.world().under(live.as_deref()))
     }
 
-    /// The roles that the policy names: to have one opens something.
+    /// The roles that a policy names which decides or may: to have one opens something, or will.
     #[must_use]
-    pub fn roles_of_policy(&self) -> Vec<String> {
-        let live = self.live();
-        let policy: &Policy = live.as_ref().map_or_else(|| self.deployed().policy(), |live| &live.policy);
-        policy.roles().map(ToOwned::to_owned).collect()
+    pub fn roles_of_policies(&self) -> Vec<String> {
+        let put = [self.live(), self.candidate()];
+        let put = put.iter().flatten().flat_map(|ruling| ruling.policy.roles());
+        self.deployed().policy().roles().chain(put).map(ToOwned::to_owned).collect()
     }
 
     /// Tells the log, once, of what was put and does not decide.
@@ -62,6 +62,9 @@ impl App {
                         "policy",
                         &format!("version {version} cannot be read, the one before it decides: {why}"),
                     );
+                }
+                Finding::Untried(version, why) => {
+                    self.log_fault("policy", &format!("version {version} cannot be read, and is not tried: {why}"));
                 }
                 Finding::Superseded(version) => {
                     let line = json!({ "kind": "policy", "what": "superseded", "version": version });

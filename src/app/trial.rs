@@ -1,7 +1,10 @@
 //! A policy on trial: it decides beside the one that does, the log hears where it would have decided otherwise, and nobody else
 //! hears of it. Where something must be asked for that, it is asked beside the answer.
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -20,6 +23,8 @@ use crate::{
 
 /// So many requests wait at most until somebody is asked for them.
 const MAX_WAITING: usize = 64;
+/// After so long, another may ask: work beside an answer is cut off after half a minute.
+const TAKEN_OVER_AFTER: Duration = Duration::from_secs(40);
 
 /// How a trial goes here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
@@ -38,6 +43,8 @@ pub(super) struct Trials {
     version: Option<i64>,
     count: Trial,
     waiting: Vec<Waiting>,
+    /// Since when somebody asks for those that waited.
+    asking_since: Option<Timestamp>,
 }
 
 /// A request for which somebody must be asked.
@@ -45,7 +52,6 @@ pub(super) struct Trials {
 struct Waiting {
     head: String,
     request: RequestId,
-    at: Timestamp,
     lived: Effect,
 }
 
@@ -70,13 +76,12 @@ impl App {
     pub(super) fn try_candidate(&self, head: &Head<'_>, request: RequestId, at: Timestamp, verdict: &Verdict<'_>) {
         let Some(candidate) = self.candidate() else { return };
         let (Some(version), Some(lived)) = (candidate.version, Effect::of(verdict)) else { return };
-        let found = Findings { is_rehearsal: true, ..Findings::default() };
-        let moment = Moment { request, now: at };
+        let (found, moment) = (Findings::of_rehearsal(), Moment { request, now: at });
         let tried = rehearse(head, &self.world(), &candidate, &self.knowledge(), &found, moment);
         if matches!(tried, Verdict::Need(_)) {
             let mut trials = self.trials(version);
             if trials.waiting.len() < MAX_WAITING {
-                trials.waiting.push(Waiting { head: head.text(), request, at, lived });
+                trials.waiting.push(Waiting { head: head.text(), request, lived });
             } else {
                 trials.count.undecided += 1;
             }
@@ -93,19 +98,30 @@ impl App {
 
     /// Asks for them, and has the candidate decide.
     pub(super) async fn go_on_trying(&self) {
-        let waiting = std::mem::take(&mut self.lock_trials().waiting);
+        let now = self.ports.clock.now();
+        let waiting = {
+            let mut trials = self.lock_trials();
+            // One at a time asks; one that was broken off does not count for long.
+            let is_asking = |since: Timestamp| now >= since && now.since(since) < TAKEN_OVER_AFTER;
+            if trials.asking_since.is_some_and(is_asking) {
+                return;
+            }
+            trials.asking_since = Some(now);
+            std::mem::take(&mut trials.waiting)
+        };
         for one in waiting {
-            let Some(candidate) = self.candidate() else { return };
-            let (Some(version), Some(head)) = (candidate.version, Head::parse(&one.head)) else { return };
+            let Some(candidate) = self.candidate() else { break };
+            let (Some(version), Some(head)) = (candidate.version, Head::parse(&one.head)) else { break };
             let tried = self.tried_by_asking(&head, &candidate, &one).await;
             self.note_tried(version, tried);
         }
+        self.lock_trials().asking_since = None;
     }
 
     async fn tried_by_asking(&self, head: &Head<'_>, candidate: &Arc<Ruling>, one: &Waiting) -> Tried {
-        let mut found = Findings { is_rehearsal: true, ..Findings::default() };
+        let mut found = Findings::of_rehearsal();
         for _ in 0..MAX_ROUNDS {
-            let moment = Moment { request: one.request, now: one.at };
+            let moment = Moment { request: one.request, now: self.ports.clock.now() };
             let tried = rehearse(head, &self.world(), candidate, &self.knowledge(), &found, moment);
             let Verdict::Need(want) = tried else {
                 return self.compared(head, candidate, &one.lived, &tried, one.request);

@@ -139,6 +139,9 @@ impl Caller {
     #[must_use]
     pub fn supposed(of: &Supposed, issuer: &str, graph: &RoleGraph, now: Timestamp) -> Self {
         let method = of.credential.method();
+        // A key always names what it gives; one of which nothing is said, all that its owner has.
+        let all = || graph.permissions(&of.roles).into_iter().collect::<Vec<_>>().join(" ");
+        let scope = of.scope.clone().or_else(|| (of.credential == Credential::ApiKey).then(all));
         let second_factor_at = of.factor_age.map(|age| now.minus(age));
         let shown = Shown {
             subject: of.subject.clone(),
@@ -146,7 +149,7 @@ impl Caller {
             username: of.username.as_deref(),
             verified_email: None,
             roles: &of.roles,
-            scope: of.scope.as_deref(),
+            scope: scope.as_deref(),
             session: None,
             method,
             second_factor_at,

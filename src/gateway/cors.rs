@@ -39,16 +39,22 @@ pub fn said(head: &Head<'_>, world: &World<'_>) -> Option<Said> {
 impl Cors {
     /// The origin that is told back, if pages of whoever asks may read.
     fn reader<'a>(&self, head: &Head<'a>) -> Option<&'a str> {
-        let origin = head.header("origin")?;
         match &self.readers {
+            // Whether a page is named or not: an answer that is kept is read by another later.
             Readers::Any => Some("*"),
-            Readers::These(these) => these.contains(origin).then_some(origin),
+            Readers::These(these) => head.header("origin").filter(|origin| these.contains(*origin)),
         }
     }
 
+    fn is_for(&self, method: &str) -> bool {
+        self.methods.iter().any(|one| one == method)
+    }
+
     /// Whether a page may act as its user by a cookie.
-    pub(super) fn lets_act(&self, origin: &str) -> bool {
-        self.credentials && matches!(&self.readers, Readers::These(these) if these.contains(origin))
+    pub(super) fn lets_act(&self, origin: &str, method: &str) -> bool {
+        self.credentials
+            && self.is_for(method)
+            && matches!(&self.readers, Readers::These(these) if these.contains(origin))
     }
 
     /// What is said on an answer.
@@ -58,7 +64,7 @@ impl Cors {
             // Whether it names an origin or not: another's would have been answered otherwise.
             said.push(("vary", "Origin".to_owned()));
         }
-        if let Some(reader) = self.reader(head) {
+        if let Some(reader) = self.reader(head).filter(|_| self.is_for(head.method)) {
             said.push(("access-control-allow-origin", reader.to_owned()));
             if self.credentials {
                 said.push(("access-control-allow-credentials", "true".to_owned()));
@@ -78,7 +84,7 @@ impl Cors {
         let asked = head.header("access-control-request-headers").unwrap_or_default();
         let mut asked = asked.split(',').map(str::trim).filter(|name| !name.is_empty());
         let is_known = |name: &str| self.headers.iter().any(|known| known.eq_ignore_ascii_case(name));
-        if !self.methods.iter().any(|one| one == method) || !asked.all(is_known) {
+        if !self.is_for(method) || !asked.all(is_known) {
             return Err(ApiError::ForeignOrigin);
         }
         let mut said = vec![

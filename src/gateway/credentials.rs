@@ -69,15 +69,20 @@ fn by_key<'a>(head: &Head<'a>, basis: Basis<'_>) -> Result<Outcome<'a>, ApiError
 }
 
 fn by_cookie<'a>(head: &Head<'_>, route: &Route, basis: Basis<'_>) -> Result<Outcome<'a>, ApiError> {
-    let world = basis.world;
-    let Some(cookie) = session::session_cookie(head, world) else { return Ok(Outcome::NotResponsible) };
+    let Some(cookie) = session::session_cookie(head, basis.world) else { return Ok(Outcome::NotResponsible) };
     let outcome = session::session(cookie, basis)?;
-    // A browser sends the cookie along whoever's page makes the request.
-    let is_known = matches!(outcome, Outcome::Known(_));
-    let may_act = |origin| route.cors.as_ref().is_some_and(|cors| cors.lets_act(origin));
-    let is_ours = |origin| world.same_origin.is(origin, head.scheme, &head.authority) || may_act(origin);
-    if is_known && same_origin::matters(head) && !head.header("origin").is_some_and(is_ours) {
-        return Err(ApiError::ForeignOrigin);
+    if matches!(outcome, Outcome::Known(_)) {
+        require_own_page(head, route, basis.world)?;
     }
     Ok(outcome)
+}
+
+/// A browser sends the cookie along whoever's page makes the request: what matters must come from one that may act for its user.
+pub(super) fn require_own_page(head: &Head<'_>, route: &Route, world: &World<'_>) -> Result<(), ApiError> {
+    let may_act = |origin| route.cors.as_ref().is_some_and(|cors| cors.lets_act(origin, head.method));
+    let is_ours = |origin| world.same_origin.is(origin, head.scheme, &head.authority) || may_act(origin);
+    if same_origin::matters(head) && !head.header("origin").is_some_and(is_ours) {
+        return Err(ApiError::ForeignOrigin);
+    }
+    Ok(())
 }

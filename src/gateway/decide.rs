@@ -142,6 +142,16 @@ pub(super) fn matched<'w, 'p>(
     matched.ok_or(ApiError::NotFound)
 }
 
+/// A body of a GET or HEAD, which the platform cannot send on (and RFC 9110, §9.3.1 gives it no meaning).
+pub(super) fn refuse_odd_body(head: &Head<'_>) -> Result<(), ApiError> {
+    let has_length = head.header("content-length").is_some_and(|length| length != "0");
+    let has_body = has_length || head.header("transfer-encoding").is_some();
+    if has_body && matches!(head.method, "GET" | "HEAD") {
+        return Err(ApiError::Malformed("A GET or HEAD request cannot have a body."));
+    }
+    Ok(())
+}
+
 fn route<'a>(
     head: &Head<'a>,
     path: &Path,
@@ -161,12 +171,7 @@ fn route<'a>(
     }
     let (route, params) = matched((head, head.method), path, world)?;
     *route_id = Some(route.id.clone());
-    // The platform cannot send one on (and RFC 9110, §9.3.1 gives it no meaning).
-    let has_length = head.header("content-length").is_some_and(|length| length != "0");
-    let has_body = has_length || head.header("transfer-encoding").is_some();
-    if has_body && matches!(head.method, "GET" | "HEAD") {
-        return Err(ApiError::Malformed("A GET or HEAD request cannot have a body."));
-    }
+    refuse_odd_body(head)?;
     // (2) Limits by address.
     let ip_key = || credentials::client_ip(head).limit_key();
     let ip_limit = match limit(route, &route.ip_limits, (LimitKind::Ip, found.of(LimitKind::Ip)), ip_key, now)? {
@@ -217,8 +222,8 @@ fn route<'a>(
         },
     };
     let identity = caller.as_ref().map(Authenticated::caller);
-    let handed =
-        Handed { origin, changes: &route.changes, assertion: asserted.as_ref().map(|asserted| &*asserted.token) };
+    let (changes, assertion) = (&route.changes, asserted.as_ref().map(|asserted| &*asserted.token));
+    let handed = Handed { changes, assertion, shows_credentials: world.shows_credentials(head, path, route, origin) };
     let changes = headers::rewrite(head, identity, request, handed);
     let uses = match &caller {
         Some(Authenticated::Session(live)) => Some(Used::Session(live.snapshot.session)),
@@ -231,4 +236,90 @@ fn route<'a>(
     let log = (world.access_log == AccessLog::All).then(|| AccessLine::new(route, head, identity));
     let cors = route.cors.as_ref().map(|cors| cors.said(head));
     Ok(Verdict::Forward(Box::new(Rewrite { cors, strict, log, uses, ..rewrite })))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        config::Config,
+        domain::{
+            bundle::Bundle,
+            id::RequestId,
+            revocation::feed::Feed,
+            versions::{Put, Version},
+        },
+        gateway::{hosts::AllowedHosts, policy::Deployed, rules::Reader},
+    };
+
+    const FILE: &str = r#"version = 1
+[[origin]]
+id = "legacy"
+url = "https://legacy.internal"
+forward_credentials = true
+[[origin]]
+id = "api"
+url = "https://api.internal"
+[[route]]
+id = "all"
+path = "/{*rest}"
+methods = ["GET"]
+origin = "legacy"
+access = "public"
+[[route]]
+id = "api"
+path = "/api/{*rest}"
+origin = "api"
+access = "public"
+"#;
+
+    /// Where a request goes under a live policy, and whether with its credentials.
+    fn sent(live: Option<&str>, method: &str, url: &str) -> Option<(String, bool)> {
+        let lookup = |name: &str| match name {
+            "PUBLIC_URL" => Some("https://auth.example".to_owned()),
+            "KEY_ENCRYPTION_KEY" | "TOKEN_MAC_KEY" => Some("k1:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG".to_owned()),
+            _ => None,
+        };
+        let config = Config::parse(&lookup).unwrap();
+        let deployed = Arc::new(Deployed::parse(FILE, &lookup, None).unwrap());
+        let hosts = AllowedHosts::new(&config, deployed.policy());
+        let mut knowledge = Knowledge::new(Arc::new(Reader { deployed: deployed.clone(), hosts: hosts.clone() }));
+        let now = Timestamp::from_secs(1_767_225_600);
+        let text = live.map(|routes| format!("version = 1\n{routes}"));
+        let version = Version { number: 1, base: deployed.digest().to_owned(), text };
+        let policies = Put { live: vec![version], candidate: None };
+        knowledge.take_over(Bundle { as_of: now, policies, ..Bundle::default() });
+        assert_eq!(knowledge.rules.findings(), []);
+        knowledge.hear(Feed::new(String::new()).since(None, now), now, now);
+        let text = format!("{method}\n{url}\nauthorization\nBearer x");
+        let head = Head::parse(&text).unwrap();
+        let moment = Moment { request: RequestId::new(now, &[0; 10]), now };
+        let world = World::new(&config, deployed.policy(), &hosts);
+        match decide(&head, &world, &knowledge, &Findings::default(), moment) {
+            Verdict::Forward(rewrite) => Some((rewrite.url, !rewrite.remove.contains(&"authorization".to_owned()))),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn credentials_go_where_the_file_sends_them_whatever_is_put_live() {
+        let all = |more: &str| {
+            format!("[[route]]\nid = \"x\"\npath = \"/{{*rest}}\"\norigin = \"legacy\"\naccess = \"public\"\n{more}")
+        };
+        let to = |live: Option<&str>, method: &str, url: &str| sent(live, method, url).unwrap();
+        let legacy = |path: &str, shown| (format!("https://legacy.internal{path}"), shown);
+        let at = |path: &str| format!("https://auth.example{path}");
+        assert_eq!(to(None, "GET", &at("/old")), legacy("/old", true));
+        assert_eq!(to(Some(&all("")), "GET", &at("/old")), legacy("/old", true));
+        // What the file sends elsewhere, by its path, its method, or as another path.
+        assert_eq!(to(Some(&all("")), "GET", &at("/api/v2/x")), legacy("/api/v2/x", false));
+        assert_eq!(to(Some(&all("")), "POST", &at("/old")), legacy("/old", false));
+        assert_eq!(to(Some(&all("add_prefix = \"/collect\"\n")), "GET", &at("/old")), legacy("/collect/old", false));
+        // A host that the file does not answer on.
+        let elsewhere =
+            "[[route]]\nid = \"y\"\nhost = \"new.example\"\npath = \"/y\"\norigin = \"api\"\naccess = \"public\"\n";
+        assert_eq!(to(Some(&(all("") + elsewhere)), "GET", "https://new.example/old"), legacy("/old", false));
+    }
 }

@@ -11,7 +11,8 @@ use super::{
     caller::Caller,
     canonical::Path,
     cors,
-    decide::{Entered, enter, matched},
+    credentials::require_own_page,
+    decide::{Entered, enter, matched, refuse_odd_body},
     forward::Rewrite,
     head::Head,
     headers::{self, Handed},
@@ -116,6 +117,9 @@ impl Explanation {
             format!("{} by {}{}", route.path, route.id, params.collect::<String>())
         })?;
         self.route = Some(route.id.clone());
+        if let Err(error) = refuse_odd_body(head) {
+            return self.step("body", Err(error), |&outcome: &&str| outcome.to_owned());
+        }
         self.limits("limits by address", &route.ip_limits);
         let caller = self.step("credential", known(head, path, caller, route, world), |caller| match caller {
             Some(caller) => format!("{} by {}", caller.subject, caller.method),
@@ -173,6 +177,9 @@ fn known<'c>(
     match (route.access, caller.filter(takes)) {
         (Access::Public, _) => Ok(None),
         (Access::Authenticated, None) => Err(navigation::unknown(head, path, route, world)),
+        (_, Some(caller)) if caller.method == Credential::Session.method() => {
+            require_own_page(head, route, world).map(|()| Some(caller))
+        }
         (_, caller) => Ok(caller),
     }
 }
@@ -187,7 +194,8 @@ fn forwarded(
     let origin = world.policy.origin(route)?;
     let assertion = caller.filter(|_| route.assertion != Assertion::None);
     let assertion = assertion.map(|_| format!("<signed for {}>", origin.assertion_audience));
-    let handed = Handed { origin, changes: &route.changes, assertion: assertion.as_deref() };
+    let shows_credentials = world.shows_credentials(head, path, route, origin);
+    let handed = Handed { changes: &route.changes, assertion: assertion.as_deref(), shows_credentials };
     let changes = headers::rewrite(head, caller, moment.request, handed);
     let Rewrite { url, set, remove, .. } = Rewrite::new(head, origin, route, path, &changes, None, moment);
     let mut set: BTreeMap<_, _> = set.into_iter().collect();

@@ -59,6 +59,9 @@ pub struct Rewrite {
     /// What is used by this, of which it is noted.
     #[serde(skip)]
     pub uses: Option<Used>,
+    /// How the caller, if anybody is known, is asserted.
+    #[serde(skip)]
+    pub assertion: Assertion,
 }
 
 impl Rewrite {
@@ -95,6 +98,7 @@ impl Rewrite {
             log: None,
             request_id: request.to_string(),
             uses: None,
+            assertion: route.assertion,
         }
     }
 }

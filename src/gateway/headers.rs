@@ -4,11 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{
-    caller::Caller,
-    head::Head,
-    policy::{Changes, Origin},
-};
+use super::{caller::Caller, head::Head, policy::Changes};
 use crate::domain::{cookies, id::RequestId, net::ClientIp};
 
 /// Names that are ours, or that popular origins trust as an identity; compared after folding.
@@ -131,12 +127,12 @@ pub fn is_plain(value: &str) -> bool {
 /// To whom a request is handed, and by which route.
 #[derive(Clone, Copy, Debug)]
 pub struct Handed<'a> {
-    /// The origin.
-    pub origin: &'a Origin,
     /// What the route changes.
     pub changes: &'a Changes,
     /// What is asserted of the caller.
     pub assertion: Option<&'a str>,
+    /// Whether the origin is shown what they prove themselves by.
+    pub shows_credentials: bool,
 }
 
 fn is_credential(folded: &str) -> bool {
@@ -163,7 +159,7 @@ pub fn rewrite<'a>(
         // (2) Connection headers, forgeries and credentials. A WebSocket's `Upgrade` is the one
         //     connection header that the platform carries on.
         let alias = *name != folded && ONE_SPELLING.contains(&folded.as_str());
-        let credential = is_credential(&folded) && (!handed.origin.forward_credentials || *name != folded);
+        let credential = is_credential(&folded) && (!handed.shows_credentials || *name != folded);
         let unwanted = handed.changes.remove_headers.contains(&folded);
         let connections = (hop && !upgrade) || (upgrade && !is_websocket);
         if alias || connections || is_reserved(&folded) || credential || unwanted {
@@ -242,32 +238,18 @@ fn without_our_cookies(value: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::{domain::time::Timestamp, gateway::policy::Target};
+    use crate::domain::time::Timestamp;
 
     fn request() -> RequestId {
         RequestId::new(Timestamp::from_secs(1), &[1; 10])
     }
 
-    fn origin(forward_credentials: bool) -> Origin {
-        let target = Target::Url("https://a.example".to_owned());
-        Origin {
-            id: "a".to_owned(),
-            target,
-            timeout: Duration::from_secs(1),
-            idle_timeout: None,
-            assertion_audience: String::new(),
-            forward_credentials,
-        }
-    }
-
     fn rewritten<T>(headers: &str, take: impl FnOnce(HeaderChanges<'_>) -> T) -> T {
         let text = format!("GET\nhttp://h/x\n{headers}");
         let head = Head::parse(&text).unwrap();
-        let (origin, changes) = (origin(false), Changes::default());
-        take(rewrite(&head, None, request(), Handed { origin: &origin, changes: &changes, assertion: None }))
+        let changes = Changes::default();
+        take(rewrite(&head, None, request(), Handed { changes: &changes, assertion: None, shows_credentials: false }))
     }
 
     fn removed(headers: &str) -> Vec<String> {
@@ -283,8 +265,8 @@ mod tests {
             remove_headers: vec!["x-tenant".to_owned(), "x-debug".to_owned()],
             ..Changes::default()
         };
-        let origin = origin(true);
-        let changes = rewrite(&head, None, request(), Handed { origin: &origin, changes: &changes, assertion: None });
+        let handed = Handed { changes: &changes, assertion: None, shows_credentials: true };
+        let changes = rewrite(&head, None, request(), handed);
         assert_eq!(changes.remove, ["x_api_key", "x_debug", "x-tenant", "x_tenant"]);
         assert!(changes.set.contains(&("x-tenant", "acme".into())));
     }

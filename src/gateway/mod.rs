@@ -37,10 +37,12 @@ use self::{
     api_key::{AskedKey, KeyFound},
     assertion::{Asserted, ToAssert},
     authenticate::Authenticated,
+    canonical::Path,
     forward::Rewrite,
+    head::Head,
     hosts::AllowedHosts,
     knowledge::TokenDigest,
-    policy::Policy,
+    policy::{Origin, Policy, Route},
     rules::Ruling,
     same_origin::SameOrigin,
     session::SessionFound,
@@ -71,6 +73,8 @@ pub struct World<'a> {
     pub policy: &'a Policy,
     /// Every host that is answered on.
     pub hosts: &'a AllowedHosts,
+    /// The same of the file that is deployed, where another policy decides.
+    file: Option<(&'a Policy, &'a AllowedHosts)>,
     /// Host and port of our own endpoints.
     pub auth_authority: &'a str,
     /// Whether loopback names are the auth host too.
@@ -104,6 +108,7 @@ impl<'a> World<'a> {
         Self {
             policy,
             hosts,
+            file: None,
             auth_authority: config.public_url.authority(),
             environment: config.environment,
             docs: config.docs,
@@ -123,9 +128,22 @@ impl<'a> World<'a> {
     #[must_use]
     pub fn under(self, ruling: Option<&'a Ruling>) -> Self {
         match ruling {
-            Some(Ruling { policy, hosts, .. }) => Self { policy, hosts, ..self },
+            Some(Ruling { policy, hosts, .. }) => Self { policy, hosts, file: Some((self.policy, self.hosts)), ..self },
             None => self,
         }
+    }
+
+    /// Whether an origin is shown what a caller proves themselves by: where it asks for that, and the file that is deployed
+    /// sends this very request there as well, as the same path. A live policy sends nobody's credentials elsewhere.
+    fn shows_credentials(&self, head: &Head<'_>, path: &Path, route: &Route, origin: &Origin) -> bool {
+        let is_the_files = |(policy, hosts): (&Policy, &AllowedHosts)| {
+            hosts.take(head)
+                && policy.find(head.method, head.host(), path).is_some_and(|(other, _)| {
+                    other.origin == route.origin
+                        && other.changes.path(path.as_str()) == route.changes.path(path.as_str())
+                })
+        };
+        origin.forward_credentials && self.file.is_none_or(is_the_files)
     }
 }
 
@@ -166,6 +184,12 @@ pub struct Findings {
 }
 
 impl Findings {
+    /// For a rehearsal of what was just decided: whoever was to be asked about revocations was.
+    #[must_use]
+    pub fn of_rehearsal() -> Self {
+        Self { is_rehearsal: true, view: Some(Asked::Answered), ..Self::default() }
+    }
+
     /// What a limiter said; in a rehearsal it lets everything pass.
     const fn of(&self, kind: LimitKind) -> Option<LimitAnswer> {
         match kind {

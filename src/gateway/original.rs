@@ -68,6 +68,11 @@ pub fn head(headers: &[(String, String)]) -> Result<String, Unclear> {
     if !target.starts_with('/') || target.contains('#') || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Unclear::Header("x-forwarded-uri"));
     }
+    // Whatever else is asked to speak on this connection is decided on by nobody (RFC 9110, §7.8).
+    let odd = |(name, value): &(String, String)| name == "upgrade" && !value.eq_ignore_ascii_case("websocket");
+    if headers.iter().any(odd) {
+        return Err(Unclear::Header("upgrade"));
+    }
     let raw_path = target.split('?').next().unwrap_or(target);
     // A path that can be read in two ways is refused as such by whoever decides.
     if Path::parse(raw_path).is_ok_and(|path| path.as_str() != raw_path) {
@@ -165,6 +170,8 @@ mod tests {
             ("x-forwarded-uri", "/a#b"),
             ("x-forwarded-uri", "/a?b#c"),
             ("x-forwarded-uri", "/é"),
+            ("upgrade", "h2c"),
+            ("upgrade", "websocket, h2c"),
         ] {
             assert!(matches!(with(name, wrong), Err(Unclear::Header(_))), "{name}: {wrong}");
         }

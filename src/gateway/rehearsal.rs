@@ -3,8 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{
-    Findings, Moment, Verdict, World, canonical::Path, cors::Said, decide::decide_under, forward::Rewrite, head::Head,
-    knowledge::Knowledge, rules::Ruling,
+    Findings, Moment, Verdict, World,
+    canonical::Path,
+    cors::{self, Said},
+    decide::decide_under,
+    forward::Rewrite,
+    head::Head,
+    knowledge::Knowledge,
+    rules::Ruling,
 };
 use crate::error::ApiError;
 
@@ -43,9 +49,10 @@ impl Effect {
     /// What the log is told of it: neither its path nor its query.
     #[must_use]
     pub fn told(&self, head: &Head<'_>, world: &World<'_>) -> Value {
+        // A preflight's is that of the method that it asks about.
+        let method = cors::asked_about(head).filter(|_| matches!(self, Self::Preflight(_))).unwrap_or(head.method);
         let path = Path::parse(head.raw_path).ok();
-        let route =
-            path.as_ref().and_then(|path| world.policy.find(head.method, head.host(), path)).map(|found| found.0);
+        let route = path.as_ref().and_then(|path| world.policy.find(method, head.host(), path)).map(|found| found.0);
         let id = route.map(|route| &route.id);
         match self {
             Self::Refused(status) => json!({ "status": status, "route": id }),

@@ -42,8 +42,10 @@ impl Reader {
 pub enum Finding {
     /// A version cannot be read, and why not.
     Unreadable(i64, String),
-    /// A version was put beside another file than the one that is deployed: that one decides.
+    /// The newest version was put beside another file than the one that is deployed: it does not decide here.
     Superseded(i64),
+    /// A version that is to be tried cannot be read, and why not.
+    Untried(i64, String),
 }
 
 /// What was put, as it is read here.
@@ -92,52 +94,50 @@ impl Rules {
         let Some(reader) = self.reader.clone().filter(|_| self.put != *put) else { return };
         let known = [self.live.take(), self.candidate.take()];
         (self.found, self.is_told) = (Vec::new(), false);
-        self.live = None;
-        for version in &put.live {
-            match self.rule(&reader, version, &known) {
-                Rule::Unreadable => continue,
-                Rule::Put(ruling) => self.live = Some(ruling),
-                Rule::File => {}
+        let is_ours = |version: &&Version| version.base == reader.deployed.digest();
+        for version in put.live.iter().filter(is_ours) {
+            // Where nothing was put, the file decides.
+            let Some(text) = &version.text else { break };
+            match self.read(&reader, version, text, &known) {
+                Ok(ruling) => self.live = Some(ruling),
+                Err(why) => {
+                    self.found.push(Finding::Unreadable(version.number, why));
+                    continue;
+                }
             }
             break;
         }
+        let newest = put.live.first();
+        if let Some(other) = newest.filter(|version| !is_ours(version) && version.text.is_some()) {
+            self.found.push(Finding::Superseded(other.number));
+        }
         // Whatever is put live ends the trial of what was to come.
-        let newest = put.live.first().map_or(0, |version| version.number);
-        let candidate = put.candidate.as_ref().filter(|candidate| candidate.number > newest);
-        self.candidate = candidate.and_then(|version| match self.rule(&reader, version, &known) {
-            Rule::Put(ruling) => Some(ruling),
-            Rule::File | Rule::Unreadable => None,
-        });
+        let newest = newest.map_or(0, |version| version.number);
+        let candidate = put.candidate.as_ref().filter(is_ours).filter(|candidate| candidate.number > newest);
+        if let Some((version, text)) = candidate.and_then(|version| Some((version, version.text.as_ref()?))) {
+            match self.read(&reader, version, text, &known) {
+                Ok(ruling) => self.candidate = Some(ruling),
+                Err(why) => self.found.push(Finding::Untried(version.number, why)),
+            }
+        }
         self.put = put.clone();
     }
 
-    fn rule(&mut self, reader: &Reader, version: &Version, known: &[Option<Arc<Ruling>>]) -> Rule {
-        let Some(text) = &version.text else { return Rule::File };
-        if version.base != reader.deployed.digest() {
-            self.found.push(Finding::Superseded(version.number));
-            return Rule::File;
+    /// What a version comes to. One is known again by all that it says: numbers come again where a database was put back.
+    fn read(
+        &self,
+        reader: &Reader,
+        version: &Version,
+        text: &str,
+        known: &[Option<Arc<Ruling>>],
+    ) -> Result<Arc<Ruling>, String> {
+        let was_read = self.put.live.iter().chain(&self.put.candidate).any(|other| other == version);
+        let known = known.iter().flatten().find(|known| was_read && known.version == Some(version.number));
+        if let Some(known) = known {
+            return Ok(known.clone());
         }
-        if let Some(known) = known.iter().flatten().find(|known| known.version == Some(version.number)) {
-            return Rule::Put(known.clone());
-        }
-        match reader.read(version, text) {
-            Ok(ruling) => Rule::Put(Arc::new(ruling)),
-            Err(why) => {
-                self.found.push(Finding::Unreadable(version.number, why.to_string()));
-                Rule::Unreadable
-            }
-        }
+        reader.read(version, text).map(Arc::new).map_err(|why| why.to_string())
     }
-}
-
-/// What a version comes to.
-enum Rule {
-    /// The file that is deployed decides.
-    File,
-    /// It decides.
-    Put(Arc<Ruling>),
-    /// The one before it counts.
-    Unreadable,
 }
 
 #[cfg(test)]
@@ -210,8 +210,22 @@ mod tests {
     fn another_file_takes_the_place_of_what_was_put_beside_the_one_before() {
         let mut rules = rules();
         let old = Version { base: "another".to_owned(), ..version(2, Some(&good("old"))) };
-        rules.choose(&Put { live: vec![old, version(1, Some(&good("one")))], candidate: None });
-        assert_eq!(decides(&rules), "file file", "nor does the one before it come back");
+        rules.choose(&Put { live: vec![old.clone()], candidate: None });
+        assert_eq!(decides(&rules), "file file");
         assert_eq!(rules.findings(), [Finding::Superseded(2)]);
+        // What was put beside this very file goes on, whatever is put beside another.
+        rules.choose(&Put { live: vec![old.clone(), version(1, Some(&good("one")))], candidate: None });
+        assert_eq!(decides(&rules), "one file");
+        let tried = Version { base: "another".to_owned(), ..version(3, Some(&good("tried"))) };
+        rules.choose(&Put { live: vec![version(1, Some(&good("one")))], candidate: Some(tried) });
+        assert_eq!((decides(&rules), rules.findings().len()), ("one file".to_owned(), 0));
+    }
+
+    #[test]
+    fn a_number_that_comes_again_is_read_again() {
+        let mut rules = rules();
+        rules.choose(&Put { live: vec![version(1, Some(&good("one")))], candidate: None });
+        rules.choose(&Put { live: vec![version(1, Some(&good("other")))], candidate: None });
+        assert_eq!(decides(&rules), "other file");
     }
 }

@@ -44,13 +44,25 @@ impl Kind {
     }
 }
 
-/// Reads what is in force: two that were put live, should the newer one not be readable, and the newest candidate.
+/// The versions in force: of those that were put live beside one file the newest two, should the newer one not be readable, of
+/// the two files that were last put beside; and the newest candidate.
+macro_rules! in_force {
+    () => {
+        "SELECT version FROM (
+           SELECT version, ROW_NUMBER() OVER (PARTITION BY base ORDER BY version DESC) AS place
+           FROM policies WHERE kind = 'live') AS one WHERE place <= 2
+         UNION SELECT MAX(version) FROM policies WHERE kind = 'candidate'"
+    };
+}
+
+/// Reads what is in force.
 pub(super) fn read_in_force() -> Statement {
     Statement::new(
-        "SELECT version, kind, base, text FROM policies
-         WHERE version IN (SELECT version FROM policies WHERE kind = 'live' ORDER BY version DESC LIMIT 2)
-            OR version = (SELECT MAX(version) FROM policies WHERE kind = 'candidate')
-         ORDER BY version DESC",
+        concat!(
+            "SELECT version, kind, base, text FROM policies WHERE version IN (",
+            in_force!(),
+            ") ORDER BY version DESC LIMIT 5"
+        ),
         [],
     )
 }
@@ -134,9 +146,12 @@ pub async fn add(keeper: &Keeper<'_>, by: By<'_>, new: &New<'_>) -> Result<Outco
         ),
         audit::write_act_if_changed(by.act),
         Statement::new(
-            "DELETE FROM policies WHERE version <= (SELECT MAX(version) FROM policies) - ?1
-               AND version NOT IN (SELECT version FROM policies WHERE kind = 'live' ORDER BY version DESC LIMIT 2)
-               AND version IS NOT (SELECT MAX(version) FROM policies WHERE kind = 'candidate')",
+            concat!(
+                "DELETE FROM policies WHERE version <= (SELECT MAX(version) FROM policies) - ?1 AND version NOT IN (
+                   SELECT version FROM policies WHERE version IN (",
+                in_force!(),
+                ") ORDER BY version DESC LIMIT 5)"
+            ),
             [KEPT.into()],
         ),
         Statement::new(

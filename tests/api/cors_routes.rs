@@ -49,6 +49,14 @@ credentials = ["session"]
 cors = { origins = ["https://app.example.com"], credentials = true }
 
 [[route]]
+id = "narrow"
+path = "/narrow/{*rest}"
+origin = "demo"
+access = "authenticated"
+credentials = ["session"]
+cors = { origins = ["https://app.example.com"], credentials = true, methods = ["GET"] }
+
+[[route]]
 id = "shy"
 path = "/shy/{*rest}"
 origin = "demo"
@@ -147,6 +155,10 @@ async fn who_may_read_is_said_on_every_answer_that_is_refused_as_well() {
     assert_eq!(header(&anyone["cors"], "access-control-allow-origin"), Some("*"));
     assert!(header(&anyone["cors"], "access-control-allow-credentials").is_none());
     assert!(of_page(&world, "GET", "/plain/x", APP, &[]).get("cors").is_none());
+    let kept = world.isolate.cross(&format!("GET\n{URL}/anyone"));
+    assert_eq!(header(&kept["cors"], "access-control-allow-origin"), Some("*"), "it may be read by a page later");
+    let deleted = of_page(&world, "DELETE", "/shared/x", APP, &[("authorization", &bearer)]);
+    assert_eq!(deleted["cors"], json!([["vary", "Origin"]]), "not by this method");
     // A page that is not named at all is no page: what it depends on is said all the same.
     let none = world.isolate.cross(&format!("GET\n{URL}/shared/x\nauthorization\n{bearer}"));
     assert_eq!(none["cors"], json!([["vary", "Origin"]]));
@@ -166,6 +178,8 @@ async fn a_page_that_is_let_in_with_credentials_may_act_for_its_user_and_no_othe
     assert_eq!(act("/session/x", OTHER).await, 403);
     assert_eq!(act("/shy/x", APP).await, 403, "it may read, but not as its user");
     assert_eq!(act("/shy/x", URL).await, 200);
+    assert_eq!(act("/narrow/x", APP).await, 403, "not by a method that it may not use");
+    assert_eq!(act("/narrow/x", URL).await, 200);
 }
 
 #[tokio::test]

@@ -260,6 +260,20 @@ const FLOWS: &[Flow] = &[
         },
     },
     Flow {
+        name: "graph, a policy tried",
+        method: "PUT",
+        path: POLICY,
+        body: r#"{"mode":"shadow","policy":"version = 1\n[[route]]\nid = \"a\"\npath = \"/a\"\norigin = \"demo\"\naccess = \"public\""}"#,
+        success: 200,
+        told_after: None,
+        holds: |world, done| {
+            whole(world);
+            let put = world.audited("policy_changed");
+            assert_eq!(world.count("SELECT COUNT(*) FROM policies WHERE kind = 'candidate'"), put);
+            assert!(!done || put >= 1);
+        },
+    },
+    Flow {
         name: "graph, the file put back",
         method: "POST",
         path: "/api/v1/admin/policy/rollback",

@@ -109,6 +109,12 @@ async fn nobody_asks_who_does_not_show_the_secret() {
     ] {
         ask(&world.isolate, "/demo/public/x", &[("x-forward-auth-secret", wrong)]).await.expect(403);
     }
+    // By no method is it answered as if it were allowed.
+    for method in ["OPTIONS", "POST", "PUT", "DELETE"] {
+        let request = Request::builder().method(method).uri(format!("{URL}{VERIFY}")).header("origin", URL);
+        let request = request.header("access-control-request-method", "GET").body(axum::body::Body::empty()).unwrap();
+        assert_eq!(world.isolate.send(request).await.status, 405, "{method}");
+    }
     let newer = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
     ask(&world.isolate, "/demo/public/x", &[("x-forward-auth-secret", newer)]).await.expect(200);
     // Elsewhere these headers decide nothing, secret or not.
@@ -131,10 +137,18 @@ async fn what_is_asked_about_is_what_the_proxy_says_and_nothing_else() {
         let more = [&[("authorization", bearer.as_str())], more].concat();
         ask(&world.isolate, path, &more).await.status
     };
-    for name in ["x-original-uri", "x-original-url", "x-rewrite-url", "x-http-method-override", "x-forwarded-path"] {
+    for name in ["x-original-uri", "x-original-url", "x-rewrite-url", "x-forwarded-path", "x-forwarded-prefix"] {
         assert_eq!(with("/demo/admin/x", &[(name, "/demo/public/x")]).await, 403, "{name}");
         assert_eq!(with("/demo/public/x", &[(name, "/demo/admin/x")]).await, 200, "{name}");
     }
+    // `demo.login` takes GET alone.
+    let post = ("x-forwarded-method", "POST");
+    assert_eq!(with("/login", &[post]).await, 403);
+    for name in ["x-http-method-override", "x-method-override", "x-http-method"] {
+        assert_eq!(with("/login", &[post, (name, "GET")]).await, 403, "{name}");
+        assert_eq!(with("/login", &[(name, "POST")]).await, 200, "{name}");
+    }
+    assert_eq!(with("/demo/public/x", &[("upgrade", "h2c")]).await, 403);
     for path in [
         "/demo/public/../admin/x",
         "/demo/public/%2e%2e/admin/x",

@@ -5,7 +5,10 @@ use std::time::Duration;
 use edgewarden::{domain::revocation::Versions, native::switchboard::Plan, ports::Value as Sql};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Isolate, SignedIn, World};
+use crate::{
+    harness::{Answer, Isolate, SignedIn, World},
+    mfa::{enrolled, sign_in},
+};
 
 pub const POLICY: &str = "/api/v1/admin/policy";
 
@@ -149,8 +152,13 @@ access = \"public\"
     put(&world, &root, &json!({ "policy": comment })).await.expect(200);
     roll_back(&world, &root, &json!({})).await.expect(422);
     roll_back(&world, &root, &json!({ "version": 77 })).await.expect(404);
+    // That nothing is tried any more is no policy to go back to.
+    put(&world, &root, &json!({ "policy": only("b", "/b"), "mode": "shadow" })).await.expect(200);
+    world.isolate.send_as(&root.access, "DELETE", &format!("{POLICY}/candidate"), &Value::Null).await.expect(204);
+    roll_back(&world, &root, &json!({ "version": 3 })).await.expect(404);
+    world.host.database.look("DELETE FROM policies WHERE version > 1", &[]).unwrap();
     assert_eq!(world.count("SELECT COUNT(*) FROM policies"), 1);
-    assert_eq!((world.audited("policy_changed"), status(&world.isolate, "/a").await), (1, 200));
+    assert_eq!((world.audited("policy_changed"), status(&world.isolate, "/a").await), (3, 200));
 }
 
 #[tokio::test]
@@ -293,6 +301,12 @@ async fn a_role_that_a_live_policy_names_is_above_who_has_not_got_it() {
     let eve = world.user("eve", None).await;
     let path = format!("/api/v1/admin/users/{}/roles", eve.id);
     world.isolate.send_as(&chief.access, "PUT", &path, &give).await.expect(403);
+    // Nor is one of the file's worth less while it does not decide: it may again.
+    let admin = json!({ "roles": ["admin"] });
+    let clerk = json!({ "name": "clerk", "permissions": ["users:read", "users:write"] });
+    world.isolate.post_as(&root.access, "/api/v1/admin/roles", &clerk).await.expect(201);
+    let clerk = world.user("clerk", Some("clerk")).await;
+    world.isolate.send_as(&clerk.access, "PUT", &path, &admin).await.expect(403);
 }
 
 #[tokio::test]
@@ -328,4 +342,21 @@ async fn a_change_is_told_by_its_version() {
     assert_eq!(version(&world), 2);
     put(&world, &root, &json!({ "policy": "version = 3" })).await.expect(422);
     assert_eq!(version(&world), 2);
+}
+
+#[tokio::test]
+async fn who_has_a_second_factor_must_have_shown_it_lately_to_change_the_policy() {
+    let world = World::new();
+    let (_, factor) = enrolled(&world, "root", Some("super_admin")).await;
+    let root = sign_in(&world, "root", &factor).await;
+    world.host.clock.advance(Duration::from_mins(31));
+    let root = SignedIn::from(&world.isolate.refresh(&root.refresh).await.expect(200));
+    put(&world, &root, &json!({ "policy": only("a", "/a") })).await.expect(401);
+    put(&world, &root, &json!({ "policy": "version = 1", "mode": "shadow" })).await.expect(401);
+    roll_back(&world, &root, &json!({ "version": 0 })).await.expect(401);
+    let path = format!("{POLICY}/candidate");
+    let refused = world.isolate.send_as(&root.access, "DELETE", &path, &Value::Null).await.expect(401);
+    assert_eq!(refused.text("/error"), "insufficient_user_authentication");
+    world.isolate.get(POLICY, Some(&root.access)).await.expect(200);
+    assert_eq!(world.count("SELECT COUNT(*) FROM policies"), 0);
 }

@@ -81,7 +81,7 @@ pub fn editor(app: &App, principal: &Principal, roles: &RoleGraph, takes: &[&str
     if holdings.second_factor_at.is_none() && roles.require_mfa(holdings.roles) {
         return Err(ApiError::StepUp(None));
     }
-    let named = app.roles_of_policy();
+    let named = app.roles_of_policies();
     Ok(Editor::new(permissions, holdings.roles, roles, BUILT_IN.into_iter().chain(named.iter().map(String::as_str))))
 }
 

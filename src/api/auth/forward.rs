@@ -10,7 +10,7 @@ use axum::{
 };
 
 use crate::{
-    api::{Connection, layers::OfRoute},
+    api::{Connection, layers::OfRoute, limits},
     app::App,
     error::ApiError,
     gateway::{
@@ -47,6 +47,8 @@ async fn ask(
     let secret = app.config.forward_auth_secret.as_ref().ok_or_else(|| refuse(ApiError::NoForwardAuth))?;
     let shown = headers.get(SECRET).and_then(|value| value.to_str().ok());
     if !shown.is_some_and(|shown| secret.holds(shown)) {
+        // Whoever is no proxy counts by address; a proxy counts for nothing.
+        limits::count(app, connection, &connection.ip.limit_key()).await.map_err(refuse)?;
         return Err(refuse(ApiError::NotTheProxy));
     }
     // As the platform has them where the gateway forwards: a byte is a character.

@@ -19,7 +19,11 @@ const DOCS: [&str; 4] = ["/openapi.json", "/docs", "/docs/page.css", "/docs/page
 pub(super) fn check(route: &Route, ours: &Ours, named: &[HostPattern]) -> Result<(), String> {
     let auth = HostPattern::Exactly(ours.authority.clone());
     let answered = ours.hosts.as_deref().unwrap_or(named);
-    // (1) The host is one that is answered on. In development this machine is, by its own names.
+    // (1) The host is one that is answered on, as all are that routes name if there is no list. In development this machine is, by
+    //     its own names.
+    if ours.hosts.is_none() && !is_ours(route, ours) {
+        return Ok(());
+    }
     let is_for = |other: &&HostPattern| match &route.host {
         Host::Any => true,
         Host::Like(host) => overlap(host, &without_port(other)),
@@ -33,15 +37,19 @@ pub(super) fn check(route: &Route, ours: &Ours, named: &[HostPattern]) -> Result
         return Err("no request comes to it: its host is not among ALLOWED_HOSTS".to_owned());
     }
     // (2) And not only that of our own endpoints, if the path is one of theirs.
-    let is_under = |rest: &str| rest.is_empty() || rest.starts_with('/');
-    let path = route.path.as_str();
-    let is_ours = path.strip_prefix(ours.api_prefix.as_str()).is_some_and(is_under)
-        || WELL_KNOWN.contains(&path)
-        || (ours.docs && DOCS.contains(&path));
-    if is_ours && hosts.iter().all(|host| **host == auth) {
+    if is_ours(route, ours) && hosts.iter().all(|host| **host == auth) {
         return Err("no request comes to it: this path is our own endpoints'".to_owned());
     }
     Ok(())
+}
+
+/// Whether a route's path is one of our own endpoints'.
+fn is_ours(route: &Route, ours: &Ours) -> bool {
+    let is_under = |rest: &str| rest.is_empty() || rest.starts_with('/');
+    let path = route.path.as_str();
+    path.strip_prefix(ours.api_prefix.as_str()).is_some_and(is_under)
+        || WELL_KNOWN.contains(&path)
+        || (ours.docs && DOCS.contains(&path))
 }
 
 /// A route names hosts without ports.

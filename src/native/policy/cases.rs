@@ -100,6 +100,7 @@ impl Case {
             (Some(status), Some(check)) => format!("it is refused with {status} ({}: {})", check.check, check.detail),
             _ => match (forwarded, &came_of.route) {
                 (Some(forwarded), Some(route)) => format!("{route} forwards it to {}", forwarded.url),
+                _ if came_of.outcome == "preflight" => "it is a preflight that is answered".to_owned(),
                 _ => "it is for the gateway's own endpoints".to_owned(),
             },
         };

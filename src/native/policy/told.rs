@@ -13,6 +13,7 @@ pub(super) fn tell(explanation: &Explanation, output: &mut dyn Write) -> io::Res
     match (explanation.status, explanation.outcome) {
         (Some(status), _) => writeln!(output, "refused with {status}")?,
         (None, "own") => writeln!(output, "for the gateway's own endpoints")?,
+        (None, "preflight") => writeln!(output, "a preflight that is answered: the page may ask")?,
         (None, _) => {}
     }
     let Some(forwarded) = &explanation.forwarded else { return Ok(()) };

@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::{FromRequest, Request, State},
+    http::StatusCode,
+};
 
 use super::{MANAGE, PolicyView, names, view};
 use crate::{
@@ -13,7 +17,7 @@ use crate::{
         extract::{JsonObject, LargeJsonObject, Principal},
         form::Fields,
     },
-    app::App,
+    app::{App, Publication},
     domain::{
         audit::{Act, Entry, Event},
         bundle::Bundle,
@@ -58,10 +62,12 @@ pub async fn put(
     State(app): State<Arc<App>>,
     connection: Connection,
     principal: Principal,
-    LargeJsonObject(body): LargeJsonObject,
+    request: Request,
 ) -> Result<Json<PolicyView>, ApiError> {
     let asked = Asked { app: &app, connection: &connection, principal: &principal };
+    // Nobody's policy is read who may not put one.
     asked.admit().await?;
+    let LargeJsonObject(body) = LargeJsonObject::from_request(request, &app).await?;
     let mut fields = Fields::new(body);
     fields.only(&["policy", "mode", "based_on", "note"]);
     let policy = fields.required("policy", |text| match text.len() {
@@ -101,8 +107,10 @@ pub async fn roll_back(
     let (copy_of, text) = if version == 0 {
         (None, None)
     } else {
-        let known = policies::by_number(app.ports.database.as_ref(), version).await?.ok_or(ApiError::NotFound)?;
-        (Some(version), known.text)
+        let known = policies::by_number(app.ports.database.as_ref(), version).await?;
+        // That no candidate was tried any more is no policy.
+        let known = known.filter(|known| known.text.is_some() || known.kind == Kind::Live.name());
+        (Some(version), known.ok_or(ApiError::NotFound)?.text)
     };
     let (kind, event) = (Kind::Live, Event::PolicyRolledBack);
     let bundle = asked.put(Wanted { kind, event, text, copy_of, note, after }).await?;
@@ -118,7 +126,12 @@ pub async fn end_trial(
     let asked = Asked { app: &app, connection: &connection, principal: &principal };
     asked.admit().await?;
     let known = app.read_bundle().await?;
-    if known.policies.candidate.as_ref().is_some_and(|candidate| candidate.text.is_some()) {
+    let (newest, candidate) = (known.policies.live.first(), known.policies.candidate.as_ref());
+    let newest = newest.map_or(0, |version| version.number);
+    if candidate.is_none_or(|candidate| candidate.text.is_none() || candidate.number < newest) {
+        // It may be so by a request that could not tell everyone.
+        app.publish(&[], Some(known.versions), Publication::Again).await?;
+    } else {
         let (kind, event, note) = (Kind::Candidate, Event::PolicyChanged, String::new());
         asked.put(Wanted { kind, event, text: None, copy_of: None, note, after: None }).await?;
     }

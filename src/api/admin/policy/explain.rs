@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State};
+use axum::{
+    Json,
+    extract::{FromRequest, Request, State},
+};
 use serde_json::Value;
 
 use super::{
@@ -46,9 +49,10 @@ enum Under {
 pub async fn explain(
     State(app): State<Arc<App>>,
     reader: Reader,
-    LargeJsonObject(body): LargeJsonObject,
+    request: Request,
 ) -> Result<Json<Explanation>, ApiError> {
     reader.require(&app, &Requirement::permission(READ)).await?;
+    let LargeJsonObject(body) = LargeJsonObject::from_request(request, &app).await?;
     let mut fields = Fields::new(body);
     fields.only(&["method", "url", "headers", "roles", "subject", "scope", "credential", "mfa", "under", "policy"]);
     let (method, url) = (fields.required_text("method"), fields.required_text("url"));
@@ -80,6 +84,10 @@ pub async fn explain(
 
     // As everything is now, not as it was a while ago.
     let bundle = app.read_bundle().await?;
+    let unknown = whom.roles.iter().flatten().find(|role| !bundle.roles.has(role));
+    if let Some(role) = unknown {
+        return Err(ApiError::Invalid(vec![FieldError::new("roles", format!("there is no role {role:?}"))]));
+    }
     let ruling = ruling(&app, policy.as_deref(), &under.unwrap_or(Under::Live)).await?;
     let head = Head::parse(&head).ok_or_else(|| ApiError::Internal("no head".to_owned()))?;
     let now = app.ports.clock.now();

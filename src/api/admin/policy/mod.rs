@@ -109,6 +109,7 @@ fn names(roles: &Roles) -> Names {
 fn told(finding: &Finding) -> String {
     match finding {
         Finding::Unreadable(version, why) => format!("Version {version} cannot be read: {why}"),
+        Finding::Untried(version, why) => format!("Version {version} cannot be read, and is not tried: {why}"),
         Finding::Superseded(version) => {
             format!(
                 "Version {version} was put live beside another policy file than the one that is deployed, which decides."
