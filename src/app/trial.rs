@@ -47,6 +47,13 @@ pub(super) struct Trials {
     asking_since: Option<Timestamp>,
 }
 
+impl Trials {
+    /// Whether somebody asks just now: one at a time does, and one that was broken off does not count for long.
+    fn is_asked_for(&self, now: Timestamp) -> bool {
+        self.asking_since.is_some_and(|since| now >= since && now.since(since) < TAKEN_OVER_AFTER)
+    }
+}
+
 /// A request for which somebody must be asked.
 #[derive(Debug)]
 struct Waiting {
@@ -93,7 +100,8 @@ impl App {
 
     /// Whether requests wait for it that somebody is asked.
     pub(super) fn trial_is_due(&self) -> bool {
-        !self.lock_trials().waiting.is_empty()
+        let trials = self.lock_trials();
+        !trials.waiting.is_empty() && !trials.is_asked_for(self.ports.clock.now())
     }
 
     /// Asks for them, and has the candidate decide.
@@ -101,9 +109,7 @@ impl App {
         let now = self.ports.clock.now();
         let waiting = {
             let mut trials = self.lock_trials();
-            // One at a time asks; one that was broken off does not count for long.
-            let is_asking = |since: Timestamp| now >= since && now.since(since) < TAKEN_OVER_AFTER;
-            if trials.asking_since.is_some_and(is_asking) {
+            if trials.is_asked_for(now) {
                 return;
             }
             trials.asking_since = Some(now);

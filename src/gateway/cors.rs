@@ -6,7 +6,7 @@ use super::{
     canonical::Path,
     decide::matched,
     head::Head,
-    policy::{Cors, Readers},
+    policy::{Cors, Readers, Route},
 };
 use crate::error::ApiError;
 
@@ -20,9 +20,23 @@ const PREFLIGHT_VARY: &str = "Origin, Access-Control-Request-Method, Access-Cont
 pub type Said = Vec<(&'static str, String)>;
 
 /// The method that a preflight asks about.
-pub(super) fn asked_about<'a>(head: &Head<'a>) -> Option<&'a str> {
-    let method = head.header("access-control-request-method")?;
-    (head.method == "OPTIONS" && head.header("origin").is_some()).then_some(method)
+fn asked_about<'a>(head: &Head<'a>) -> Option<&'a str> {
+    if head.method != "OPTIONS" {
+        return None;
+    }
+    head.header("origin")?;
+    head.header("access-control-request-method")
+}
+
+/// The route that answers a preflight, by the method that it asks about; where the origin is to answer it, there is none.
+pub(super) fn preflighted<'w, 'h>(
+    head: &Head<'h>,
+    path: &Path,
+    world: &World<'w>,
+) -> Option<(&'w Route, &'w Cors, &'h str)> {
+    let method = asked_about(head)?;
+    let (route, _) = matched((head, method), path, world).ok()?;
+    Some((route, route.cors.as_ref()?, method))
 }
 
 /// What is said on the answer to a request, whatever it is: by the route that it is for.
@@ -30,10 +44,11 @@ pub(super) fn asked_about<'a>(head: &Head<'a>) -> Option<&'a str> {
 pub fn said(head: &Head<'_>, world: &World<'_>) -> Option<Said> {
     head.header("origin")?;
     let path = Path::parse(head.raw_path).ok()?;
-    let about = asked_about(head);
-    let (route, _) = matched((head, about.unwrap_or(head.method)), &path, world).ok()?;
-    let cors = route.cors.as_ref()?;
-    Some(if about.is_some() { vec![("vary", PREFLIGHT_VARY.to_owned())] } else { cors.said(head) })
+    if preflighted(head, &path, world).is_some() {
+        return Some(vec![("vary", PREFLIGHT_VARY.to_owned())]);
+    }
+    let (route, _) = matched((head, head.method), &path, world).ok()?;
+    Some(route.cors.as_ref()?.said(head))
 }
 
 impl Cors {

@@ -162,10 +162,7 @@ fn route<'a>(
     route_id: &mut Option<String>,
 ) -> Result<Verdict<'a>, ApiError> {
     // (1) The route. A preflight asks about another method's; where the origin is to answer it, it goes by its own.
-    if let Some(method) = cors::asked_about(head)
-        && let Ok((route, _)) = matched((head, method), path, world)
-        && let Some(cors) = &route.cors
-    {
+    if let Some((route, cors, method)) = cors::preflighted(head, path, world) {
         *route_id = Some(route.id.clone());
         return cors.preflight(head, method).map(Verdict::Preflight);
     }

@@ -104,10 +104,7 @@ impl Explanation {
             Entered::Own => return Ok("own"),
             Entered::Proxied(path) => path,
         };
-        if let Some(method) = cors::asked_about(head)
-            && let Ok((route, _)) = matched((head, method), path, world)
-            && let Some(cors) = &route.cors
-        {
+        if let Some((route, cors, method)) = cors::preflighted(head, path, world) {
             self.route = Some(route.id.clone());
             self.step("preflight", cors.preflight(head, method), |_| "The page may ask.".to_owned())?;
             return Ok("preflight");

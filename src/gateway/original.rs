@@ -103,8 +103,22 @@ fn client(headers: &[(String, String)]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::gateway::head::Head;
+    use crate::{
+        domain::{
+            id::{RequestId, SessionId},
+            rbac::RoleGraph,
+            time::Timestamp,
+        },
+        gateway::{
+            caller::{Caller, Supposed},
+            head::Head,
+            headers::{Handed, rewrite},
+            policy::{Changes, Credential},
+        },
+    };
 
     const ASKED: [(&str, &str); 5] = [
         ("x-forwarded-method", "POST"),
@@ -143,6 +157,33 @@ mod tests {
         );
         let head = Head::parse(&text).unwrap();
         assert_eq!((head.method, head.authority.as_ref(), head.raw_path), ("POST", "app.example:8443", "/a/b"));
+    }
+
+    /// What the gateway says of a caller is what a proxy is told of, all of it and nothing else.
+    #[test]
+    fn every_name_that_says_who_calls_is_named() {
+        let graph = RoleGraph::default();
+        let session = SessionId::new(Timestamp::from_secs(1), &[1; 10]);
+        let supposed = Supposed {
+            subject: "s".to_owned(),
+            username: None,
+            roles: Vec::new(),
+            scope: None,
+            credential: Credential::Bearer,
+            factor_age: None,
+        };
+        let caller = Caller {
+            username: Some("ada".to_owned()),
+            verified_email: Some("ada@example.org".to_owned()),
+            session: Some(session),
+            ..Caller::supposed(&supposed, "i", &graph, Timestamp::from_secs(1))
+        };
+        let (changes, request) = (Changes::default(), RequestId::new(Timestamp::from_secs(1), &[0; 10]));
+        let handed = Handed { changes: &changes, assertion: Some("x"), shows_credentials: false };
+        let head = Head::parse("GET\nhttps://a.example/").unwrap();
+        let set = rewrite(&head, Some(&caller), request, handed).set;
+        let said: BTreeSet<_> = set.iter().map(|(name, _)| *name).filter(|name| name.starts_with("x-auth-")).collect();
+        assert_eq!(said, IDENTITY.into_iter().collect());
     }
 
     #[test]

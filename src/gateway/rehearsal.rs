@@ -38,10 +38,11 @@ impl Effect {
             Verdict::Refuse(error, _) => Some(Self::Refused(error.status_code().as_u16())),
             Verdict::Forward(rewrite) => {
                 // What is signed, counted and logged differs from one request to the next, or by a name alone.
-                let is_policys = |(name, _): &&(String, String)| name != "x-auth-assertion";
-                let set = rewrite.set.iter().filter(is_policys).cloned().collect();
-                let (answer, log, uses) = (Vec::new(), None, None);
-                Some(Self::Forwarded(Box::new(Rewrite { set, answer, log, uses, ..(**rewrite).clone() })))
+                let mut rewrite = rewrite.clone();
+                rewrite.set.retain(|(name, _)| name != "x-auth-assertion");
+                rewrite.answer.clear();
+                (rewrite.log, rewrite.uses) = (None, None);
+                Some(Self::Forwarded(rewrite))
             }
         }
     }
@@ -49,10 +50,10 @@ impl Effect {
     /// What the log is told of it: neither its path nor its query.
     #[must_use]
     pub fn told(&self, head: &Head<'_>, world: &World<'_>) -> Value {
-        // A preflight's is that of the method that it asks about.
-        let method = cors::asked_about(head).filter(|_| matches!(self, Self::Preflight(_))).unwrap_or(head.method);
         let path = Path::parse(head.raw_path).ok();
-        let route = path.as_ref().and_then(|path| world.policy.find(method, head.host(), path)).map(|found| found.0);
+        let preflighted = |path| cors::preflighted(head, path, world).map(|(route, ..)| route);
+        let found = |path| world.policy.find(head.method, head.host(), path).map(|(route, _)| route);
+        let route = path.as_ref().and_then(|path| preflighted(path).or_else(|| found(path)));
         let id = route.map(|route| &route.id);
         match self {
             Self::Refused(status) => json!({ "status": status, "route": id }),

@@ -107,8 +107,8 @@ pub struct New<'a> {
 /// What came of it.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It is in force; its number, and everything as it is now.
-    Done(i64, Box<Bundle>),
+    /// It is in force; with everything as it is now.
+    Done(Box<Bundle>),
     /// Another version is the newest live one.
     Moved(i64),
     /// The actor's own session is over.
@@ -167,7 +167,7 @@ pub async fn add(keeper: &Keeper<'_>, by: By<'_>, new: &New<'_>) -> Result<Outco
     let (rows, bundle) = keeper.change(batch).await?;
     let state = last(rows).first::<State>()?;
     Ok(match state {
-        Some(State { version: Some(number), .. }) => Outcome::Done(number, Box::new(bundle)),
+        Some(State { version: Some(_), .. }) => Outcome::Done(Box::new(bundle)),
         Some(State { stands: 0, .. }) => Outcome::NotStanding,
         Some(State { live, .. }) if new.after.is_some_and(|after| after != live) => Outcome::Moved(live),
         _ => Outcome::Overtaken,

@@ -34,6 +34,9 @@ pub fn a_policy_is_put_live_tried_and_rolled_back(server: &Server) {
     let text = policy(&[("live", "/live/{*rest}", "public"), ("kept", "/demo/private/{*rest}", "authenticated")]);
     let refused = put(&json!({ "policy": text.replace("demo\"", "elsewhere\"") })).expect(422);
     assert!(refused.body.to_string().contains("there is no origin"), "{refused:?}");
+    // What no instance has the stack for is refused before it is built.
+    let deep = policy(&[("deep", &"/a".repeat(100_000), "public")]);
+    put(&json!({ "policy": deep })).expect(422);
     assert_eq!(status(server, "/live/x"), 404);
 
     let answer = put(&json!({ "policy": text, "note": "of a test" })).expect(200);

@@ -308,6 +308,22 @@ path = 7
     }
 
     #[test]
+    fn a_route_that_is_refused_claims_nothing() {
+        for host in ["", "host = \"a.example\"\n"] {
+            let route = |id: &str, methods: &str| {
+                format!(
+                    "[[route]]\nid = \"{id}\"\npath = \"/x\"\n{host}methods = [{methods}]\norigin = \"a\"\naccess = \"public\"\n"
+                )
+            };
+            let text =
+                [HEAD, &route("a", "\"GET\""), &route("b", "\"GET\", \"POST\""), &route("c", "\"POST\"")].concat();
+            let found = all(&text, Surroundings::new(&|_| None));
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].contains("route \"b\": the route \"a\" has this path"), "{found:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_toml_is_told_with_its_line() {
         let text = "version = 1\nx = [\n[[route]]\nid = \"r\" id = 3\n= 4\n";
         let found = all(text, Surroundings::new(&|_| None));

@@ -12,6 +12,11 @@ use crate::{domain::host::HostPattern, gateway::canonical};
 /// (an origin that echoes TRACE would show the client what we added).
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
+/// A longer path of a route is refused, in bytes …
+const MAX_PATH_BYTES: usize = 2048;
+/// … and one of more segments: the tree of them is gone through one below the other.
+const MAX_SEGMENTS: usize = 64;
+
 /// Path parameters by name, percent-decoded.
 pub type Params<'p> = Vec<(String, Cow<'p, str>)>;
 
@@ -57,15 +62,19 @@ impl Candidates {
         let claims = |other: &&Candidate| overlap(&other.methods, &candidate.methods);
         if let Host::Like(HostPattern::Exactly(name)) = host {
             let of_host = self.exactly.entry(name.clone()).or_default();
-            let claimed = of_host.iter().find(claims).map(|other| other.route);
+            if let Some(other) = of_host.iter().find(claims) {
+                return Err(other.route);
+            }
             of_host.push(candidate);
-            return claimed.map_or(Ok(()), Err);
+            return Ok(());
         }
-        let same = self.others.iter().filter(|(other, _)| other == host).map(|(_, candidate)| candidate);
-        let claimed = same.into_iter().find(claims).map(|other| other.route);
+        let mut same = self.others.iter().filter(|(other, _)| other == host).map(|(_, candidate)| candidate);
+        if let Some(other) = same.find(claims) {
+            return Err(other.route);
+        }
         self.others.push((host.clone(), candidate));
         self.others.sort_by_key(|(host, _)| host.rank());
-        claimed.map_or(Ok(()), Err)
+        Ok(())
     }
 
     /// Those for a host, the most particular first.
@@ -235,6 +244,9 @@ pub(super) struct PathPattern {
 impl PathPattern {
     /// Splits a path into segments and the names of its parameters.
     pub fn parse(path: &str) -> Result<Self, String> {
+        if path.len() > MAX_PATH_BYTES || path.split('/').count() > MAX_SEGMENTS {
+            return Err(format!("path must have at most {MAX_PATH_BYTES} bytes, in {MAX_SEGMENTS} segments"));
+        }
         let wrong = || format!("path {path:?} must be like /orders/{{order_id}} or /orders/{{*rest}}");
         let mut parsed = Self { segments: Vec::new(), params: Vec::new() };
         let mut segments = path.strip_prefix('/').ok_or_else(wrong)?.split('/').peekable();
@@ -337,6 +349,10 @@ mod tests {
             ["", "a", "/a//b", "/{}", "/{*}", "/{*x}/b", "/{x}/{x}", "/a{x}", "/%61", "/a b", "/a%2Fb", "/{X}", "/a;b"]
         {
             assert!(table(&[(None, &[], path)]).is_err(), "{path}");
+        }
+        assert!(table(&[(None, &[], &"/a".repeat(63))]).is_ok());
+        for path in ["/a".repeat(64), "/a".repeat(100_000), format!("/{}", "a".repeat(2048))] {
+            assert!(table(&[(None, &[], &path)]).is_err(), "{}", path.len());
         }
         for host in ["", "*", "*.", "A.example", "a..b", "a/b", "a:80"] {
             assert!(table(&[(Some(host), &[], "/a")]).is_err(), "{host}");

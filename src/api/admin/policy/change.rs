@@ -13,7 +13,10 @@ use super::{MANAGE, PolicyView, names, view};
 use crate::{
     api::{
         Connection,
-        admin::judge::{TRIES, actor, editor, give_way},
+        admin::{
+            judge::{TRIES, actor, editor, give_way},
+            roles::description,
+        },
         extract::{JsonObject, LargeJsonObject, Principal},
         form::Fields,
     },
@@ -23,7 +26,7 @@ use crate::{
         bundle::Bundle,
         rbac::Requirement,
         token::verify::Refusal,
-        user::line_of_text,
+        user::FieldProblem,
         versions,
     },
     error::{ApiError, FieldError},
@@ -36,9 +39,7 @@ use crate::{
 };
 
 /// A larger policy is refused, in bytes.
-pub const MAX_POLICY_BYTES: usize = 1024 * 1024;
-/// A longer note is refused, in characters.
-pub const MAX_NOTE: u32 = 200;
+const MAX_POLICY_BYTES: usize = 1024 * 1024;
 
 /// What is to be put.
 struct Wanted {
@@ -70,10 +71,7 @@ pub async fn put(
     let LargeJsonObject(body) = LargeJsonObject::from_request(request, &app).await?;
     let mut fields = Fields::new(body);
     fields.only(&["policy", "mode", "based_on", "note"]);
-    let policy = fields.required("policy", |text| match text.len() {
-        0..=MAX_POLICY_BYTES => Ok(text.to_owned()),
-        _ => Err("must have at most 1 MiB"),
-    });
+    let policy = fields.required("policy", policy_text);
     let kind = fields.optional("mode", |text| match text {
         "live" => Ok(Kind::Live),
         "shadow" => Ok(Kind::Candidate),
@@ -138,13 +136,17 @@ pub async fn end_trial(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// A policy that is not too large.
+pub(super) fn policy_text(text: &str) -> Result<String, FieldProblem> {
+    if text.len() <= MAX_POLICY_BYTES { Ok(text.to_owned()) } else { Err("must have at most 1 MiB") }
+}
+
 fn based_on(fields: &mut Fields) -> Option<i64> {
     fields.optional_number("based_on", 0..=u32::MAX).map(i64::from)
 }
 
 fn note(fields: &mut Fields) -> String {
-    let parse = |text: &str| line_of_text(text, MAX_NOTE as usize, "must have at most 200 characters");
-    fields.optional("note", parse).unwrap_or_default()
+    fields.optional("note", description).unwrap_or_default()
 }
 
 impl Asked<'_> {
@@ -172,7 +174,7 @@ impl Asked<'_> {
             let by = By { actor: actor(principal, roles.version)?, act: &act };
             match policies::add(&keeper, by, &wanted.version(app.deployed().digest())).await? {
                 // (3)
-                Outcome::Done(_, bundle) => {
+                Outcome::Done(bundle) => {
                     audit::log_act(app.ports.log.as_ref(), &act);
                     return app.publish_bundle(*bundle).await;
                 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     READ,
-    change::{MAX_POLICY_BYTES, check},
+    change::{check, policy_text},
     names,
 };
 use crate::{
@@ -66,10 +66,7 @@ pub async fn explain(
             .optional("credential", |text| Credential::parse(text).ok_or("must be bearer, session or api_key")),
         mfa: fields.optional("mfa", |text| duration::parse(text).map_err(|_| "must be a time such as 5m")),
     };
-    let policy = fields.optional("policy", |text| match text.len() {
-        0..=MAX_POLICY_BYTES => Ok(text.to_owned()),
-        _ => Err("must have at most 1 MiB"),
-    });
+    let policy = fields.optional("policy", policy_text);
     let under = fields.optional("under", |text| match text {
         "live" => Ok(Under::Live),
         "candidate" => Ok(Under::Candidate),

@@ -19,7 +19,7 @@ use crate::{
     app::App,
     domain::rbac::Requirement,
     error::ApiError,
-    stores::policies::{self, About},
+    stores::policies::{self, About, Kind},
 };
 
 /// A version that was put over the API. The last hundred are kept, and those that are in force.
@@ -56,7 +56,7 @@ impl VersionView {
     fn new(app: &App, about: About) -> Self {
         Self {
             version: about.version,
-            mode: if about.kind == "live" { "live" } else { "shadow" },
+            mode: if about.kind == Kind::Live.name() { "live" } else { "shadow" },
             is_end: about.is_file != 0,
             is_current: about.base == app.deployed().digest(),
             copy_of: about.copy_of,

@@ -21,8 +21,8 @@ use crate::{
 /// What looking after roles takes.
 const PERMISSION: &str = "roles:manage";
 
-/// What a role or a permission is for: at most 200 characters.
-fn description(text: &str) -> Result<String, FieldProblem> {
+/// What a role, a permission or a policy is for: at most 200 characters.
+pub(super) fn description(text: &str) -> Result<String, FieldProblem> {
     line_of_text(text, 200, "must have at most 200 characters")
 }
 
