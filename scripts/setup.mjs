@@ -42,18 +42,20 @@ export function cargoTool(name, version, binary = name) {
   return path;
 }
 
+/** A program that comes from npm. */
+export const npmTool = (name) => join(root, "node_modules", ".bin", name);
+
 /**
  * The environment in which worker-build finds its helpers. esbuild always comes from npm. The
  * other two are prebuilt downloads that worker-build makes itself, where their host can be
  * reached; elsewhere wasm-bindgen is built by cargo, and wasm-opt comes from npm.
  */
 export async function helperEnv() {
-  const bin = (name) => join(root, "node_modules", ".bin", name);
-  const env = { ESBUILD_BIN: bin("esbuild") };
+  const env = { ESBUILD_BIN: npmTool("esbuild") };
   const version = locked("wasm-bindgen");
   const built = join(toolCache, `wasm-bindgen-cli-${version}`, "bin", "wasm-bindgen");
   if (!existsSync(built) && (await canDownload(version))) return env;
-  return { ...env, WASM_BINDGEN_BIN: cargoTool("wasm-bindgen-cli", version, "wasm-bindgen"), WASM_OPT_BIN: bin("wasm-opt") };
+  return { ...env, WASM_BINDGEN_BIN: cargoTool("wasm-bindgen-cli", version, "wasm-bindgen"), WASM_OPT_BIN: npmTool("wasm-opt") };
 }
 
 let downloads;
