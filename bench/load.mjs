@@ -37,18 +37,19 @@ export async function sendExpecting(expected, message) {
 export const keptConnections = (connections) => new Agent({ keepAlive: true, maxSockets: connections });
 
 /**
- * Sends `message` `count` times and gives how many were answered per second, and `busy`: the share
+ * Sends `message` `count` times, each time with the next of `tokens` if there are such, and gives how many were answered per second, and `busy`: the share
  * of the time in which this process was not waiting. Any answer that does not have the status
  * `expected` ends the run, because a benchmark of errors is worth nothing.
  */
-export async function load(message, { expected, connections, count }) {
+export async function load(message, { expected, connections, count, tokens }) {
   const agent = keptConnections(connections);
   const each = { ...message, agent };
+  const bearing = (token) => ({ ...each, headers: { ...each.headers, authorization: `Bearer ${token}` } });
   let left = count;
   const loop = async () => {
     while (left > 0) {
       left -= 1;
-      await sendExpecting(expected, each);
+      await sendExpecting(expected, tokens ? bearing(tokens[left]) : each);
     }
   };
   try {

@@ -24,7 +24,6 @@ import { measureStreams } from "./stream.mjs";
 import { measureVerification } from "./verify.mjs";
 import { PASSWORD_COST, startWorld } from "./world.mjs";
 
-const SERVICES = ["passthrough", "peer", "edgewarden"];
 const CONNECTIONS = 16;
 /** Sign-ins are slow by intent; one is done for each of so many requests. */
 const REQUESTS_PER_SIGN_IN = 125;
@@ -33,11 +32,18 @@ const WARM_UPS = 2;
 /** Sign-ins that came to nothing so far, of each kind. */
 let failed = 0;
 
-/** The pass-through checks nothing, so it answers both with what the origin says. */
+/** Which Worker stands for what: without a line in the log for what is forwarded, or with one. */
+const QUIET = { passthrough: "passthrough", carrier: "carrier", peer: "quietPeer", edgewarden: "quiet" };
+const LOUD = { passthrough: "passthrough", peer: "peer", edgewarden: "edgewarden" };
+const ALL_GOOD = { passthrough: 200, carrier: 200, peer: 200, edgewarden: 200 };
+/** What checks nothing answers a refused token, too, with what the origin says. */
 const SCENARIOS = {
-  proxied: { token: (token) => token, expected: { passthrough: 200, peer: 200, edgewarden: 200 } },
-  refused: { token: broken, expected: { passthrough: 200, peer: 401, edgewarden: 401 } },
+  proxied: { services: QUIET, expected: ALL_GOOD },
+  logged: { services: LOUD, expected: ALL_GOOD },
+  different: { services: { ...QUIET, carrier: undefined }, expected: ALL_GOOD, differ: true },
+  refused: { services: LOUD, expected: { ...ALL_GOOD, peer: 401, edgewarden: 401 }, token: broken },
 };
+const namesOf = ({ services }) => Object.keys(services).filter((name) => services[name]);
 
 if (!crypto.argon2Sync) fail("this needs the pinned Node: node_modules/node/bin/node bench/run.mjs");
 const settings = {
@@ -50,7 +56,7 @@ settings.signIns = Math.max(3, Math.round(settings.requests / REQUESTS_PER_SIGN_
 let world;
 try {
   world = await startWorld();
-  const results = await measure(world.ports);
+  const results = await measure(world);
   await world.stop();
   say("streams");
   results.streams = await measureStreams();
@@ -77,12 +83,14 @@ function whole(name, otherwise) {
 }
 
 /** Everything, in rounds. */
-async function measure(ports) {
+async function measure({ ports, signerLike }) {
   await register(ports.edgewarden);
   const token = await signIn(ports.edgewarden);
   await checkSame(ports, token);
-  const run = (scenario, service) => {
-    const { token: made, expected } = SCENARIOS[scenario];
+  await checkSame({ peer: ports.quietPeer, edgewarden: ports.quiet }, token);
+  const another = await signerLike(token);
+  const run = (scenario, service, tokens) => {
+    const { services, expected, token: made = (token) => token } = SCENARIOS[scenario];
     const headers = {
       accept: "application/json",
       "accept-language": "en",
@@ -90,21 +98,25 @@ async function measure(ports) {
       "cf-connecting-ip": "198.51.100.7",
       "user-agent": "bench",
     };
-    const message = { port: ports[service], path: "/demo/private/x", headers };
-    return load(message, { expected: expected[service], connections: CONNECTIONS, count: settings.requests });
+    const message = { port: ports[services[service]], path: "/demo/private/x", headers };
+    return load(message, { expected: expected[service], connections: CONNECTIONS, count: settings.requests, tokens });
+  };
+  /** One round of a scenario. Where tokens are to differ, each service sees the same ones, and each of them once. */
+  const runAll = async (scenario, round) => {
+    const runs = {};
+    const { differ } = SCENARIOS[scenario];
+    const tokens = differ ? await Promise.all(Array.from({ length: settings.requests }, another)) : undefined;
+    for (const service of rotated(namesOf(SCENARIOS[scenario]), round)) runs[service] = await run(scenario, service, tokens);
+    return runs;
   };
   say("warming up");
   for (let time = 0; time < WARM_UPS; time += 1) {
-    for (const scenario of Object.keys(SCENARIOS)) for (const service of SERVICES) await run(scenario, service);
+    for (const scenario of Object.keys(SCENARIOS)) await runAll(scenario, time);
     await timedSignIns(ports.edgewarden);
   }
-  const results = { proxied: [], refused: [], signIn: [] };
+  const results = { proxied: [], logged: [], different: [], refused: [], signIn: [] };
   for (let round = 0; round < settings.rounds; round += 1) {
-    for (const scenario of Object.keys(SCENARIOS)) {
-      const runs = {};
-      for (const service of rotated(SERVICES, round)) runs[service] = await run(scenario, service);
-      results[scenario].push(runs);
-    }
+    for (const scenario of Object.keys(SCENARIOS)) results[scenario].push(await runAll(scenario, round));
     results.signIn.push(await timedSignIns(ports.edgewarden));
     say(`round ${round + 1} of ${settings.rounds}`);
   }

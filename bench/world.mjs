@@ -1,9 +1,9 @@
-// The world of the benchmark: one workerd process that holds pass-through, peer, Edgewarden and the
-// origin behind them, each on a socket of its own. Sharing one process is what makes the three
+// The world of the benchmark: one workerd process that holds pass-through, carrier, peer, Edgewarden (the last two also without a
+// line in the log for what they forward) and the origin behind them, each on a socket of its own. Sharing one process is what makes them
 // comparable: same runtime, same thread, same moment.
 //
 // miniflare configures that process (it comes with wrangler, which pins it). Requests do not go
-// through its entry Worker; fetches to the origin do go through its outbound one, for all three.
+// through its entry Worker; fetches to the origin do go through its outbound one, for all of them.
 
 import { build } from "esbuild";
 import { existsSync } from "node:fs";
@@ -11,6 +11,7 @@ import { join } from "node:path";
 import { Log, LogLevel, Miniflare } from "miniflare";
 
 import { fail, root } from "../scripts/lib.mjs";
+import { signerLike } from "./signer.mjs";
 import { HOST, OBJECTS, bindings, edgewardenModules, freePorts, migrate, secret, source, text, worker } from "../scripts/miniflare.mjs";
 
 /** What hashing a password costs: RFC 9106 parameters, given to Edgewarden and to the bare hash. */
@@ -21,30 +22,32 @@ const KEPT_LINES = 20;
 
 /**
  * Starts it; Edgewarden's origin may be another. `ports` has each service's port, `stop` ends it (as miniflare itself does on a signal),
- * `lastLines` are the last lines of its log.
+ * `lastLines` are the last lines of its log, `signerLike` makes more tokens like one.
  */
 export async function startWorld({ origin: elsewhere } = {}) {
   if (!existsSync(join(root, "build", "index_bg.wasm"))) fail("nothing is built; run node scripts/build.mjs");
-  const ports = await freePorts(["passthrough", "peer", "edgewarden", "origin"]);
+  const ports = await freePorts(["passthrough", "carrier", "peer", "quietPeer", "edgewarden", "quiet", "origin"]);
   const url = (name) => `http://${HOST}:${ports[name]}`;
   const stores = bindings("bench", "edgewarden");
   const origin = text(url("origin"));
+  const encryption = secret();
+  const ownVars = { ...edgewardenVars(url, elsewhere ?? url("origin")), ...stores, KEY_ENCRYPTION_KEY: encryption, TOKEN_MAC_KEY: secret() };
+  const peerModules = await bundledPeer();
+  const peerVars = {
+    ORIGIN: origin,
+    JWKS_URL: text(`${url("edgewarden")}/.well-known/jwks.json`),
+    ISSUER: text(url("edgewarden")),
+    AUDIENCE: text(AUDIENCE),
+    DB: stores.DB,
+  };
   const workers = [
     worker("origin", ports, { "origin.js": source("bench/workers/origin.js") }),
     worker("passthrough", ports, { "passthrough.js": source("bench/workers/passthrough.js") }, { env: { ORIGIN: origin } }),
-    worker("peer", ports, await bundledPeer(), {
-      env: {
-        ORIGIN: origin,
-        JWKS_URL: text(`${url("edgewarden")}/.well-known/jwks.json`),
-        ISSUER: text(url("edgewarden")),
-        AUDIENCE: text(AUDIENCE),
-        DB: stores.DB,
-      },
-    }),
-    worker("edgewarden", ports, edgewardenModules(), {
-      env: { ...edgewardenVars(url, elsewhere ?? url("origin")), ...stores },
-      exports: OBJECTS,
-    }),
+    worker("carrier", ports, carrierModules(), { env: { ORIGIN: origin } }),
+    worker("peer", ports, peerModules, { env: peerVars }),
+    worker("quietPeer", ports, peerModules, { env: { ...peerVars, ACCESS_LOG: text("refusals") } }),
+    worker("edgewarden", ports, edgewardenModules(), { env: ownVars, exports: OBJECTS }),
+    worker("quiet", ports, edgewardenModules(), { env: { ...ownVars, ACCESS_LOG: text("refusals") } }),
   ];
   const lastLines = [];
   const miniflare = new Miniflare({
@@ -60,14 +63,16 @@ export async function startWorld({ origin: elsewhere } = {}) {
     workers,
   });
   const stop = () => miniflare.dispose();
+  let database;
   try {
     await miniflare.ready;
-    await migrate(await miniflare.getD1Database("DB", "edgewarden"));
+    database = await miniflare.getD1Database("DB", "edgewarden");
+    await migrate(database);
   } catch (error) {
     await stop();
     throw error;
   }
-  return { ports, stop, lastLines };
+  return { ports, stop, lastLines, signerLike: (token) => signerLike(token, database, encryption.value) };
 }
 
 function edgewardenVars(url, origin) {
@@ -85,9 +90,11 @@ function edgewardenVars(url, origin) {
     ARGON2_MEMORY_KIB: text(`${PASSWORD_COST.memory}`),
     ARGON2_ITERATIONS: text(`${PASSWORD_COST.passes}`),
     ARGON2_PARALLELISM: text(`${PASSWORD_COST.parallelism}`),
-    KEY_ENCRYPTION_KEY: secret(),
-    TOKEN_MAC_KEY: secret(),
   };
+}
+
+function carrierModules() {
+  return { "bench/workers/carrier.js": source("bench/workers/carrier.js"), "src/origin.js": source("src/origin.js") };
 }
 
 async function bundledPeer() {

@@ -24,7 +24,7 @@ const RESERVED = new Set([
 ]);
 /** Beginnings of such names. */
 const RESERVED_PREFIXES = [
-  "x-auth-", "x-authenticated-", "x-webauth-", "x-ssl-client-", "x-client-cert", "tailscale-user-", "x-forwarded-", "x-consumer-", "x-goog-authenticated-", "x-goog-iap-", "x-amzn-oidc-",
+  "x-auth-", "x-authenticated-", "x-webauth-", "x-ssl-client-", "ssl-client-", "x-client-cert", "cf-client-cert-", "cf-cert-", "x-amzn-mtls-", "x-arr-clientcert", "tailscale-user-", "x-forwarded-", "x-consumer-", "x-goog-authenticated-", "x-goog-iap-", "x-amzn-oidc-",
   "x-ms-client-principal", "x-ms-token-", "cf-access-", "x-pomerium-", "x-authentik-", "x-vouch-",
 ];
 /** The headers of every refusal, as in security_headers.rs and error.rs. */
@@ -122,7 +122,9 @@ app.all("/demo/private/*", async (c) => {
   const request_id = c.get("requestId");
   finished.headers.set("x-request-id", request_id);
   const said = { route: "demo.private", method, subject: c.get("claims").sub, credential: "bearer" };
-  console.log(JSON.stringify({ kind: "request", reason: "forwarded", request_id, ...said, status: answer.status, ms: Date.now() - began }));
+  if (c.env.ACCESS_LOG !== "refusals") {
+    console.log(JSON.stringify({ kind: "request", reason: "forwarded", request_id, ...said, status: answer.status, ms: Date.now() - began }));
+  }
   return finished;
 });
 
