@@ -8,12 +8,18 @@
 //   …/big?bytes=N    so many bytes, a gibibyte if nothing is said
 //   …/status/CODE    an answer with this status
 //
+// It also plays an issuer whose tokens the demo policy takes, for trying that out:
+//   /issuer/jwks.json                      its keys
+//   /issuer/token?sub=NAME&groups=A,B      a token of whoever you like, good for ten minutes
+//
 // usage: node demo/origin.mjs [port], default 8788; port 0 takes a free one. Prints the port.
 
 import { createServer } from "node:http";
 import { Readable } from "node:stream";
 
 import { WebSocketServer } from "ws";
+
+import { jwks, token } from "./issuer.mjs";
 
 /** A body beyond this many bytes is counted, not echoed. */
 const MAX_ECHO = 64 * 1024;
@@ -93,6 +99,8 @@ function status(_request, response, url) {
 
 /** What answers where, by the end of the path. */
 const PATHS = [
+  [/^\/issuer\/jwks\.json$/, jwks],
+  [/^\/issuer\/token$/, token],
   [/\/sse$/, events],
   [/\/slow$/, slow],
   [/\/big$/, big],

@@ -116,6 +116,8 @@ function startWorker(origin) {
     const [name, ...value] = arg.split("=");
     if (/^[A-Z_]+$/.test(name)) vars[name] = value.join("=");
   }
+  // In production no issuer's keys come over plain http.
+  if (vars.ENVIRONMENT !== "production") vars.DEMO_JWKS ??= `${origin}/issuer/jwks.json`;
   const given = Object.entries(vars).flatMap(([name, value]) => ["--var", `${name}:${value}`]);
   const options = ["--ip", "127.0.0.1", "--port", `${port}`, "--inspector-port", "0", "--persist-to", state];
   const command = wrangler(["dev", ...options, "--show-interactive-dev-session=false", ...given]);

@@ -33,7 +33,7 @@ const FORWARD_AUTH_SECRET = ["k1", "k2"].map((id) => `${id}:${randomBytes(32).to
 const SUITES = [
   {
     algorithm: "EdDSA",
-    tests: ["jose", "origin", "assertion", "stream", "algorithms", "isolates", "docs"],
+    tests: ["jose", "origin", "assertion", "stream", "algorithms", "isolates", "issuer", "docs"],
     asksPython: true,
     asksOathtool: true,
     asksNginx: true,

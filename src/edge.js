@@ -18,6 +18,7 @@ const {
   origin_failed: originFailed,
   refresh_is_due: refreshIsDue,
   chores_are_due: choresAreDue,
+  takes_certificates: takesCertificates,
 } = Worker.prototype;
 
 /** What `decide` and `resolve` say of a request for our own endpoints. */
@@ -44,8 +45,8 @@ const TO_ORIGINS_ANSWERS = { lax: WHERE_LEFT_OUT, strict: [...WHERE_LEFT_OUT, ST
 
 export default {
   async fetch(request, env, ctx) {
-    const head = headOf(request);
     try {
+      const head = headOf(request, env);
       const verdict = decided(head) ?? (await settled(kept(ctx, new Worker(ctx, env).resolve(head, env))));
       if (verdict === OWN) {
         const answer = await settled(kept(ctx, new Worker(ctx, env).fetch(request)));
@@ -92,13 +93,29 @@ function beside(ctx, what, work) {
   ctx.waitUntil(done().catch(report));
 }
 
-/** Method, URL, then name and value of each header, a line each. */
-function headOf(request) {
+/** Whether anybody wants to know of certificates; undefined until that was asked. */
+let certificates;
+
+/**
+ * Method, URL, then name and value of each header, a line each. What the platform says of the client's certificate comes
+ * first, under a name that no header can have.
+ */
+function headOf(request, env) {
   let head = `${request.method}\n${request.url}`;
-  for (const [name, value] of request.headers) head += `\n${name}\n${value}`;
+  certificates ??= synchronously("takes_certificates", () => takesCertificates(env));
+  if (certificates) head += certificateOf(request.cf?.tlsClientAuth);
+  request.headers.forEach((value, name) => (head += `\n${name}\n${value}`));
   // The platform keeps to itself how a body without a length comes; that there is one matters.
   if (request.body && !request.headers.has("content-length")) head += "\ntransfer-encoding\nchunked";
   return head;
+}
+
+/** The line of a certificate that was shown. */
+function certificateOf(shown) {
+  if (shown?.certPresented !== "1") return "";
+  const { certVerified, certRevoked, certFingerprintSHA256, certSubjectDNRFC2253, certIssuerDNRFC2253 } = shown;
+  const said = [certVerified, certRevoked, certFingerprintSHA256, certSubjectDNRFC2253, certIssuerDNRFC2253];
+  return `\n:certificate\n${JSON.stringify(said)}`;
 }
 
 /** The verdict of a warm isolate, or undefined. */

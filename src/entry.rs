@@ -81,6 +81,14 @@ pub async fn resolve(head: String, env: wasm_bindgen::JsValue) -> String {
     outward(app, verdict, &head, request).unwrap_or_default()
 }
 
+/// Whether what the platform says of clients' certificates is to be told: where the policy names clients.
+#[wasm_bindgen]
+#[must_use]
+pub fn takes_certificates(env: wasm_bindgen::JsValue) -> bool {
+    let env: Env = env.unchecked_into();
+    matches!(isolate(&env), Ok(Isolate { app, .. }) if !app.deployed().policy().clients().is_empty())
+}
+
 /// Whether something that this isolate knows should be asked again beside the answer. Who is told so calls
 /// [`refresh`]; nobody else is told for a while.
 #[wasm_bindgen]
@@ -89,7 +97,7 @@ pub fn refresh_is_due() -> bool {
     matches!(ISOLATE.get(), Some(Ok(Isolate { app, .. })) if app.refresh_is_due())
 }
 
-/// Asks again for what has aged: revocations, keys and roles.
+/// Asks again for what has aged: revocations, keys and roles, issuers' keys.
 #[wasm_bindgen]
 pub async fn refresh() {
     if let Some(Ok(Isolate { app, .. })) = ISOLATE.get() {

@@ -88,6 +88,9 @@ pub enum ApiError {
     /// An API key that is not believed; why is for the log.
     #[error("The API key is not valid.")]
     InvalidKey(Refusal),
+    /// A client's certificate that was not verified, or is revoked.
+    #[error("The client certificate is not valid.")]
+    InvalidCertificate,
     /// A refresh token that is not honoured.
     #[error("The refresh token is not valid.")]
     InvalidRefresh,
@@ -328,7 +331,7 @@ impl ApiError {
             | Self::RefreshReuse
             | Self::BadCode
             | Self::InvalidMfaToken => (StatusCode::UNAUTHORIZED, Some("invalid_grant")),
-            Self::Unauthenticated => (StatusCode::UNAUTHORIZED, None),
+            Self::Unauthenticated | Self::InvalidCertificate => (StatusCode::UNAUTHORIZED, None),
             Self::InvalidToken(_) | Self::InvalidKey(_) => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
             Self::StepUp(_) => (StatusCode::UNAUTHORIZED, Some("insufficient_user_authentication")),
             Self::ForeignOrigin | Self::EmailNotVerified | Self::NotTheProxy | Self::Unclear(_) | Self::Denied(_) => {
@@ -394,6 +397,7 @@ impl ApiError {
             Self::InvalidKey(why) => Some(("invalid_api_key", why.to_string())),
             Self::Forbidden(missing) => Some(("forbidden", missing.to_string())),
             Self::StepUp(_) => Some(("second_factor", self.to_string())),
+            Self::InvalidCertificate => Some(("invalid_certificate", String::new())),
             Self::Unauthenticated => Some(("unauthenticated", String::new())),
             Self::SignIn(_) => Some(("sign_in", String::new())),
             Self::ForeignOrigin => Some(("foreign_origin", String::new())),
@@ -461,6 +465,7 @@ impl ApiError {
     fn challenge(&self) -> Option<HeaderValue> {
         let text = match self {
             Self::Unauthenticated
+            | Self::InvalidCertificate
             | Self::BadCredentials
             | Self::InvalidRefresh
             | Self::RefreshReuse

@@ -105,7 +105,9 @@ fn nobody_else_makes_verified_claims() {
     for word in ["VerifiedClaims {", "Signed {", "Claimed {"] {
         assert_nowhere(&[word], |file| file == "domain/token/verify.rs");
     }
-    // Only a key of the ring is put beside a token, and only the key's own answer is about it.
-    assert_nowhere(&["Claimed::new("], |file| file == "domain/token/keyring.rs");
+    assert_nowhere(&["TheirClaims {", ".into_vouched()"], |file| file == "domain/token/issuer/verify.rs");
+    // Only a key of a ring is put beside a token, and only the key's own answer is about it.
+    let rings = ["domain/token/keyring.rs", "domain/token/issuer/keys.rs"];
+    assert_nowhere(&["Claimed::new("], |file| rings.contains(&file));
     assert_nowhere(&[".answered("], |file| file == "ports/mod.rs");
 }

@@ -23,10 +23,11 @@ use crate::{
     stores::{blacklist, sessions},
 };
 
-/// A request asks at most: limit by address, keys, another's answer, newer keys, signature, another's answer about
-/// revocations (four times), its own, the record or the copy, limits by subject and by API key, an assertion. A session that
+/// A request asks at most: limit by address, keys, another's answer, newer keys, an issuer's keys (three times, and another's
+/// answer four times), signature, another's answer about revocations (four times), its own, the record or the copy, limits by subject and
+/// by API key, an assertion. A session that
 /// does not stand may come before an API key. More rounds than that mean that an answer did not satisfy the question.
-pub(super) const MAX_ROUNDS: usize = 19;
+pub(super) const MAX_ROUNDS: usize = 26;
 
 impl App {
     /// Decides on a request without asking anyone.
@@ -92,6 +93,13 @@ impl App {
                 Ok(())
             }
             Want::Verification { token, digest } => self.ask_verification(token, digest, found).await,
+            Want::IssuerKeys(place) => self.ask_issuer(place).await,
+            Want::WaitForIssuer(place) => {
+                found.waits_for_issuer = found.waits_for_issuer.saturating_add(1);
+                self.wait_for_issuer(place).await;
+                Ok(())
+            }
+            Want::TheirVerification(asked) => self.ask_their_verification(asked, found).await,
             Want::View => {
                 found.view = Some(self.ask_view().await);
                 Ok(())

@@ -140,7 +140,7 @@ impl App {
         }
     }
 
-    /// Whether something should be asked again beside an answer: about revocations, or keys and roles. Whoever is told
+    /// Whether something should be asked again beside an answer: about revocations, keys and roles, or issuers' keys. Whoever is told
     /// so, does it with [`App::refresh`]. What is too old to be used is asked for by those who need it, before they go
     /// on.
     #[must_use]
@@ -149,6 +149,7 @@ impl App {
         let mut knowledge = self.knowledge();
         knowledge.view.claim_refresh(now, self.config.revocation_bound)
             || knowledge.age(now) == Some(Age::Ageing) && knowledge.claim_reload(now)
+            || knowledge.issuers.claim_ageing(now)
     }
 
     /// Asks again for what has aged. What is heard of revocations tells as well whether keys and roles are of the
@@ -168,6 +169,7 @@ impl App {
         if is_behind {
             self.reload().await;
         }
+        self.refresh_issuers().await;
     }
 
     /// Asks for keys and roles again. Where that fails, a copy will do that is of the versions that they must be; else

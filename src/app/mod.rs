@@ -10,6 +10,7 @@ mod cleanup;
 mod copy;
 mod health;
 mod issue;
+mod issuers;
 mod keys;
 mod policy;
 mod publish;

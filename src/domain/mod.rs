@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod attempts;
 pub mod audit;
 pub mod bundle;
+pub mod certificate;
 pub mod cookies;
 pub mod dashboard;
 pub mod device;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::{
     Findings,
-    authenticate::Authenticated,
     canonical::Path,
     head::Head,
     knowledge::Knowledge,
     memory::Weigh,
+    outsider::Proven,
     policy::{Assertion, Origin, Route},
     view::CredentialId,
 };
@@ -28,7 +28,7 @@ pub type AssertedTo = (CredentialId, usize);
 #[derive(Debug)]
 pub struct Asserted {
     /// Of whom.
-    pub who: Authenticated,
+    pub who: Proven,
     /// When it was made.
     pub made_at: Timestamp,
     /// What signed it.
@@ -47,7 +47,7 @@ impl Weigh for Asserted {
 #[derive(Debug)]
 pub struct ToAssert {
     /// Of whom.
-    pub who: Authenticated,
+    pub who: Proven,
     /// For which origin, by its place in the policy.
     pub origin: usize,
     /// Who that is to itself.
@@ -83,7 +83,7 @@ impl ToAssert {
 
 /// The assertion of a caller, if the route has any; or that it is to be made.
 pub(super) fn assertion(
-    who: &Authenticated,
+    who: &Proven,
     (route, origin): (&Route, &Origin),
     (head, path): (&Head<'_>, &Path),
     knowledge: &Knowledge,

@@ -26,8 +26,9 @@ use crate::{
     error::ApiError,
 };
 
-/// So often a request waits for another's question about revocations, before it is told that nobody knows.
-const MAX_WAITS: u8 = 4;
+/// So often a request waits for another's question about revocations, or about an issuer's keys, before it is told that nobody
+/// knows.
+pub(super) const MAX_WAITS: u8 = 4;
 
 /// Who is calling, and by what that is known.
 #[derive(Clone, Debug)]

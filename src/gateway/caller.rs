@@ -7,7 +7,7 @@ use crate::domain::{
     api_key::snapshot::KeySnapshot,
     id::SessionId,
     mfa::has_second_factor,
-    rbac::{Holdings, RoleGraph},
+    rbac::{Holdings, OUT_OF_REACH, RoleGraph},
     session::snapshot::Snapshot,
     time::Timestamp,
     token::verify::VerifiedClaims,
@@ -34,7 +34,7 @@ pub struct Caller {
     pub scopes_text: String,
     /// The session; an API key has none.
     pub session: Option<SessionId>,
-    /// How they proved who they are: `bearer`, `session` or `api_key`.
+    /// How they proved who they are: `bearer`, `session`, `api_key` or `mtls`.
     pub method: &'static str,
     /// When they showed a second factor, if they did.
     pub second_factor_at: Option<Timestamp>,
@@ -42,6 +42,19 @@ pub struct Caller {
     pub lacks_factor: bool,
     /// Whether their token, session or key was narrowed to less than they may.
     pub is_narrowed: bool,
+}
+
+/// Somebody of whom there is no account here, and who vouches for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Vouched<'a> {
+    /// Who: with a prefix that no account's id has.
+    pub subject: &'a str,
+    /// Who vouches.
+    pub issuer: &'a str,
+    /// The roles that the policy gives them.
+    pub roles: &'a [String],
+    /// By what they are known.
+    pub credential: Credential,
 }
 
 /// Somebody who is only supposed to call.
@@ -135,6 +148,27 @@ impl Caller {
         Self::new(shown, graph)
     }
 
+    /// Works out what somebody is of whom there is no account here, and who has `roles`: never the one that is out of reach. No
+    /// second factor of theirs is known.
+    #[must_use]
+    pub fn outsider(of: Vouched<'_>, graph: &RoleGraph) -> Self {
+        let is_in_reach = |role: &&String| !graph.reaches(std::slice::from_ref(*role), OUT_OF_REACH);
+        let roles: Vec<_> = of.roles.iter().filter(is_in_reach).cloned().collect();
+        let shown = Shown {
+            subject: of.subject.to_owned(),
+            issuer: of.issuer,
+            username: None,
+            verified_email: None,
+            roles: &roles,
+            scope: None,
+            session: None,
+            method: of.credential.method(),
+            second_factor_at: None,
+            has_factor: false,
+        };
+        Self::new(shown, graph)
+    }
+
     /// Works out what somebody would be who is only supposed to call; `issuer` is ours.
     #[must_use]
     pub fn supposed(of: &Supposed, issuer: &str, graph: &RoleGraph, now: Timestamp) -> Self {
@@ -210,5 +244,35 @@ impl Weigh for Caller {
             + list(&mut self.roles.iter())
             + self.scopes_text.len()
             + list(&mut self.permissions.iter())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::rbac::RoleRecord;
+
+    #[test]
+    fn nobody_without_an_account_has_what_is_out_of_reach() {
+        let record = |inherits: &[&str], require_mfa| RoleRecord {
+            inherits: inherits.iter().map(ToString::to_string).collect(),
+            require_mfa,
+            ..RoleRecord::default()
+        };
+        let records = [
+            ("user", record(&[], false)),
+            ("careful", record(&["user"], true)),
+            ("super_admin", record(&["user"], false)),
+            ("heir", record(&["super_admin"], false)),
+        ];
+        let graph = RoleGraph::new(&records.into_iter().map(|(name, record)| (name.to_owned(), record)).collect());
+        let outsider = |roles: &[&str]| {
+            let roles: Vec<_> = roles.iter().map(ToString::to_string).collect();
+            let (subject, issuer, credential) = ("corp|ada", "https://corp.example", Credential::Bearer);
+            Caller::outsider(Vouched { subject, issuer, roles: &roles, credential }, &graph)
+        };
+        assert_eq!(outsider(&["super_admin", "heir", "gone"]).roles, [""; 0]);
+        assert_eq!(outsider(&["heir", "user"]).roles_text, "user");
+        assert!(outsider(&["careful"]).lacks_factor, "of theirs no second factor is known");
     }
 }

@@ -11,6 +11,7 @@ use super::{
     knowledge::Knowledge,
     limits::{LimitKind, Limited, limit},
     navigation,
+    outsider::Proven,
     policy::{Access, Params, Route},
 };
 use crate::{
@@ -198,7 +199,7 @@ fn route<'a>(
             Limited::Passed(decision) => decision,
         };
     let key_limit = match &caller {
-        Some(Authenticated::Key(live)) => {
+        Some(Proven::Account(Authenticated::Key(live))) => {
             let limits = [&[live.limit(world.key_limit)], route.key_limits.as_slice()].concat();
             match limit(route, &limits, (LimitKind::ApiKey, found.of(LimitKind::ApiKey)), || live.limit_key(), now)? {
                 Limited::Ask(want) => return Ok(Verdict::Need(want)),
@@ -218,13 +219,13 @@ fn route<'a>(
             Err(to_assert) => return Ok(Verdict::Need(Want::Assertion(to_assert))),
         },
     };
-    let identity = caller.as_ref().map(Authenticated::caller);
+    let identity = caller.as_ref().map(Proven::caller);
     let (changes, assertion) = (&route.changes, asserted.as_ref().map(|asserted| &*asserted.token));
     let handed = Handed { changes, assertion, shows_credentials: world.shows_credentials(head, path, route, origin) };
     let changes = headers::rewrite(head, identity, request, handed);
     let uses = match &caller {
-        Some(Authenticated::Session(live)) => Some(Used::Session(live.snapshot.session)),
-        Some(Authenticated::Key(live)) => Some(Used::Key(live.snapshot.key, live.snapshot.used_at)),
+        Some(Proven::Account(Authenticated::Session(live))) => Some(Used::Session(live.snapshot.session)),
+        Some(Proven::Account(Authenticated::Key(live))) => Some(Used::Key(live.snapshot.key, live.snapshot.used_at)),
         _ => None,
     };
     let strict = Transport::new(world.environment, Some(head.scheme)) == Transport::Strict;

@@ -11,7 +11,7 @@ use super::{
     caller::Caller,
     canonical::Path,
     cors,
-    credentials::require_own_page,
+    credentials::{require_own_page, require_own_page_of_browsers},
     decide::{Entered, enter, matched, refuse_odd_body},
     forward::Rewrite,
     head::Head,
@@ -176,6 +176,9 @@ fn known<'c>(
         (Access::Authenticated, None) => Err(navigation::unknown(head, path, route, world)),
         (_, Some(caller)) if caller.method == Credential::Session.method() => {
             require_own_page(head, route, world).map(|()| Some(caller))
+        }
+        (_, Some(caller)) if caller.method == Credential::Mtls.method() => {
+            require_own_page_of_browsers(head, route, world).map(|()| Some(caller))
         }
         (_, caller) => Ok(caller),
     }

@@ -5,6 +5,10 @@ use std::borrow::Cow;
 
 use crate::domain::host::split_port;
 
+/// The name of the line of what the platform says of a client's certificate: none that a header can have. It comes before all
+/// headers.
+const CERTIFICATE: &str = ":certificate";
+
 /// The head of a request.
 #[derive(Debug)]
 pub struct Head<'a> {
@@ -18,6 +22,8 @@ pub struct Head<'a> {
     pub raw_path: &'a str,
     /// The query with its `?`, or nothing.
     pub query: &'a str,
+    /// What the platform says of the certificate that the client showed, if it showed one and anybody wants to know.
+    pub certificate: Option<&'a str>,
     /// Header names, in lower case, with their values.
     pub headers: Vec<(&'a str, &'a str)>,
 }
@@ -33,20 +39,25 @@ impl<'a> Head<'a> {
         let (authority, path_and_query) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let (raw_path, query) = path_and_query.split_at(path_and_query.find('?').unwrap_or(path_and_query.len()));
         let mut headers = Vec::with_capacity(16);
+        let mut certificate = None;
         while let (Some(name), Some(value)) = (lines.next(), lines.next()) {
-            headers.push((name, value));
+            match name {
+                CERTIFICATE if headers.is_empty() => certificate = Some(value),
+                name => headers.push((name, value)),
+            }
         }
         let authority = canonical_authority(scheme, authority);
         let raw_path = if raw_path.is_empty() { "/" } else { raw_path };
-        Some(Self { method, scheme, authority, raw_path, query, headers })
+        Some(Self { method, scheme, authority, raw_path, query, certificate, headers })
     }
 
     /// As it can be taken apart again.
     #[must_use]
     pub fn text(&self) -> String {
-        let Self { method, scheme, authority, raw_path, query, headers } = self;
+        let Self { method, scheme, authority, raw_path, query, certificate, headers } = self;
         let mut text = format!("{method}\n{scheme}://{authority}{raw_path}{query}");
-        for (name, value) in headers {
+        let certificate = certificate.map(|said| (CERTIFICATE, said));
+        for (name, value) in certificate.iter().chain(headers) {
             text.extend(["\n", name, "\n", value]);
         }
         text
@@ -96,6 +107,20 @@ mod tests {
         assert_eq!(head.header("accept"), Some("*/*"));
         assert_eq!(head.header("cookie"), None);
         assert_eq!(head.text(), "GET\nhttp://[::1]:8787/a%20b?x=/y?z\nhost\n[::1]:8787\naccept\n*/*");
+    }
+
+    #[test]
+    fn a_certificate_comes_before_all_headers_and_under_no_headers_name() {
+        let text = "GET\nhttp://a/x\n:certificate\n[\"SUCCESS\"]\naccept\n*/*";
+        let head = Head::parse(text).unwrap();
+        assert_eq!(
+            (head.certificate, head.headers.as_slice()),
+            (Some("[\"SUCCESS\"]"), [("accept", "*/*")].as_slice())
+        );
+        assert_eq!(head.text(), text);
+        let late = Head::parse("GET\nhttp://a/x\naccept\n*/*\n:certificate\n[]").unwrap();
+        assert_eq!(late.certificate, None);
+        assert!(http::HeaderName::from_bytes(CERTIFICATE.as_bytes()).is_err());
     }
 
     #[test]

@@ -56,7 +56,12 @@ pub const RESERVED_PREFIXES: &[&str] = &[
     "x-authenticated-",
     "x-webauth-",
     "x-ssl-client-",
+    "ssl-client-",
     "x-client-cert",
+    "cf-client-cert-",
+    "cf-cert-",
+    "x-amzn-mtls-",
+    "x-arr-clientcert",
     "tailscale-user-",
     "x-forwarded-",
     "x-consumer-",
@@ -212,10 +217,14 @@ fn identity<'a>(set: &mut Vec<(&'a str, Cow<'a, str>)>, caller: &'a Caller) {
 /// What may not stand in a value of ours as it is. `%` is escaped so that the rest can be undone.
 const UNSAFE: &AsciiSet = &CONTROLS.add(b'%');
 
+/// The same of a value that would lose the spaces at its ends, and be another then (RFC 9110, §5.5).
+const UNSAFE_WITH_SPACE: &AsciiSet = &UNSAFE.add(b' ');
+
 /// A value that cannot break out of its header: visible ASCII and spaces, the rest
 /// percent-encoded as UTF-8.
 fn safe(value: &str) -> Cow<'_, str> {
-    utf8_percent_encode(value, UNSAFE).into()
+    let keeps_its_ends = !value.starts_with(' ') && !value.ends_with(' ');
+    utf8_percent_encode(value, if keeps_its_ends { UNSAFE } else { UNSAFE_WITH_SPACE }).into()
 }
 
 /// Cookies without ours, with or without an `=` before the name. The platform joins several `Cookie` lines with commas, so ours may follow one; the text of

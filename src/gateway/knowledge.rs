@@ -9,11 +9,13 @@ use super::{
     api_key::KeyFound,
     assertion::{Asserted, AssertedTo},
     caller::Caller,
+    issuers::Issuers,
     memory::{Memory, Weigh},
+    outsider::Taken,
     rules::{Reader, Rules},
     session::SessionFound,
     uses::Uses,
-    view::RevocationView,
+    view::{CredentialId, RevocationView},
 };
 use crate::domain::{
     bundle::{Age, Bundle, Heard},
@@ -42,6 +44,12 @@ pub type TokenDigest = [u8; 32];
 #[must_use]
 pub fn digest(token: &str) -> TokenDigest {
     Sha256::digest(token.as_bytes()).into()
+}
+
+/// What goes by the beginning of a digest: a credential that has no id of ours.
+#[must_use]
+pub fn credential(digest: &TokenDigest) -> CredentialId {
+    digest.first_chunk().copied().unwrap_or_default()
 }
 
 /// A token that was verified, and who it makes its bearer.
@@ -74,11 +82,14 @@ pub struct Knowledge {
     tokens: Memory<TokenDigest, Remembered, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
     sessions: Memory<SessionId, SessionFound, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
     keys: Memory<TokenDigest, KeyFound, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
+    taken: Memory<TokenDigest, Taken, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
     assertions: Memory<AssertedTo, Asserted, MAX_REMEMBERED, MAX_REMEMBERED_BYTES>,
     /// Which policy decides.
     pub rules: Rules,
     /// When it was last heard that the copy is of the versions that it must be.
     confirmed_at: Option<Timestamp>,
+    /// The keys of trusted issuers.
+    pub issuers: Issuers,
     /// Revocations.
     pub view: RevocationView,
     /// Which sessions were used.
@@ -221,6 +232,7 @@ impl Knowledge {
             self.tokens.clear();
             self.sessions.clear();
             self.keys.clear();
+            self.taken.clear();
             self.assertions.clear();
         }
         self.rules.choose(&bundle.policies);
@@ -240,6 +252,17 @@ impl Knowledge {
     /// Remembers a verified token.
     pub fn remember(&mut self, digest: TokenDigest, token: Arc<Remembered>) {
         self.tokens.insert(digest, token);
+    }
+
+    /// A trusted issuer's token that was verified before.
+    #[must_use]
+    pub fn taken(&self, digest: &TokenDigest) -> Option<&Arc<Taken>> {
+        self.taken.get(digest)
+    }
+
+    /// Remembers one.
+    pub fn remember_taken(&mut self, digest: TokenDigest, token: Arc<Taken>) {
+        self.taken.insert(digest, token);
     }
 
     /// A session that a cookie named before, there or gone.

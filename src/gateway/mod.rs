@@ -17,11 +17,13 @@ pub mod forward;
 pub mod head;
 pub mod headers;
 pub mod hosts;
+pub mod issuers;
 pub mod knowledge;
 mod limits;
 pub mod memory;
 mod navigation;
 pub mod original;
+pub mod outsider;
 pub mod policy;
 pub mod question;
 pub mod rehearsal;
@@ -41,6 +43,7 @@ use self::{
     forward::Rewrite,
     head::Head,
     hosts::AllowedHosts,
+    issuers::ToVerify,
     knowledge::TokenDigest,
     policy::{Origin, Policy, Route},
     rules::Ruling,
@@ -75,6 +78,8 @@ pub struct World<'a> {
     pub hosts: &'a AllowedHosts,
     /// The same of the file that is deployed, where another policy decides.
     file: Option<(&'a Policy, &'a AllowedHosts)>,
+    /// What our own tokens say that they are of.
+    pub issuer: &'a str,
     /// Host and port of our own endpoints.
     pub auth_authority: &'a str,
     /// Whether loopback names are the auth host too.
@@ -109,6 +114,7 @@ impl<'a> World<'a> {
             policy,
             hosts,
             file: None,
+            issuer: config.public_url.as_str(),
             auth_authority: config.public_url.authority(),
             environment: config.environment,
             docs: config.docs,
@@ -167,6 +173,8 @@ pub struct Findings {
     pub token_standing: Option<Standing>,
     /// The same of its session. One request may show several things: none vouches for another.
     pub session_standing: Option<Standing>,
+    /// How often it was waited for another request's question about an issuer's keys.
+    pub waits_for_issuer: u8,
     /// What was found of its session.
     pub session: Option<Arc<SessionFound>>,
     /// What was found of its API key.
@@ -235,6 +243,12 @@ pub enum Want<'a> {
         /// Its digest.
         digest: TokenDigest,
     },
+    /// The keys of a trusted issuer, by its place in the policy: there are none, or the one of a token is not among them.
+    IssuerKeys(usize),
+    /// That another request, which asks for them already, has its answer.
+    WaitForIssuer(usize),
+    /// Whether the signature of a trusted issuer's token is its key's, and all that follows from it.
+    TheirVerification(ToVerify<'a>),
     /// What was revoked lately.
     View,
     /// That another request, which asks that already, has its answer.

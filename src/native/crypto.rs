@@ -143,6 +143,10 @@ impl Crypto for NativeCrypto {
         signatures::sign(key.algorithm(), &pkcs8, message).map_err(unavailable)
     }
 
+    async fn is_key(&self, key: &PublicKey) -> bool {
+        signatures::is_key(key)
+    }
+
     async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<bool, Unavailable> {
         self.through()?;
         // Web Crypto takes some signatures of another length for an error, not for a wrong one.

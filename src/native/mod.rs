@@ -10,6 +10,7 @@ pub mod kv;
 pub mod limiter;
 pub mod mail;
 pub mod openapi;
+pub mod outbound;
 pub mod policy;
 mod signatures;
 pub mod sqlite;
@@ -32,6 +33,7 @@ use self::{
     kv::NativeKv,
     limiter::NativeLimiter,
     mail::NativeMailer,
+    outbound::NativeOutbound,
     sqlite::{FEEDS_PORT, Sqlite},
     switchboard::Switchboard,
 };
@@ -128,6 +130,8 @@ pub struct Host {
     pub limiter: Arc<NativeLimiter>,
     /// The mailer.
     pub mailer: Arc<NativeMailer>,
+    /// Others on the network.
+    pub outbound: Arc<NativeOutbound>,
     /// The clock.
     pub clock: Arc<ManualClock>,
     /// The log.
@@ -152,6 +156,7 @@ impl Host {
             sessions: Arc::new(NativeKv::new(switchboard.clone(), clock.clone())),
             limiter: Arc::new(NativeLimiter::new(switchboard.clone(), clock.clone())),
             mailer: Arc::new(NativeMailer::new(switchboard.clone())),
+            outbound: Arc::new(NativeOutbound::new(switchboard.clone())),
             log: Arc::default(),
             rng: Arc::default(),
             clock,
@@ -169,6 +174,7 @@ impl Host {
             revocations: self.feed.clone(),
             limiter: self.limiter.clone(),
             mailer: self.mailer.clone(),
+            outbound: self.outbound.clone(),
             crypto: Arc::new(NativeCrypto::switched(master, self.switchboard.clone())),
             clock: self.clock.clone(),
             timer: Arc::new(YieldingTimer),

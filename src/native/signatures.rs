@@ -8,7 +8,7 @@ use aws_lc_rs::{
     signature::{
         ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
         ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED, ECDSA_P521_SHA512_FIXED_SIGNING, ED25519,
-        EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, RSA_PKCS1_2048_8192_SHA256,
+        EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
         RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
         RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
         RSA_PSS_SHA512, RsaEncoding, RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey, VerificationAlgorithm,
@@ -84,6 +84,16 @@ pub(super) fn verify(key: &PublicKey, message: &[u8], signature: &[u8]) -> bool 
         },
     };
     checked.is_ok()
+}
+
+/// Whether a key is one: whether a point is on its curve.
+pub(super) fn is_key(key: &PublicKey) -> bool {
+    match key.material() {
+        Material::Ec { curve, x, y } => {
+            ParsedPublicKey::new(ecdsa_verifying(*curve), [&[4], x.as_slice(), y].concat()).is_ok()
+        }
+        Material::Ed25519(_) | Material::Rsa { .. } => true,
+    }
 }
 
 fn ecdsa_signing(curve: Curve) -> &'static EcdsaSigningAlgorithm {

@@ -6,17 +6,17 @@ use std::cell::RefCell;
 
 use async_trait::async_trait;
 use worker::{
-    Date, DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, SqlStorage, State,
-    durable_object, send::SendFuture,
+    DurableObject, Env, Method, ObjectNamespace, Request, RequestInit, Response, SqlStorage, State, durable_object,
+    send::SendFuture,
 };
 
-use super::bounded;
+use super::{PlatformClock, bounded};
 use crate::{
     domain::{
         rate_limit::{Decision, Limit, LimitKey, Logs, Row, Sweep, earlier_alarm},
         time::Timestamp,
     },
-    ports::{RateLimiter as RateLimiterPort, Unavailable},
+    ports::{Clock, RateLimiter as RateLimiterPort, Unavailable},
 };
 
 /// The port.
@@ -179,5 +179,5 @@ impl RateLimiter {
 }
 
 fn now() -> Timestamp {
-    Timestamp::from_millis(i64::try_from(Date::now().as_millis()).unwrap_or(0))
+    PlatformClock.now()
 }

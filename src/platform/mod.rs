@@ -5,6 +5,7 @@ pub mod d1;
 pub mod kv;
 pub mod limiter_do;
 pub mod mail;
+pub mod outbound;
 #[cfg(feature = "probe")]
 pub mod probe;
 pub mod revocation_do;
@@ -15,7 +16,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use futures_util::future::{Either, select};
 use js_sys::Reflect;
-use worker::{Date, Delay, Env, console_log, send::SendFuture};
+use worker::{Delay, Env, console_log, send::SendFuture};
 
 use crate::{
     config::{Config, ConfigError},
@@ -31,7 +32,9 @@ pub struct PlatformClock;
 
 impl Clock for PlatformClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_millis(i64::try_from(Date::now().as_millis()).unwrap_or(0))
+        // Not `worker::Date`, which makes an object each time.
+        #[expect(clippy::cast_possible_truncation, reason = "whole milliseconds, for ages to come")]
+        Timestamp::from_millis(js_sys::Date::now() as i64)
     }
 }
 
@@ -98,6 +101,7 @@ pub fn ports(env: &Env, config: &Config) -> Result<Ports, ConfigError> {
             env.durable_object("RATE_LIMITER").map_err(missing("RATE_LIMITER"))?,
         )),
         mailer: mail::mailer(env, config),
+        outbound: Arc::new(outbound::PlatformOutbound),
         crypto: Arc::new(web_crypto::WebCrypto::new(config.key_encryption_key.clone())),
         clock: Arc::new(PlatformClock),
         timer: Arc::new(PlatformTimer),

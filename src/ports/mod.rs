@@ -53,6 +53,13 @@ pub trait KeyValue: Send + Sync {
     async fn delete(&self, key: &str) -> Result<(), Unavailable>;
 }
 
+/// Others on the network.
+#[async_trait]
+pub trait Outbound: Send + Sync {
+    /// What is at an address: the body of a 200 to a GET, of at most `most` bytes. No redirect is followed.
+    async fn get(&self, url: &str, most: usize) -> Result<String, Unavailable>;
+}
+
 /// Exact limits, one referee for each key.
 #[async_trait]
 pub trait RateLimiter: Send + Sync {
@@ -99,6 +106,8 @@ pub trait Crypto: Send + Sync {
     async fn open_totp(&self, user: UserId, sealed: &str) -> Result<TotpSecret, Unavailable>;
     /// Signs with a sealed private key.
     async fn sign(&self, key: &PublicKey, sealed: &str, message: &[u8]) -> Result<Vec<u8>, Unavailable>;
+    /// Whether a key could verify anything: that it is of its form does not say that it is a point of its curve.
+    async fn is_key(&self, key: &PublicKey) -> bool;
     /// Whether the signature is the key's.
     async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<bool, Unavailable>;
 }
@@ -153,6 +162,8 @@ pub struct Ports {
     pub limiter: Arc<dyn RateLimiter>,
     /// Who sends mails.
     pub mailer: Arc<dyn Mailer>,
+    /// Trusted issuers.
+    pub outbound: Arc<dyn Outbound>,
     /// Web Crypto.
     pub crypto: Arc<dyn Crypto>,
     /// The clock.

@@ -10,6 +10,7 @@ pub mod erasure;
 pub mod feed;
 mod forget;
 pub mod health;
+pub mod issuer_keys;
 pub mod judged;
 mod keys;
 pub mod mfa;

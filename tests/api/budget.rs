@@ -10,6 +10,7 @@ use crate::{
     api_keys::{make, use_key},
     attempts::{attempt, fail},
     harness::{PASSWORD, URL, World},
+    issuers,
     live_policy::{POLICY, only, put},
     mail::last_token,
     mfa::{enrolled, half, verify},
@@ -21,6 +22,27 @@ fn trips(world: &World) -> (usize, usize, usize, usize) {
     let counted = (board.count("database"), board.count("kv"), board.count("limiter"), board.count("feed"));
     board.set(Plan::Healthy);
     counted
+}
+
+#[tokio::test]
+async fn an_issuers_token_asks_for_its_keys_once_in_an_isolate() {
+    let world = World::new();
+    let (first, second) = (issuers::token(&world, &["staff"]).await, issuers::token(&world, &["leads"]).await);
+    world.isolate.warm_up().await;
+    trips(&world);
+    world.isolate.proxy_get("/demo/private/x", Some(&first)).await.expect(200);
+    assert_eq!(world.host.switchboard.count("outbound"), 1);
+    assert_eq!(trips(&world), (0, 2, 0, 0), "a copy is looked for, and made");
+    world.isolate.proxy_get("/demo/private/x", Some(&second)).await.expect(200);
+    assert_eq!(world.host.switchboard.calls(), ["crypto", "crypto"], "the token, the assertion");
+    let other = world.another_isolate();
+    other.warm_up().await;
+    trips(&world);
+    other.proxy_get("/demo/private/x", Some(&first)).await.expect(200);
+    assert_eq!(world.host.switchboard.count("outbound"), 0);
+    assert_eq!(trips(&world), (0, 1, 0, 0), "another isolate takes the copy");
+    assert!(other.proxy_get("/demo/private/x", Some(&first)).await.expect(200).warm);
+    assert_eq!(trips(&world), (0, 0, 0, 0));
 }
 
 #[tokio::test]

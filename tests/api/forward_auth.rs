@@ -13,7 +13,7 @@ use crate::{
 };
 
 const VALUE: &str = "abcdefghijklmnopqrstuvwxyz-0123456789-ABCDEF";
-const SET_UP: &[(&str, &str)] = &[(
+pub const SET_UP: &[(&str, &str)] = &[(
     "FORWARD_AUTH_SECRET",
     "k2:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG,k1:abcdefghijklmnopqrstuvwxyz-0123456789-ABCDEF",
 )];
@@ -22,7 +22,7 @@ const IDENTITY: [&str; 9] =
     ["subject", "issuer", "username", "email", "roles", "scopes", "session", "method", "assertion"];
 
 /// What a proxy asks about a GET, with headers beside or in place of its own.
-async fn ask(isolate: &Isolate, path: &str, more: &[(&str, &str)]) -> Answer {
+pub async fn ask(isolate: &Isolate, path: &str, more: &[(&str, &str)]) -> Answer {
     let own = [
         ("x-forward-auth-secret", VALUE),
         ("x-forwarded-method", "GET"),

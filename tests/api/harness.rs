@@ -32,9 +32,18 @@ pub const OTHER_SECRET: &str = "k2:zyxwvutsrqponmlkjihgfedcba9876543210ZYXWVUT";
 /// The next one first, and the one it follows: what stands while a key is rotated.
 pub const BOTH_SECRETS: &str =
     "k2:zyxwvutsrqponmlkjihgfedcba9876543210ZYXWVUT,k1:0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+/// Where the issuer that is trusted has its keys.
+pub const JWKS: &str = "https://keys.issuer.example/jwks.json";
+/// The SHA-256 of the certificate of the service that the policy knows.
+pub const CERTIFICATE: &str = "abababababababababababababababababababababababababababababababab";
 pub const PASSWORD: &str = "Correct-Horse-7";
 /// 2026-01-01T00:00:00Z.
 const START_SECS: i64 = 1_767_225_600;
+
+/// The variable that the shipped policy cannot do without.
+pub fn demo_origin(name: &str) -> Option<String> {
+    (name == "DEMO_ORIGIN").then(|| "http://origin.internal:9".to_owned())
+}
 
 /// One isolate: its own knowledge, over stores that others may share.
 #[derive(Clone)]
@@ -165,9 +174,14 @@ impl World {
         }
     }
 
-    /// The entries of the blacklist, without the edge bundle that lies beside them.
+    /// The entries of the blacklist, without the edge bundle and issuers' keys that lie beside them.
     pub fn blacklisted(&self) -> Vec<String> {
-        self.host.blacklist.keys().into_iter().filter(|key| !key.starts_with("edge-bundle:")).collect()
+        self.host
+            .blacklist
+            .keys()
+            .into_iter()
+            .filter(|key| !key.starts_with("edge-bundle:") && !key.starts_with("issuer-keys:"))
+            .collect()
     }
 
     /// How many rows a query counts.
@@ -191,10 +205,14 @@ impl Isolate {
             if let Some((_, value)) = overrides.iter().find(|(other, _)| *other == name) {
                 return Some((*value).to_owned());
             }
+            if let Some(url) = demo_origin(name) {
+                return Some(url);
+            }
             let value = match name {
                 "PUBLIC_URL" => URL,
                 "KEY_ENCRYPTION_KEY" | "TOKEN_MAC_KEY" => SECRET,
-                "DEMO_ORIGIN" => "http://origin.internal:9",
+                "DEMO_JWKS" => JWKS,
+                "DEMO_CERTIFICATE" => CERTIFICATE,
                 // The least that is allowed: tests are about what is hashed, not how long it takes.
                 "ARGON2_MEMORY_KIB" => "7168",
                 "ARGON2_ITERATIONS" => "1",

@@ -11,7 +11,7 @@ use edgewarden::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::World;
+use crate::harness::{World, demo_origin};
 
 const DEEP: &str = "/health?deep=1";
 
@@ -94,7 +94,7 @@ fn app(world: &World) -> App {
     let known = &world.isolate.app;
     let (config, mut ports) = (known.config.clone(), known.ports.clone());
     ports.timer = Arc::new(Waiting(world.host.clock.clone()));
-    App::new(config, &|_| Some("http://origin.internal:9".to_owned()), ports).unwrap()
+    App::new(config, &demo_origin, ports).unwrap()
 }
 
 async fn probe(world: &World) -> Result<Value, String> {

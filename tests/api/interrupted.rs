@@ -22,10 +22,10 @@ use edgewarden::{
 };
 use futures_util::FutureExt;
 
-use crate::harness::World;
+use crate::harness::{World, demo_origin};
 
 /// A timer that takes its time.
-struct Waiting(Host);
+pub struct Waiting(pub Host);
 
 #[async_trait]
 impl Timer for Waiting {
@@ -65,11 +65,11 @@ fn isolate(world: &World) -> (Arc<App>, Arc<Hanging>) {
         Arc::new(Hanging { host: world.host.clone(), hangs: AtomicBool::new(false), asked: AtomicUsize::new(0) });
     ports.revocations = feed.clone();
     ports.timer = Arc::new(Waiting(world.host.clone()));
-    let app = App::new(config, &|_| Some("http://origin.internal:9".to_owned()), ports).unwrap();
+    let app = App::new(config, &demo_origin, ports).unwrap();
     (Arc::new(app), feed)
 }
 
-async fn ask(app: &App, path: &str, token: &str) -> u16 {
+pub async fn ask(app: &App, path: &str, token: &str) -> u16 {
     let text = format!("GET\nhttps://auth.example.com{path}\nauthorization\nBearer {token}");
     match app.resolve(&Head::parse(&text).unwrap(), app.ports.new_request_id()).await {
         Verdict::Refuse(error, _) => error.status_code().as_u16(),

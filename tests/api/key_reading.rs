@@ -16,7 +16,7 @@ use edgewarden::{
 };
 
 use crate::{
-    harness::{OTHER_SECRET, PASSWORD, World},
+    harness::{OTHER_SECRET, PASSWORD, World, demo_origin},
     key_copy::of_kid,
     keys::{kid_of, rotate},
 };
@@ -78,7 +78,7 @@ impl Slow {
         let (config, mut ports) = (known.config.clone(), known.ports.clone());
         let slow = Arc::new(Self { world, calls: AtomicUsize::new(0), stalls: AtomicBool::new(false) });
         ports.database = slow.clone();
-        let app = App::new(config, &|_| Some("http://origin.internal:9".to_owned()), ports).unwrap();
+        let app = App::new(config, &demo_origin, ports).unwrap();
         (slow, Arc::new(app))
     }
 }

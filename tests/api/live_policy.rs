@@ -124,7 +124,7 @@ access = \"public\"
     let lines: Vec<_> = errors.iter().map(|error| error["message"].as_str().unwrap()).collect();
     for (line, what) in [
         (3, "origin \"evil\": must stand in the file that is deployed"),
-        (5, "unknown key \"issuer\""),
+        (6, "issuer \"evil\": must stand in the file that is deployed"),
         (11, "access"),
         (17, "there is no role \"boss\""),
         (17, "there is no permission \"no:such\""),

@@ -14,6 +14,7 @@ use crate::{
         table::{Body, Row, check},
     },
     harness::{PASSWORD, SECRET, SignedIn, URL, World},
+    issuers,
     mfa::{enrol, half},
     tokens::forge,
 };
@@ -35,6 +36,8 @@ async fn cast(world: &World) -> Cast {
         let SignedIn { id, access, refresh, session } = world.user(&name, caller.role()).await;
         let own = forge(world);
         let header = match caller {
+            Caller::Trusted => Some(format!("Bearer {}", issuers::token(world, &["staff"]).await)),
+            Caller::Stranger => Some(format!("Bearer {}", issuers::token(world, &["guests"]).await)),
             Caller::Anonymous | Caller::Browser | Caller::AdminsKey | Caller::NarrowKey | Caller::ClosedKey => None,
             Caller::Basic => Some("Basic YWRhOnB3".to_owned()),
             Caller::Garbage => Some("Bearer garbage".to_owned()),

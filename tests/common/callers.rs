@@ -37,10 +37,14 @@ pub enum Caller {
     NarrowKey,
     /// With the API key of an admin whose account was closed.
     ClosedKey,
+    /// With the token of an issuer that is trusted, in a group that gives role `user`.
+    Trusted,
+    /// With the token of such an issuer, in no group that gives anything.
+    Stranger,
 }
 
 /// All of them.
-pub const ALL: [Caller; 17] = [
+pub const ALL: [Caller; 19] = [
     Caller::Anonymous,
     Caller::Basic,
     Caller::Garbage,
@@ -58,6 +62,8 @@ pub const ALL: [Caller; 17] = [
     Caller::AdminsKey,
     Caller::NarrowKey,
     Caller::ClosedKey,
+    Caller::Trusted,
+    Caller::Stranger,
 ];
 
 impl Caller {

@@ -63,11 +63,52 @@ pub const fn users_read(caller: Caller) -> u16 {
     }
 }
 
+/// What a route takes: also of others' callers, if they have a role here.
+pub const fn routed(caller: Caller) -> u16 {
+    match caller {
+        Caller::Trusted => 200,
+        Caller::Stranger => 403,
+        other => known(other),
+    }
+}
+
+/// What is an account's own.
+pub const fn owners(caller: Caller) -> u16 {
+    match caller {
+        Caller::Trusted | Caller::Stranger => 403,
+        other => known(other),
+    }
+}
+
+/// A second factor is to be shown first, which none of these has.
+pub const fn step_up(caller: Caller) -> u16 {
+    match caller {
+        Caller::Stranger => 403,
+        other => wrong(other),
+    }
+}
+
+/// A bearer token is needed.
+pub const fn tokens(caller: Caller) -> u16 {
+    match caller {
+        Caller::Browser | Caller::AdminsKey | Caller::NarrowKey => 401,
+        other => routed(other),
+    }
+}
+
 /// Without a bearer token one is anonymous; a bad one is refused.
 pub const fn optional(caller: Caller) -> u16 {
     match caller {
         Caller::Anonymous | Caller::Basic => 200,
-        other => known(other),
+        other => routed(other),
+    }
+}
+
+/// What a route takes of an admin or above.
+pub const fn admins_routed(caller: Caller) -> u16 {
+    match caller {
+        Caller::Trusted | Caller::Stranger => 403,
+        other => admins_read(other),
     }
 }
 

@@ -59,6 +59,7 @@ struct Running {
     /// While it is open, the Worker runs; it closes with this process, even if that is killed.
     stdin: Option<ChildStdin>,
     origin_pid: u32,
+    origin_url: String,
     lines: Lines,
 }
 
@@ -141,6 +142,13 @@ impl Server {
 
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A token of the issuer that the demo origin plays, of somebody in a group.
+    pub fn issuers_token(&self, group: &str) -> String {
+        let url = format!("{}/issuer/token?groups={group}", self.running().as_ref().unwrap().origin_url);
+        let token = ureq::get(&url).call().unwrap().body_mut().read_to_string().unwrap();
+        token.trim().to_owned()
     }
 
     /// Kills the demo origin.
@@ -314,15 +322,16 @@ fn launch(port: u16, state: &Path, vars: &[(&str, &str)]) -> Result<(String, Run
             let _ = lines.send(line);
         }
     });
-    let (mut log, mut origin_pid) = (String::new(), 0);
+    let (mut log, mut origin_pid, mut origin_url) = (String::new(), 0, String::new());
     while let Ok(line) = received.recv_timeout(START_TIMEOUT) {
         log.push_str(&line);
         log.push('\n');
         if let Some(rest) = line.strip_prefix("demo origin: pid ") {
-            origin_pid = rest.split(' ').next().unwrap().parse().unwrap();
+            let (pid, url) = rest.split_once(" on ").unwrap();
+            (origin_pid, origin_url) = (pid.parse().unwrap(), url.to_owned());
         }
         if let Some(url) = line.strip_prefix("ready: ") {
-            return Ok((url.to_owned(), Running { child, stdin, origin_pid, lines: kept }));
+            return Ok((url.to_owned(), Running { child, stdin, origin_pid, origin_url, lines: kept }));
         }
     }
     drop(stdin);

@@ -89,6 +89,8 @@ fn credentials(server: &Server, caller: Caller) -> (Vec<(&'static str, String)>,
             }
             return (vec![("x-api-key", key)], id);
         }
+        Caller::Trusted => server.issuers_token("staff"),
+        Caller::Stranger => server.issuers_token("guests"),
         Caller::User | Caller::Moderator | Caller::Admin | Caller::SuperAdmin => access,
     };
     (vec![("authorization", format!("Bearer {token}"))], id)

@@ -35,7 +35,7 @@ fn about_caller() -> [Field; 5] {
         optional("roles", "The roles that whoever calls holds.", schema::list(&schema::role_name())),
         optional("subject", "Who calls.", schema::some_text()),
         optional("scope", "What they come narrowed to.", schema::scope()),
-        optional("credential", "By what they are known.", schema::one_of(&["bearer", "session", "api_key"])),
+        optional("credential", "By what they are known.", schema::one_of(&["bearer", "session", "api_key", "mtls"])),
         optional("mfa", "How long ago they showed a second factor, such as `5m`.", schema::some_text()),
     ]
 }

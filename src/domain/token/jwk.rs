@@ -123,7 +123,7 @@ impl PublicKey {
     /// A key from its numbers, if they can be a key of that algorithm.
     pub fn new(algorithm: Algorithm, material: Material) -> Result<Self, NotAKey> {
         let fits = match (&material, algorithm.family()) {
-            (Material::Ed25519(_), Family::EdDsa) => true,
+            (Material::Ed25519(point), Family::EdDsa) => !is_of_small_order(point),
             (Material::Ec { curve, x, y }, Family::Ecdsa(wanted)) => {
                 *curve == wanted && [x, y].iter().all(|number| number.len() == curve.coordinate_bytes())
             }
@@ -204,6 +204,38 @@ impl PublicKey {
     pub fn canonical(&self) -> String {
         canonical(&self.material)
     }
+}
+
+/// The points of Ed25519 whose order divides eight, in each encoding of their second coordinate, without the bit of the sign. Everybody
+/// can sign for one (Chalkias, Garillot and Nikolaenko, IACR ePrint 2020/1244, §2).
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    [0; 32],
+    with_ends(0x01, 0x00, 0x00),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+        0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+        0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+    with_ends(0xec, 0xff, 0x7f),
+    with_ends(0xed, 0xff, 0x7f),
+    with_ends(0xee, 0xff, 0x7f),
+];
+
+const fn with_ends(first: u8, between: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [between; 32];
+    let [begin, .., end] = &mut bytes;
+    (*begin, *end) = (first, last);
+    bytes
+}
+
+fn is_of_small_order(point: &[u8; 32]) -> bool {
+    let mut unsigned = *point;
+    let [.., last] = &mut unsigned;
+    *last &= 0x7f;
+    SMALL_ORDER.contains(&unsigned)
 }
 
 fn canonical(material: &Material) -> String {
@@ -304,6 +336,21 @@ mod tests {
         let jwk = set.pointer("/keys/0").unwrap().as_object().unwrap();
         let names: Vec<_> = jwk.keys().map(String::as_str).collect();
         assert_eq!(names, ["alg", "crv", "kid", "kty", "use", "x"]);
+    }
+
+    #[test]
+    fn a_point_that_everybody_can_sign_for_is_no_key() {
+        for point in SMALL_ORDER {
+            for sign in [0x00, 0x80] {
+                let mut point = point;
+                point[31] |= sign;
+                assert_eq!(PublicKey::ed25519(&point), Err(NotAKey), "{point:02x?}");
+            }
+        }
+        assert!(
+            PublicKey::ed25519(&with_ends(0x02, 0x00, 0x00)).is_ok(),
+            "whether it is a point at all is the platform's to say"
+        );
     }
 
     #[test]

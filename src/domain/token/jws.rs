@@ -1,5 +1,7 @@
 //! The compact serialisation of a signed token (RFC 7515, §7.1), read strictly (RFC 8725).
 //!
+//! Another issuer's tokens are read as strictly, but for members of their headers that mean nothing here.
+//!
 //! What leaves here is still [`Untrusted`]: well-formed, and nothing more. Signature, key, issuer
 //! and times are [`super::verify`]'s business.
 
@@ -40,7 +42,7 @@ pub enum Unreadable {
 }
 
 /// A token in the form of one, that nobody has vouched for. Its claims are not even looked at before
-/// somebody has.
+/// somebody has, but for the issuer that it names, where others than ourselves are trusted.
 #[derive(Debug)]
 pub struct Untrusted<'a> {
     signing_input: &'a str,
@@ -55,6 +57,19 @@ impl<'a> Untrusted<'a> {
     /// # Errors
     /// See [`Unreadable`]. No header member ever causes a fetch.
     pub fn parse(token: &'a str) -> Result<Self, Unreadable> {
+        Self::parse_by(token, read_header)
+    }
+
+    /// The same of a token that another issuer may have made: it may name no key, and its header may have members that mean
+    /// nothing here.
+    ///
+    /// # Errors
+    /// See [`Unreadable`].
+    pub fn parse_theirs(token: &'a str) -> Result<Self, Unreadable> {
+        Self::parse_by(token, read_their_header)
+    }
+
+    fn parse_by(token: &'a str, read: fn(&[u8]) -> Result<ReadHeader, Unreadable>) -> Result<Self, Unreadable> {
         // (1) Size, before any work.
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Unreadable::Malformed);
@@ -66,8 +81,8 @@ impl<'a> Untrusted<'a> {
             return Err(Unreadable::Malformed);
         }
         let signature = decode(signature)?;
-        // (3) A header that means one thing, and asks for nothing but to be checked with a key of ours.
-        let header = read_header(&decode(header)?)?;
+        // (3) A header that means one thing, and asks for nothing but to be checked with a key that is known here.
+        let header = read(&decode(header)?)?;
         Ok(Self { signing_input, payload, signature, header })
     }
 
@@ -83,7 +98,7 @@ impl<'a> Untrusted<'a> {
         &self.signature
     }
 
-    /// Which key it claims.
+    /// Which key it claims; nothing, if another issuer's token names none.
     #[must_use]
     pub fn key_id(&self) -> &str {
         &self.header.kid
@@ -105,6 +120,15 @@ impl<'a> Untrusted<'a> {
     #[must_use]
     pub fn could_be_of_a_new_key(&self) -> bool {
         Algorithm::ISSUED.contains(&self.algorithm()) && KeyId::is_of_its_form(self.key_id())
+    }
+
+    /// Whose token it says it is, before anybody has vouched for it: good for nothing but finding out who could.
+    #[must_use]
+    pub fn claimed_issuer(&self) -> Option<String> {
+        match self.claims().ok()?.remove("iss")? {
+            Value::String(issuer) => Some(issuer),
+            _ => None,
+        }
     }
 
     /// What it claims: a JSON object without duplicates at any depth.
@@ -140,6 +164,27 @@ fn read_header(json: &[u8]) -> Result<ReadHeader, Unreadable> {
         return Err(Unreadable::Unsupported);
     }
     Ok(header)
+}
+
+/// Members that would change what a token is, or where its key comes from (RFC 7515, §4.1; RFC 7516, §4.1; RFC 7797, §3).
+const NEVER: [&str; 9] = ["b64", "crit", "cty", "enc", "jku", "jwk", "x5c", "x5u", "zip"];
+
+/// Reads the header of another issuer's token. Members that are not understood are passed over (RFC 7515, §4).
+fn read_their_header(json: &[u8]) -> Result<ReadHeader, Unreadable> {
+    let mut members = strict_json::object(json).map_err(|_| Unreadable::Malformed)?;
+    if NEVER.iter().any(|name| members.contains_key(*name)) {
+        return Err(Unreadable::Unsupported);
+    }
+    let mut text = |name: &str| match members.remove(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Unreadable::Malformed),
+    };
+    let (alg, typ, kid) = (text("alg")?.ok_or(Unreadable::Malformed)?, text("typ")?, text("kid")?.unwrap_or_default());
+    if kid.len() > MAX_KID_BYTES {
+        return Err(Unreadable::Unsupported);
+    }
+    Ok(ReadHeader { alg: Algorithm::parse(&alg).ok_or(Unreadable::Unsupported)?, typ, kid })
 }
 
 /// A header of the right form that cannot be used is unsupported; all else is malformed.
@@ -354,6 +399,36 @@ mod tests {
         }
         let long = format!(r#"{{"alg":"EdDSA","kid":"{}"}}"#, "k".repeat(129));
         assert_eq!(fault(&token(&long, "{}")), Some(Unreadable::Unsupported));
+    }
+
+    #[test]
+    fn of_others_a_header_may_hold_what_means_nothing_but_not_what_changes_it() {
+        let header =
+            |text: &str| Untrusted::parse_theirs(&token(text, r#"{"iss":"x"}"#)).map(|token| token.claimed_issuer());
+        for good in [
+            r#"{"alg":"RS256"}"#,
+            r#"{"alg":"RS256","kid":"k","x5t":"a","x5t#S256":"b"}"#,
+            r#"{"alg":"ES256","typ":"JWT","kid":"k","org.example":{"a":[1]}}"#,
+        ] {
+            assert_eq!(header(good), Ok(Some("x".to_owned())), "{good}");
+        }
+        for name in NEVER {
+            assert_eq!(
+                header(&format!(r#"{{"alg":"RS256","{name}":null}}"#)).err(),
+                Some(Unreadable::Unsupported),
+                "{name}"
+            );
+        }
+        assert_eq!(header(r#"{"alg":"none"}"#).err(), Some(Unreadable::Unsupported));
+        let long = format!(r#"{{"alg":"RS256","kid":"{}"}}"#, "k".repeat(129));
+        assert_eq!(header(&long).err(), Some(Unreadable::Unsupported));
+        for bad in ["[]", "{}", r#"{"alg":7}"#, r#"{"alg":"RS256","kid":7}"#, r#"{"alg":"RS256","alg":"RS256"}"#] {
+            assert_eq!(header(bad).err(), Some(Unreadable::Malformed), "{bad}");
+        }
+        for claims in ["{}", r#"{"iss":7}"#, "[]", r#"{"iss":"a","iss":"b"}"#] {
+            let text = token(r#"{"alg":"RS256"}"#, claims);
+            assert_eq!(Untrusted::parse_theirs(&text).unwrap().claimed_issuer(), None, "{claims}");
+        }
     }
 
     #[test]

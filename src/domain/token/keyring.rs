@@ -101,6 +101,12 @@ impl KeyRing {
         self.keys.values().map(AsRef::as_ref)
     }
 
+    /// Whether a key of that id is among them, whatever its time.
+    #[must_use]
+    pub fn has(&self, kid: &str) -> bool {
+        self.keys.contains_key(kid)
+    }
+
     /// The key of that id, if it may verify at `now`. A `kid` is looked up here and used for
     /// nothing else.
     #[must_use]

@@ -72,7 +72,7 @@ impl From<Unreadable> for Refusal {
     }
 }
 
-/// A token and the key it names, which could have made its signature. Made by the key ring alone.
+/// A token and the key it names, which could have made its signature. Made by key rings alone, ours and those of other issuers.
 #[derive(Debug)]
 pub struct Claimed<'a> {
     token: Untrusted<'a>,
@@ -118,6 +118,13 @@ impl<'a> Claimed<'a> {
 pub struct Signed<'a> {
     token: Untrusted<'a>,
     key: Arc<RingKey>,
+}
+
+impl<'a> Signed<'a> {
+    /// The token, and the key whose signature it has.
+    pub(super) fn into_vouched(self) -> (Untrusted<'a>, Arc<RingKey>) {
+        (self.token, self.key)
+    }
 }
 
 /// What an access token must say to be for us.

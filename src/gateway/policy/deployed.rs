@@ -2,8 +2,8 @@
 
 use super::{
     Ours, Policy, PolicyError, Surroundings,
-    file::{Names, named},
-    reader::{self, At, Faults, Table},
+    file::{KINDS, Names, Tables, named},
+    reader::{self, Faults},
 };
 use crate::{config::Lookup, domain::versions};
 
@@ -63,14 +63,16 @@ impl Deployed {
         )
     }
 
-    /// Holds the origins of what is put live against the file: one that stands there must be one of the file's, word for word.
-    /// So a live change sends nobody's credentials elsewhere.
-    pub(super) fn hold_origins(&self, origins: &[(At<String>, Table<'_, '_>)]) {
+    /// Holds the origins, issuers and clients of what is put live against the file: one that stands there must be one of the
+    /// file's, word for word. So a live change sends nobody's credentials elsewhere, and makes nobody.
+    pub(super) fn hold(&self, kinds: &[Tables<'_, '_>; 3]) {
         // It was read without faults before.
         let unread = Faults::new(&self.text);
-        let ours = named("origin", reader::read(&unread).tables("origin"));
-        for (id, table) in origins {
-            if !ours.iter().any(|(other, origin)| other.value == id.value && origin.says_the_same(table)) {
+        let mut file = reader::read(&unread);
+        let ours = KINDS.map(|kind| named(kind, file.tables(kind)));
+        let held = kinds.iter().zip(&ours).flat_map(|(kind, ours)| kind.iter().map(move |one| (one, ours)));
+        for ((id, table), ours) in held {
+            if !ours.iter().any(|(other, ours)| other.value == id.value && ours.says_the_same(table)) {
                 table.fault(
                     id.offset,
                     "must stand in the file that is deployed, word for word: only routes can be put live",
@@ -135,9 +137,38 @@ mod tests {
             assert_eq!(told(origin), [format!("line 3, origin {id:?}: {must}")], "{origin}");
         }
         assert_eq!(told("[[issuer]]\nid = \"x\"\n").len(), 1, "nor does an issuer");
+        assert_eq!(told("[[client]]\nid = \"x\"\n").len(), 1, "nor a client");
         assert_eq!(faults(&route("two", "/two", "new")), ["line 5, route \"two\": there is no origin \"new\""]);
         assert_eq!(faults(""), ["line 1, file: a live policy has at least one route"]);
         assert!(!told("[[origin]\n").is_empty(), "what is no TOML is told as such");
+    }
+
+    #[test]
+    fn issuers_and_clients_are_the_files_whatever_is_put_live() {
+        let issuer = "[[issuer]]\nid = \"corp\"\nissuer = \"https://corp.example\"\njwks_uri = \"https://corp.example/k\"\n\
+                      audience = [\"us\"]\nalgorithms = [\"ES256\"]\nsubject_prefix = \"corp|\"\n\
+                      roles = { claim = \"groups\", map = { eng = \"user\" } }\n";
+        let client = "[[client]]\nid = \"job\"\ncertificate_subject = \"CN=job\"\ncertificate_issuer = \"CN=ca\"\n\
+                      roles = [\"user\"]\n";
+        let file = format!("version = 1\n{ORIGINS}{issuer}{client}{}", route("one", "/one", "a"));
+        let vars = |name: &str| (name == "A").then(|| "https://a.internal".to_owned());
+        let deployed = Deployed::parse(&file, &vars, None).unwrap();
+        let live = |more: &str| deployed.read(&format!("version = 1\n{more}{}", route("two", "/two", "a")));
+        for same in [String::new(), issuer.to_owned(), format!("{client}{issuer}")] {
+            let policy = live(&same).unwrap();
+            assert_eq!(policy.issuers(), deployed.policy().issuers(), "{same}");
+            assert_eq!(policy.clients(), deployed.policy().clients(), "{same}");
+        }
+        for (text, line, other) in [
+            (issuer, "eng = \"user\"", "eng = \"admin\""),
+            (issuer, "corp.example/k", "evil.example/k"),
+            (issuer, "[\"us\"]", "[\"us\", \"others\"]"),
+            (client, "[\"user\"]", "[\"user\", \"admin\"]"),
+            (client, "CN=ca", "CN=other"),
+        ] {
+            let changed = live(&text.replace(line, other)).unwrap_err().to_string();
+            assert!(changed.contains("word for word"), "{changed}");
+        }
     }
 
     #[test]

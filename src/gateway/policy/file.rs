@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Deployed, Policy, Route,
+    Credential, Deployed, Named, Policy, Route, client,
     fault::PolicyError,
+    issuer,
     limits::{check_memory, keep_for_each_other},
     origin, reach,
     reader::{self, At, Faults, Table},
@@ -77,6 +78,13 @@ impl Ours {
     }
 }
 
+impl Surroundings<'_> {
+    /// A variable that may be left unset, as well as empty.
+    pub(super) fn optional_var(&self, name: &str) -> Option<String> {
+        (self.vars)(name).filter(|value| !value.is_empty())
+    }
+}
+
 impl Policy {
     /// Parses and checks a policy. `vars` resolves `url_from`.
     ///
@@ -104,29 +112,39 @@ fn parse(mut file: Table<'_, '_>, surroundings: Surroundings<'_>) -> Policy {
     if version.is_none_or(|version| version.value != 1) {
         file.fault(file.offset, "version must be 1");
     }
-    let (origin_tables, route_tables) = (file.tables("origin"), file.tables("route"));
+    let kinds = KINDS.map(|kind| named(kind, file.tables(kind)));
+    let route_tables = file.tables("route");
     let faults = file.faults;
     file.end();
-    let origins = named("origin", origin_tables);
-    let mut named_origins = Vec::new();
-    let origins = if let Some(deployed) = surroundings.deployed {
-        named_origins.extend(deployed.policy().origins().iter().map(|origin| origin.id.clone()));
-        named_origins.extend(origins.iter().map(|(id, _)| id.value.clone()));
-        deployed.hold_origins(&origins);
+    let mut origins = Vec::new();
+    let [origin_tables, ..] = &kinds;
+    let origin_ids = origin_tables.iter().map(|(id, _)| id.value.clone()).collect::<Vec<_>>();
+    let named_things = if let Some(deployed) = surroundings.deployed {
+        origins.extend(deployed.policy().origins().iter().map(|origin| origin.id.clone()));
+        deployed.hold(&kinds);
         if route_tables.is_empty() {
             faults.note(0, "file", "a live policy has at least one route");
         }
-        deployed.policy().origins().to_vec()
+        deployed.policy().named.clone()
     } else {
-        named_origins.extend(origins.iter().map(|(id, _)| id.value.clone()));
-        origins.into_iter().filter_map(|(id, table)| origin::read(id.value, table, surroundings.vars)).collect()
+        let [origins, issuers, clients] = kinds;
+        let read = |(id, table): (At<String>, Table<'_, '_>)| origin::read(id.value, table, surroundings.vars);
+        Named {
+            knows_clients: !clients.is_empty(),
+            origins: origins.into_iter().filter_map(read).collect(),
+            issuers: issuer::read_all(issuers, surroundings),
+            clients: client::read_all(clients, surroundings),
+        }
     };
+    origins.extend(origin_ids);
     // What is wrong with an origin is no fault of the routes that name it. The first of a name is meant.
     let mut ids = BTreeMap::new();
-    for (index, id) in named_origins.into_iter().enumerate() {
+    for (index, id) in origins.into_iter().enumerate() {
         ids.entry(id).or_insert(index);
     }
-    let mut reading = Reading { surroundings, origins: &ids, table: RouteTable::default(), read: Vec::new() };
+    let knows_clients = named_things.knows_clients;
+    let mut reading =
+        Reading { surroundings, origins: &ids, knows_clients, table: RouteTable::default(), read: Vec::new() };
     for (id, table) in named("route", route_tables) {
         reading.route(id, table);
     }
@@ -139,12 +157,18 @@ fn parse(mut file: Table<'_, '_>, surroundings: Surroundings<'_>) -> Policy {
             faults.note(*offset, place, problem);
         }
     }
-    Policy::new(origins, routes, table)
+    Policy::new(named_things, routes, table)
 }
 
+/// What a file names beside routes; in a live policy only as the file that is deployed has it.
+pub(super) const KINDS: [&str; 3] = ["origin", "issuer", "client"];
+
+/// Tables of a kind, with their ids.
+pub(super) type Tables<'f, 't> = Vec<(At<String>, Table<'f, 't>)>;
+
 /// Tables of a kind with their ids, each of which there is once.
-pub(super) fn named<'f, 't>(kind: &str, tables: Vec<Table<'f, 't>>) -> Vec<(At<String>, Table<'f, 't>)> {
-    let mut named: Vec<(At<String>, Table<'f, 't>)> = Vec::new();
+pub(super) fn named<'f, 't>(kind: &str, tables: Vec<Table<'f, 't>>) -> Tables<'f, 't> {
+    let mut named = Tables::new();
     let mut ids = BTreeSet::new();
     for (index, mut table) in tables.into_iter().enumerate() {
         table.place = format!("{kind} {}", index + 1);
@@ -168,6 +192,7 @@ pub(super) fn named<'f, 't>(kind: &str, tables: Vec<Table<'f, 't>>) -> Vec<(At<S
 struct Reading<'s> {
     surroundings: Surroundings<'s>,
     origins: &'s BTreeMap<String, usize>,
+    knows_clients: bool,
     table: RouteTable,
     read: Vec<(Route, At<String>)>,
 }
@@ -178,6 +203,13 @@ impl Reading<'_> {
         let Some(route::Read { route, pattern }) = route::read(id.value, table, self.origins, self.surroundings) else {
             return;
         };
+        if route.credentials.contains(&Credential::Mtls) && !self.knows_clients {
+            faults.note(
+                offset,
+                &place,
+                "credentials: certificates are taken of clients alone, and there is no [[client]]",
+            );
+        }
         if let Some(deployed) = self.surroundings.deployed
             && deployed.policy().origins().get(route.origin).is_some_and(|origin| origin.forward_credentials)
             && !deployed.sends(&route)
@@ -222,8 +254,9 @@ mod tests {
 
     #[test]
     fn the_policy_that_ships_is_valid() {
-        let policy = Policy::parse(crate::app::POLICY, &|_| Some("http://127.0.0.1:8788".into())).unwrap();
-        assert_eq!(policy.routes().len(), 20);
+        let vars = |name: &str| (name == "DEMO_ORIGIN").then(|| "http://127.0.0.1:8788".to_owned());
+        let policy = Policy::parse(crate::app::POLICY, &vars).unwrap();
+        assert_eq!(policy.routes().len(), 21);
     }
 
     /// Every fault, a line each.
@@ -379,7 +412,7 @@ path = 7
     #[test]
     fn an_origin_may_take_its_url_from_a_variable() {
         let text = "version = 1\n[[origin]]\nid = \"a\"\nurl_from = \"ORIGIN\"\n";
-        assert_eq!(parse(text).unwrap().origins[0].target, Target::Url("http://127.0.0.1:9".into()));
+        assert_eq!(parse(text).unwrap().origins()[0].target, Target::Url("http://127.0.0.1:9".into()));
         assert!(problem(&text.replace("\"ORIGIN\"", "\"NONE\"")).contains("NONE is not set"));
     }
 

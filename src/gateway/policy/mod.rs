@@ -3,10 +3,12 @@
 //! are told all at once, each with its line.
 
 mod changes;
+mod client;
 mod cors;
 mod deployed;
 mod fault;
 mod file;
+mod issuer;
 mod limits;
 mod origin;
 mod reach;
@@ -28,7 +30,10 @@ pub use self::{
     routes::Params,
 };
 use super::canonical;
-use crate::domain::{host::HostPattern, rate_limit::Limit, rbac::Requirement, revocation::Revocation};
+use crate::domain::{
+    certificate::Client, host::HostPattern, rate_limit::Limit, rbac::Requirement, revocation::Revocation,
+    token::issuer::Issuer,
+};
 
 /// Who may make a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -52,17 +57,19 @@ pub enum Credential {
     Session,
     /// An API key.
     ApiKey,
+    /// A client's certificate.
+    Mtls,
 }
 
 impl Credential {
     /// What a route takes that names none, in this order: a cookie comes along by itself, so whatever is shown on purpose is
-    /// looked at first.
+    /// looked at first. So does a certificate, which is looked at only where a route says so.
     pub const USUAL: [Self; 3] = [Self::Bearer, Self::ApiKey, Self::Session];
 
     /// Reads what origins are told of one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Bearer, Self::Session, Self::ApiKey].into_iter().find(|one| one.method() == text)
+        [Self::Bearer, Self::Session, Self::ApiKey, Self::Mtls].into_iter().find(|one| one.method() == text)
     }
 
     /// What origins are told of it.
@@ -72,6 +79,7 @@ impl Credential {
             Self::Bearer => "bearer",
             Self::Session => "session",
             Self::ApiKey => "api_key",
+            Self::Mtls => "mtls",
         }
     }
 }
@@ -190,15 +198,25 @@ impl Route {
 /// A whole policy, ready to decide.
 #[derive(Debug)]
 pub struct Policy {
-    origins: Vec<Origin>,
+    named: Named,
     routes: Vec<Route>,
     table: RouteTable,
 }
 
+/// What the file that is deployed names beside routes, and no live policy can change.
+#[derive(Clone, Debug, Default)]
+struct Named {
+    origins: Vec<Origin>,
+    issuers: Vec<Issuer>,
+    clients: Vec<Client>,
+    /// Whether clients stand in it, though there may be none here.
+    knows_clients: bool,
+}
+
 impl Policy {
     /// From parts that were checked.
-    const fn new(origins: Vec<Origin>, routes: Vec<Route>, table: RouteTable) -> Self {
-        Self { origins, routes, table }
+    const fn new(named: Named, routes: Vec<Route>, table: RouteTable) -> Self {
+        Self { named, routes, table }
     }
 
     /// The route for a request, with its path parameters; the most particular one wins.
@@ -238,13 +256,25 @@ impl Policy {
     /// The origin of a route.
     #[must_use]
     pub fn origin(&self, route: &Route) -> Option<&Origin> {
-        self.origins.get(route.origin)
+        self.named.origins.get(route.origin)
     }
 
     /// All origins, in the order of the file.
     #[must_use]
     pub fn origins(&self) -> &[Origin] {
-        &self.origins
+        &self.named.origins
+    }
+
+    /// Whose tokens are taken beside our own.
+    #[must_use]
+    pub fn issuers(&self) -> &[Issuer] {
+        &self.named.issuers
+    }
+
+    /// The services that prove themselves by a certificate.
+    #[must_use]
+    pub fn clients(&self) -> &[Client] {
+        &self.named.clients
     }
 
     /// All routes, in the order of the file.

@@ -78,7 +78,8 @@ impl Case {
         let headers = texts(written.headers)?;
         let question = Question { method: method.to_owned(), url: url.trim().to_owned(), headers };
         let head = question.head().map_err(|(what, problem)| format!("{what} {problem}"))?;
-        let parse = |text: &String| Credential::parse(text).ok_or("credential must be bearer, session or api_key");
+        let parse =
+            |text: &String| Credential::parse(text).ok_or("credential must be bearer, session, api_key or mtls");
         let credential = written.credential.as_ref().map(parse).transpose()?;
         let mfa = written.mfa.map(|text| duration::parse(&text)).transpose().map_err(|why| format!("mfa {why}"))?;
         let Written { roles, subject, scope, status, route, url, .. } = written;

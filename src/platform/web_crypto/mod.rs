@@ -183,6 +183,11 @@ impl Crypto for WebCrypto {
         answer(SendFuture::new(self.make_signature(key, sealed, message)).await)
     }
 
+    async fn is_key(&self, key: &PublicKey) -> bool {
+        // The platform is this very process: there is no other reason for which it would not take one.
+        SendFuture::new(self.public_key(key)).await.is_ok()
+    }
+
     async fn verify(&self, key: &PublicKey, message: &[u8], signature: &[u8]) -> Result<bool, Unavailable> {
         answer(SendFuture::new(self.check_signature(key, message, signature)).await)
     }

@@ -39,7 +39,7 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 pub fn must_have_rows() -> Vec<String> {
     let all = edgewarden::api::ENDPOINTS.iter().chain(edgewarden::api::DOCS_ENDPOINTS);
     let endpoints = all.map(|(method, path)| format!("{} {path}", method.to_uppercase()));
-    let lookup = |_: &str| Some("http://127.0.0.1:1".to_owned());
+    let lookup = |name: &str| (name == "DEMO_ORIGIN").then(|| "http://127.0.0.1:1".to_owned());
     let policy = edgewarden::gateway::policy::Policy::parse(edgewarden::app::POLICY, &lookup).unwrap();
     endpoints.chain(policy.routes().iter().map(|route| route.id.clone())).collect()
 }

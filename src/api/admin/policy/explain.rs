@@ -63,7 +63,7 @@ pub async fn explain(
         subject: fields.optional_text("subject"),
         scope: fields.optional_text("scope"),
         credential: fields
-            .optional("credential", |text| Credential::parse(text).ok_or("must be bearer, session or api_key")),
+            .optional("credential", |text| Credential::parse(text).ok_or("must be bearer, session, api_key or mtls")),
         mfa: fields.optional("mfa", |text| duration::parse(text).map_err(|_| "must be a time such as 5m")),
     };
     let policy = fields.optional("policy", policy_text);
