@@ -58,7 +58,7 @@ ${wanted(results)}
 **What stands in the way** of the first is not the decision but what it takes to carry a request on this runtime: whoever looks at its headers,
 removes one, sets a dozen, keeps a time limit and adds five to the answer has the carrier's rate at best,
 ${spread(ratios(results.proxied, "carrier", "passthrough"))} of the pass-through. Edgewarden, with the decision, does ${spread(ratios(results.proxied, "edgewarden", "carrier"))} of
-the carrier. Most of the carrier's cost is the dozen headers themselves, which the origin has to read as well.
+the carrier. Some three tenths of the carrier's cost are the dozen headers themselves, which the origin has to read as well.
 
 What was tried, each beside what is there, in 9 to 13 rounds in one process (noise: some 5 %; *of pass-through*):
 
@@ -73,8 +73,8 @@ What was tried, each beside what is there, in 9 to 13 rounds in one process (noi
 | one verdict for all instead of deciding, with all the rest | 0.77 instead of 0.70 | that is what deciding costs in traffic; in a loop it is 16 µs of some 800 |
 
 The two do not do the same work here. Edgewarden remembers in its isolate which tokens it verified; it
-asks for their time and key again at each request, and for their revocation, in KV, when the last
-answer is ten seconds old. The peer verifies the signature at every request, as jose does, and never
+asks for their time and key again at each request, and the feed of revocations beside an answer, when what it
+said is five seconds old. The peer verifies the signature at every request, as jose does, and never
 asks about revocation. A token's first request is not in these numbers.
 
 ### With a line in the log
@@ -168,7 +168,7 @@ object, two batches in the database, the signature of the new token, HTTP. They 
 - Cloudflare's network and machines: no way to D1, KV and Durable Objects, which are simulated in the
   same process; no cold starts; no processor time as it is billed.
 - The checks alone: each ratio is of whole requests, origin included. All of workerd's share runs on
-  one thread, and fetches go through the local simulator's outbound Worker, alike for all three.
+  one thread, and fetches go through the local simulator's outbound Worker, alike for all of them.
 - WebSockets, strict routes, routes with limits, other
   gateways.
 - The load generator, in Node on the same machine. It was busy for ${percent(busiest(results))} of its busiest run${narrow(results)}.

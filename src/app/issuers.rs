@@ -12,7 +12,7 @@ use crate::{
     gateway::{
         Findings,
         caller::{Caller, Vouched},
-        issuers::{KEPT, ToVerify, was_within},
+        issuers::{FRESH, KEPT, ToVerify, was_within},
         knowledge::credential,
         outsider::{Outsider, Taken},
         policy::Credential,
@@ -28,7 +28,7 @@ impl App {
     }
 
     /// Asks for an issuer's keys: another isolate may have read them a moment ago, else the issuer itself. Where neither has
-    /// anything newer, what is known stays. Whatever can be gone on with is known at once, also to those who wait.
+    /// anything newer, what is known stays.
     pub(super) async fn ask_issuer(&self, place: usize) -> Result<(), ApiError> {
         let issuer = self.issuer(place)?;
         let since = self.ports.clock.now();
@@ -37,18 +37,20 @@ impl App {
             self.log_fault("issuer keys", &error.cause());
             None
         });
-        let copy = match copy {
-            Some((keys, read_at)) => Some((self.without_what_is_none(keys).await, read_at)),
-            None => None,
-        };
         let now = self.ports.clock.now();
-        let will_do = copy.as_ref().is_some_and(|(_, read_at)| was_within(may_be_old, Some(*read_at), now));
-        if let Some(copy) = copy {
-            self.knowledge().issuers.learn(place, copy, now);
+        let mut will_do = false;
+        // What stands there already, and is not old, is not written again, whatever keys tokens name: writes are few.
+        let mut stands = None;
+        if let Some(issuer_keys::Kept { keys, read_at, set }) = copy {
+            let keys = self.without_what_is_none(keys).await;
+            self.knowledge().issuers.learn(place, (keys, read_at), now);
+            will_do = was_within(may_be_old, Some(read_at), now);
+            stands = was_within(FRESH, Some(read_at), now).then_some(set);
         }
         let read = if will_do { Ok(None) } else { self.read_issuer(place, issuer).await.map(Some) };
         self.knowledge().issuers.end_question(place, since, read.is_err());
         match read {
+            Ok(Some((set, _))) if stands.as_ref() == Some(&set) => {}
             Ok(Some((set, read_at))) => {
                 let put = issuer_keys::put(self.ports.blacklist.as_ref(), issuer, &set, read_at, KEPT.as_secs());
                 if let Err(error) = put.await {

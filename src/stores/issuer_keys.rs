@@ -37,13 +37,24 @@ pub async fn put(
     Ok(kv.put(&key(issuer), &text, ttl_secs).await?)
 }
 
-/// Reads it, and when that was; `None` if there is none that can be used.
-pub async fn get(kv: &dyn KeyValue, issuer: &Issuer) -> Result<Option<(TheirKeys, Timestamp)>, ApiError> {
+/// What is there of one.
+#[derive(Debug)]
+pub struct Kept {
+    /// The keys.
+    pub keys: TheirKeys,
+    /// When they were read.
+    pub read_at: Timestamp,
+    /// As they were read.
+    pub set: String,
+}
+
+/// Reads it; `None` if there is none that can be used.
+pub async fn get(kv: &dyn KeyValue, issuer: &Issuer) -> Result<Option<Kept>, ApiError> {
     let text = kv.get_bulk(&[key(issuer)]).await?.pop().flatten().unwrap_or_default();
     let copy = serde_json::from_str::<Copy<'_>>(&text).ok().filter(|copy| copy.jwks_uri == issuer.jwks_uri);
     let read = |Copy { set, read_at, .. }: Copy<'_>| {
         let keys = TheirKeys::parse(set.as_bytes(), &issuer.algorithms).ok()?;
-        Some((keys, Timestamp::from_millis(read_at)))
+        Some(Kept { keys, read_at: Timestamp::from_millis(read_at), set: set.into_owned() })
     };
     Ok(copy.and_then(read))
 }

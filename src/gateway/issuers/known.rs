@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::domain::{time::Timestamp, token::issuer::TheirKeys};
 
 /// Keys that were read longer ago are read again beside an answer …
-const FRESH: Duration = Duration::from_mins(10);
+pub const FRESH: Duration = Duration::from_mins(10);
 /// … longer ago than this by one request first, while the others go on with them …
 pub(super) const OLD: Duration = Duration::from_hours(1);
 /// … and they are used so long after they were last read: an issuer that does not answer ends nobody at once.
@@ -93,9 +93,10 @@ impl Issuers {
         }
     }
 
-    /// Notes that the issuer itself is asked.
+    /// Notes that the issuer itself is asked. Until there is an answer, nobody can tell what it has not got.
     pub fn asked(&mut self, place: usize, now: Timestamp) {
-        self.entry(place).asked_at = Some(now);
+        let known = self.entry(place);
+        (known.asked_at, known.has_failed) = (Some(now), true);
     }
 
     /// Takes keys that were read at `read_at`, unless later ones are known.
@@ -105,15 +106,15 @@ impl Issuers {
         let has_later = known.read_at().is_some_and(|at| at >= read_at && at <= now);
         if read_at <= now && !has_later {
             known.keys = Some((Arc::new(keys), read_at));
+            known.has_failed = false;
         }
     }
 
-    /// Notes that the question put at `since` has its answer, or that it has none.
+    /// Notes that the question put at `since` has its answer, or that it has none; unless somebody has taken over from it.
     pub fn end_question(&mut self, place: usize, since: Timestamp, has_failed: bool) {
         let known = self.entry(place);
-        known.has_failed = has_failed;
         if known.asking_since == Some(since) {
-            known.asking_since = None;
+            (known.asking_since, known.has_failed) = (None, has_failed);
         }
     }
 
@@ -206,8 +207,13 @@ mod tests {
         issuers.asking(0, at(15));
         issuers.end_question(0, at(0), true);
         assert!(issuers.is_being_asked(0, at(16)));
+        assert!(!issuers.of(0).unwrap().has_failed, "nor tells what came of it");
         issuers.end_question(0, at(15), false);
         assert!(!issuers.is_being_asked(0, at(16)));
+        // One that was broken off has told nothing.
+        issuers.asking(0, at(60));
+        issuers.asked(0, at(60));
+        assert!(issuers.of(0).unwrap().has_failed && !issuers.is_being_asked(0, at(75)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod known;
 use std::{collections::BTreeSet, sync::Arc};
 
 use self::known::OLD;
-pub use self::known::{Issuers, KEPT, was_within};
+pub use self::known::{FRESH, Issuers, KEPT, was_within};
 use super::{
     World,
     authenticate::{Basis, MAX_WAITS, Outcome},

@@ -63,7 +63,7 @@ pub enum Credential {
 
 impl Credential {
     /// What a route takes that names none, in this order: a cookie comes along by itself, so whatever is shown on purpose is
-    /// looked at first. So does a certificate, which is looked at only where a route says so.
+    /// looked at first. A certificate does, too: it is looked at only where a route says so.
     pub const USUAL: [Self; 3] = [Self::Bearer, Self::ApiKey, Self::Session];
 
     /// Reads what origins are told of one.
