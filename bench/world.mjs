@@ -8,11 +8,10 @@
 import { build } from "esbuild";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { Log, LogLevel, Miniflare } from "miniflare";
 
 import { fail, root } from "../scripts/lib.mjs";
 import { signerLike } from "./signer.mjs";
-import { HOST, OBJECTS, bindings, edgewardenModules, freePorts, migrate, secret, source, text, worker } from "../scripts/miniflare.mjs";
+import { HOST, OBJECTS, bindings, edgewardenModules, freePorts, migrate, secret, source, startWorkers, text, worker } from "../scripts/miniflare.mjs";
 
 /** What hashing a password costs: RFC 9106 parameters, given to Edgewarden and to the bare hash. */
 export const PASSWORD_COST = { memory: 19_456, passes: 2, parallelism: 1 };
@@ -50,22 +49,14 @@ export async function startWorld({ origin: elsewhere } = {}) {
     worker("quiet", ports, edgewardenModules(), { env: { ...ownVars, ACCESS_LOG: text("refusals") } }),
   ];
   const lastLines = [];
-  const miniflare = new Miniflare({
-    host: HOST,
-    cf: false,
-    enableDevRegistry: false,
-    telemetry: { enabled: false },
-    log: new Log(LogLevel.NONE),
-    handleStructuredLogs: ({ message }) => {
-      lastLines.push(message);
-      if (lastLines.length > KEPT_LINES) lastLines.shift();
-    },
-    workers,
-  });
+  const told = (line) => {
+    lastLines.push(line);
+    if (lastLines.length > KEPT_LINES) lastLines.shift();
+  };
+  const miniflare = await startWorkers(workers, told);
   const stop = () => miniflare.dispose();
   let database;
   try {
-    await miniflare.ready;
     database = await miniflare.getD1Database("DB", "edgewarden");
     await migrate(database);
   } catch (error) {

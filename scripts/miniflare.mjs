@@ -6,6 +6,8 @@ import { readFileSync, readdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 
+import { Log, LogLevel, Miniflare } from "miniflare";
+
 import { root } from "./lib.mjs";
 
 export const HOST = "127.0.0.1";
@@ -40,6 +42,26 @@ export function worker(name, ports, modules, more = {}) {
     config: { name, compatibilityDate, manifest, ...more },
     dev: { rootPath: root, unsafeDirectSockets: sockets, stripCfConnectingIp: false },
   };
+}
+
+/** Starts Workers; `told` gets each line that they log. */
+export async function startWorkers(workers, told) {
+  const miniflare = new Miniflare({
+    host: HOST,
+    cf: false,
+    enableDevRegistry: false,
+    telemetry: { enabled: false },
+    log: new Log(LogLevel.NONE),
+    handleStructuredLogs: ({ message }) => told(message),
+    workers,
+  });
+  try {
+    await miniflare.ready;
+  } catch (error) {
+    await miniflare.dispose();
+    throw error;
+  }
+  return miniflare;
 }
 
 /** Edgewarden as it is deployed. */

@@ -4,9 +4,8 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import { after, afterEach, before, test } from "node:test";
-import { Log, LogLevel, Miniflare } from "miniflare";
 
-import { HOST, OBJECTS, bindings, edgewardenModules, freePorts, migrate, secret, source, text, worker } from "../../scripts/miniflare.mjs";
+import { HOST, OBJECTS, bindings, edgewardenModules, freePorts, migrate, secret, source, startWorkers, text, worker } from "../../scripts/miniflare.mjs";
 
 const BOUND_MS = 10_000;
 const PASSWORD = "Correct-Horse-7";
@@ -35,20 +34,12 @@ before(async () => {
   };
   const modules = { "tests/e2e/counted.js": source("tests/e2e/counted.js"), ...edgewardenModules() };
   const origin = { "origin.js": { type: "esm", contents: "export default { fetch: () => new Response('here') }" } };
-  miniflare = new Miniflare({
-    host: HOST,
-    cf: false,
-    enableDevRegistry: false,
-    telemetry: { enabled: false },
-    log: new Log(LogLevel.NONE),
-    handleStructuredLogs: ({ message }) => lines.push(message),
-    workers: [
-      worker("origin", ports, origin),
-      worker("one", ports, modules, { env, exports: OBJECTS }),
-      worker("two", ports, modules, { env }),
-    ],
-  });
-  await miniflare.ready;
+  const workers = [
+    worker("origin", ports, origin),
+    worker("one", ports, modules, { env, exports: OBJECTS }),
+    worker("two", ports, modules, { env }),
+  ];
+  miniflare = await startWorkers(workers, (line) => lines.push(line));
   database = await miniflare.getD1Database("DB", "one");
   await migrate(database);
 });

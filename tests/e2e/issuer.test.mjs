@@ -6,9 +6,8 @@ import { createServer } from "node:http";
 import { after, afterEach, before, test } from "node:test";
 
 import { SignJWT, createRemoteJWKSet, exportJWK, generateKeyPair, jwtVerify } from "jose";
-import { Log, LogLevel, Miniflare } from "miniflare";
 
-import { HOST, OBJECTS, bindings, edgewardenModules, freePorts, migrate, secret, source, text, worker } from "../../scripts/miniflare.mjs";
+import { HOST, OBJECTS, bindings, edgewardenModules, freePorts, migrate, secret, source, startWorkers, text, worker } from "../../scripts/miniflare.mjs";
 
 const ISSUER = "https://issuer.example";
 const CERTIFICATE = "ab".repeat(32);
@@ -88,24 +87,16 @@ before(async () => {
   const modules = { "tests/e2e/certified.js": source("tests/e2e/certified.js"), ...edgewardenModules() };
   const echo = "export default { fetch: ({ headers }) => Response.json(Object.fromEntries(headers)) }";
   const origin = { "origin.js": { type: "esm", contents: echo } };
-  miniflare = new Miniflare({
-    host: HOST,
-    cf: false,
-    enableDevRegistry: false,
-    telemetry: { enabled: false },
-    log: new Log(LogLevel.NONE),
-    handleStructuredLogs: ({ message }) => lines.push(message),
-    workers: [
-      worker("origin", ports, origin),
-      worker("one", ports, modules, { env, exports: OBJECTS }),
-      worker("two", ports, modules, { env }),
-      ...Object.keys(ODD).map((name) => {
-        const jwks = text(issuer.url.replace("jwks.json", name));
-        return worker(name, ports, modules, { env: { ...env, BLACKLIST: bindings(name).BLACKLIST, DEMO_JWKS: jwks } });
-      }),
-    ],
-  });
-  await miniflare.ready;
+  const workers = [
+    worker("origin", ports, origin),
+    worker("one", ports, modules, { env, exports: OBJECTS }),
+    worker("two", ports, modules, { env }),
+    ...Object.keys(ODD).map((name) => {
+      const jwks = text(issuer.url.replace("jwks.json", name));
+      return worker(name, ports, modules, { env: { ...env, BLACKLIST: bindings(name).BLACKLIST, DEMO_JWKS: jwks } });
+    }),
+  ];
+  miniflare = await startWorkers(workers, (line) => lines.push(line));
   await migrate(await miniflare.getD1Database("DB", "one"));
 });
 
