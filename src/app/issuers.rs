@@ -123,7 +123,7 @@ impl App {
                 let vouched = Vouched { subject, issuer: &issuer.issuer, roles, credential: Credential::Bearer };
                 let caller = Caller::outsider(vouched, &bundle.roles);
                 let who = Arc::new(Outsider { caller, credential: credential(&digest) });
-                self.knowledge().remember_taken(digest, Arc::new(Taken { who, claims }));
+                self.knowledge().remember_taken(digest, Arc::new(Taken { who, claims, issuer: place }));
             }
             Err(why) => found.token_refused = Some(why),
         }

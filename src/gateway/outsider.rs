@@ -21,6 +21,8 @@ pub struct Taken {
     pub who: Arc<Outsider>,
     /// What was verified.
     pub claims: TheirClaims,
+    /// Which issuer's it is, by its place in the policy.
+    pub issuer: usize,
 }
 
 impl Weigh for Taken {

@@ -46,9 +46,14 @@ pub(super) fn theirs<'a, 'w>(token: &'a str, world: &World<'w>, knowledge: &Know
     if knowledge.bundle.as_ref().is_some_and(is_ours) {
         return None;
     }
-    let claimed = untrusted.claimed_issuer()?;
-    let (place, issuer) = issuers.iter().enumerate().find(|(_, issuer)| issuer.issuer == claimed)?;
-    Some(Theirs { token: untrusted, digest: digest(token), place, issuer })
+    // One that was verified before says the same again: its claims are not read.
+    let digest = digest(token);
+    let claimed = || {
+        let iss = untrusted.claimed_issuer()?;
+        issuers.iter().position(|issuer| issuer.issuer == iss)
+    };
+    let place = knowledge.taken(&digest).map(|known| known.issuer).or_else(claimed)?;
+    Some(Theirs { token: untrusted, digest, place, issuer: issuers.get(place)? })
 }
 
 /// A token of an issuer, beside the key that it names: whether it is that key's is to be asked.
